@@ -1,0 +1,68 @@
+# On a machine with Go, a C and C++ compiler and cargo, every target sets itself up. `make help` lists them.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+BIN       := build/llorch-cpu
+MODEL     := deploy/demo/model
+FOLDERS   := agent inference residency callback config deploy scripts
+VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT    ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+LDFLAGS   := -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+
+# How long `make fuzz-short` spends on each target, and what `make bench` measures.
+FUZZTIME  ?= 60s
+BENCHARGS ?= --shape tinyllama --dtype bf16
+
+# A wire-contract check kept outside this repository; `make test` runs it where it is found.
+CONTRACT_CHECK ?= $(wildcard ../shared/checks/contract.py)
+
+# Flags from a developer's environment must not decide what is built or tested here.
+export GOFLAGS :=
+
+.PHONY: build demo run test race lint bench fuzz-short test-model clean help libtokenizers contract
+
+build: libtokenizers ## build the worker as build/llorch-cpu
+	@mkdir -p build
+	go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $(BIN) ./agent/cmd/llorch
+
+demo: build ## spawn the worker under a stand-in orchestrator and stream two answers from it
+	go build -buildvcs=false -o build/demo ./deploy/demo
+	build/demo -bin $(BIN) -model $(MODEL)
+
+run: build ## leave the worker serving and print a line to try it with
+	go build -buildvcs=false -o build/demo ./deploy/demo
+	build/demo -run -bin $(BIN) -model $(MODEL)
+
+test: lint build contract ## everything that must pass: lint, tests under the race detector, wire contract, all tests
+	go test -race -short -timeout 15m $$(scripts/packages.sh race)
+	go test -timeout 15m ./...
+
+race: libtokenizers ## all tests under the race detector
+	go test -race -timeout 30m ./...
+
+lint: libtokenizers ## gofmt, go vet, staticcheck, import directions, cross-vet for darwin/arm64
+	scripts/lint.sh $(FOLDERS)
+
+contract: build
+	$(if $(CONTRACT_CHECK),python3 $(CONTRACT_CHECK) --bin $(BIN) --model $(MODEL),@echo 'contract: no check outside the repository, the tests in agent cover it')
+
+bench: build ## measure this machine: make bench BENCHARGS='--shape tinyllama --dtype bf16'
+	$(BIN) bench $(BENCHARGS)
+
+fuzz-short: libtokenizers ## every fuzz target for FUZZTIME (60s) each
+	scripts/fuzz.sh $(FUZZTIME)
+
+test-model: libtokenizers ## check a model of your own: LLORCH_TEST_MODEL_PATH=<folder> make test-model
+	@test -n "$$LLORCH_TEST_MODEL_PATH" || { echo 'test-model: set LLORCH_TEST_MODEL_PATH to a model folder' >&2; exit 1; }
+	go test ./inference -run TestModel -count=1 -v -timeout 60m
+
+# The archive that inference/tokenize links; its script says in one sentence what is missing.
+libtokenizers:
+	@scripts/libtokenizers/build.sh
+
+clean: ## remove what was built here; the user's cache of libtokenizers stays
+	rm -rf build inference/tokenize/lib
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
