@@ -1,0 +1,5 @@
+//go:build unix && !linux
+
+package weights
+
+func populatePages([]byte) error { return errNoPopulate }

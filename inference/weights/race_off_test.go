@@ -1,0 +1,5 @@
+//go:build !race
+
+package weights
+
+const slowdown = 1
