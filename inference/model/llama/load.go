@@ -1,0 +1,183 @@
+package llama
+
+import (
+	"fmt"
+	"math"
+
+	"llorch/inference/backend"
+	"llorch/inference/model"
+	"llorch/inference/tensor"
+	"llorch/inference/weights"
+)
+
+var _ model.Config = (*Config)(nil)
+
+// Spec implements model.Config.
+func (c *Config) Spec() model.Spec {
+	return model.Spec{
+		Architecture: c.Architecture, Vocab: c.Vocab, Hidden: c.Hidden, FFN: c.FFN, Layers: c.Layers,
+		Heads: c.Heads, KVHeads: c.KVHeads, HeadDim: c.HeadDim, MaxPositions: c.MaxPositions,
+		TiedHead: c.TiedEmbeddings, BOS: c.BOS, EOS: c.EOS, Warnings: c.Warnings,
+	}
+}
+
+// scratch holds the activations of the largest step, all F32.
+type scratch struct {
+	x, h         backend.Tensor // [rows × hidden]: the residual stream, its norm
+	qkv, att     backend.Tensor // [rows × (Q+2·KV)·dim], [rows × Q·dim]
+	gateUp, ffn  backend.Tensor // [rows × 2·F], [rows × F]
+	last, logits backend.Tensor // [logits × hidden], [logits × vocab]
+}
+
+// fields lists what scratch consists of, with rows and columns.
+func (s *scratch) fields(c *Config, l model.Limits) []scratchField {
+	q, kv := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
+	return []scratchField{
+		{&s.x, l.Rows, c.Hidden}, {&s.h, l.Rows, c.Hidden},
+		{&s.qkv, l.Rows, q + 2*kv}, {&s.att, l.Rows, q},
+		{&s.gateUp, l.Rows, 2 * c.FFN}, {&s.ffn, l.Rows, c.FFN},
+		{&s.last, l.Logits, c.Hidden}, {&s.logits, l.Logits, c.Vocab},
+	}
+}
+
+type scratchField struct {
+	t          *backend.Tensor
+	rows, cols int
+}
+
+// view returns the scratch of a step of rows rows and logits logits rows.
+func (s *scratch) view(rows, logits int) scratch {
+	return scratch{
+		x: s.x.Slice(0, rows), h: s.h.Slice(0, rows), qkv: s.qkv.Slice(0, rows), att: s.att.Slice(0, rows),
+		gateUp: s.gateUp.Slice(0, rows), ffn: s.ffn.Slice(0, rows),
+		last: s.last.Slice(0, logits), logits: s.logits.Slice(0, logits),
+	}
+}
+
+// Scratch implements model.Config: activations and the table of rotations.
+func (c *Config) Scratch(l model.Limits) int64 {
+	var s scratch
+	n := int64(l.Positions) * int64(c.HeadDim) * 4
+	for _, f := range s.fields(c, l) {
+		n += int64(f.rows) * int64(f.cols) * 4
+	}
+	return n
+}
+
+// Load implements model.Config.
+func (c *Config) Load(d backend.Device, s *weights.Source, l model.Limits) (model.Model, error) {
+	p := placer{d: d, s: s}
+	m := &Model{dev: d, eps: c.NormEps}
+	m.embed = p.tensor(embedName)
+	m.norm = p.tensor(normName)
+	if m.head = (backend.Linear{{W: m.embed}}); !c.TiedEmbeddings {
+		m.head = p.linear(headName, false)
+	}
+	for i := range c.Layers {
+		m.layers = append(m.layers, c.layer(&p, i))
+	}
+	for _, f := range m.scratch.fields(c, l) {
+		*f.t = p.alloc(f.rows, f.cols)
+	}
+	cos, sin := c.RopeTable(l.Positions)
+	m.rope = p.rope(cos, sin, l.Positions)
+	if p.err != nil {
+		return nil, fmt.Errorf("llama: %w", p.err)
+	}
+	return m, nil
+}
+
+func (c *Config) layer(p *placer, i int) layer {
+	n := layerNames(i)
+	l := layer{
+		heads:    c.heads(i),
+		attnNorm: p.tensor(n.AttnNorm), ffnNorm: p.tensor(n.FFNNorm),
+		wqkv:    p.stack(c.QKVBias, n.Q, n.K, n.V),
+		wo:      p.linear(n.O, c.OutputBias),
+		wGateUp: p.stack(c.MLPBias, n.Gate, n.Up),
+		wDown:   p.linear(n.Down, c.MLPBias),
+	}
+	if c.QKNorm {
+		l.qNorm, l.kNorm = p.tensor(n.QNorm), p.tensor(n.KNorm)
+	}
+	return l
+}
+
+func (c *Config) heads(i int) backend.Heads {
+	h := backend.Heads{Q: c.Heads, KV: c.KVHeads, Dim: c.HeadDim, Scale: float32(1 / math.Sqrt(float64(c.HeadDim)))}
+	if i < len(c.Windows) {
+		h.Window = c.Windows[i]
+	}
+	return h
+}
+
+// placer places tensors by name until the first error, which it keeps.
+type placer struct {
+	d   backend.Device
+	s   *weights.Source
+	err error
+}
+
+// tensor places a matrix, or a vector as one row.
+func (p *placer) tensor(name string) backend.Tensor {
+	t, ok := p.s.Tensor(name)
+	if p.err != nil || !ok {
+		if p.err == nil {
+			p.err = fmt.Errorf("tensor %s is missing", name) // Check has seen it
+		}
+		return backend.Tensor{}
+	}
+	rows, cols := 1, t.Shape[0]
+	if len(t.Shape) == 2 {
+		rows, cols = t.Shape[0], t.Shape[1]
+	}
+	placed, err := p.d.Place(t.Type, rows, cols, t.Data)
+	if err != nil {
+		p.err = fmt.Errorf("tensor %s: %w", name, err)
+	}
+	return placed
+}
+
+// linear places one projection: NAME.weight and, with bias, NAME.bias.
+func (p *placer) linear(name string, bias bool) backend.Linear { return p.stack(bias, name) }
+
+// stack places several projections of one input, one below the other.
+func (p *placer) stack(bias bool, names ...string) backend.Linear {
+	var l backend.Linear
+	for _, n := range names {
+		part := backend.Part{W: p.tensor(n + ".weight")}
+		if bias {
+			part.B = p.tensor(n + ".bias")
+		}
+		l = append(l, part)
+	}
+	return l
+}
+
+func (p *placer) alloc(rows, cols int) backend.Tensor {
+	if p.err != nil {
+		return backend.Tensor{}
+	}
+	t, err := p.d.Alloc(backend.Scratch, tensor.F32, rows, cols)
+	if err != nil {
+		p.err = err
+	}
+	return t
+}
+
+// rope uploads the table of rotations of HF files, whose pairs are halves.
+func (p *placer) rope(cos, sin []float32, positions int) backend.Rope {
+	var r backend.Rope
+	for _, x := range []struct {
+		t    *backend.Tensor
+		vals []float32
+	}{{&r.Cos, cos}, {&r.Sin, sin}} {
+		*x.t = p.alloc(positions, len(x.vals)/positions)
+		if p.err == nil {
+			host := make([]byte, 4*len(x.vals))
+			tensor.F32.Encode(host, x.vals)
+			p.d.Upload(*x.t, host)
+		}
+	}
+	return r
+}

@@ -1,0 +1,68 @@
+package llama
+
+import "fmt"
+
+// Tensor names of the HF layout of a causal model. Files saved from the bare
+// model, without the prefix "model.", have no head either and are refused by
+// Check, which says so.
+const (
+	embedName = "model.embed_tokens.weight"
+	normName  = "model.norm.weight"
+	headName  = "lm_head" // + ".weight"
+)
+
+// layerTensors are the names of one layer: of norms in full, of projections
+// without ".weight" and ".bias".
+type layerTensors struct {
+	AttnNorm, FFNNorm string // [hidden]
+	Q, K, V, O        string // [heads·dim × hidden], 2 × [kv heads·dim × hidden], [hidden × heads·dim]
+	QNorm, KNorm      string // [dim]
+	Gate, Up, Down    string // 2 × [ffn × hidden], [hidden × ffn]
+}
+
+func layerNames(i int) layerTensors {
+	p := fmt.Sprintf("model.layers.%d.", i)
+	return layerTensors{
+		AttnNorm: p + "input_layernorm.weight", FFNNorm: p + "post_attention_layernorm.weight",
+		Q: p + "self_attn.q_proj", K: p + "self_attn.k_proj", V: p + "self_attn.v_proj", O: p + "self_attn.o_proj",
+		QNorm: p + "self_attn.q_norm.weight", KNorm: p + "self_attn.k_norm.weight",
+		Gate: p + "mlp.gate_proj", Up: p + "mlp.up_proj", Down: p + "mlp.down_proj",
+	}
+}
+
+// need is a tensor the forward pass reads.
+type need struct {
+	name  string
+	shape []int
+}
+
+// needs lists all of them.
+func (c *Config) needs() []need {
+	list := []need{{embedName, []int{c.Vocab, c.Hidden}}, {normName, []int{c.Hidden}}}
+	if !c.TiedEmbeddings {
+		list = append(list, need{headName + ".weight", []int{c.Vocab, c.Hidden}})
+	}
+	q, kv := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
+	for i := range c.Layers {
+		n := layerNames(i)
+		list = append(list, need{n.AttnNorm, []int{c.Hidden}}, need{n.FFNNorm, []int{c.Hidden}})
+		if c.QKNorm {
+			list = append(list, need{n.QNorm, []int{c.HeadDim}}, need{n.KNorm, []int{c.HeadDim}})
+		}
+		for _, p := range []struct {
+			name     string
+			out, in  int
+			withBias bool
+		}{
+			{n.Q, q, c.Hidden, c.QKVBias}, {n.K, kv, c.Hidden, c.QKVBias}, {n.V, kv, c.Hidden, c.QKVBias},
+			{n.O, c.Hidden, q, c.OutputBias},
+			{n.Gate, c.FFN, c.Hidden, c.MLPBias}, {n.Up, c.FFN, c.Hidden, c.MLPBias}, {n.Down, c.Hidden, c.FFN, c.MLPBias},
+		} {
+			list = append(list, need{p.name + ".weight", []int{p.out, p.in}})
+			if p.withBias {
+				list = append(list, need{p.name + ".bias", []int{p.out}})
+			}
+		}
+	}
+	return list
+}

@@ -1,0 +1,50 @@
+package model
+
+import (
+	"llorch/inference/backend"
+	"llorch/inference/weights"
+)
+
+// Model is loaded weights with their forward pass.
+type Model interface {
+	// Forward asks the device for one step and returns the logits
+	// [len(b.Logits) × vocab], there after the device's Sync and valid until the
+	// next Forward. It stores the keys and values of all rows in kv.
+	Forward(b *backend.Batch, kv []backend.KV) backend.Tensor
+}
+
+// Config is a family's reading of one model folder, before anything is loaded.
+type Config interface {
+	Spec() Spec
+	// Check verifies that every tensor is there with the right shape and a
+	// supported format.
+	Check(s *weights.Source) error
+	// Scratch returns the bytes Load allocates beside weights, exactly.
+	Scratch(l Limits) int64
+	// Load places the weights of s, which is mapped, on the device.
+	Load(d backend.Device, s *weights.Source, l Limits) (Model, error)
+}
+
+// Spec is what engine, memory plan and reports need to know of any family.
+type Spec struct {
+	Architecture            string // "llama", "mistral", "qwen2" …
+	Vocab, Hidden, FFN      int
+	Layers                  int
+	Heads, KVHeads, HeadDim int
+	MaxPositions            int
+	TiedHead                bool  // the embedding table is the head too
+	BOS                     int32 // −1: none
+	EOS                     []int32
+	Warnings                []string // things in the files that are ignored or odd
+}
+
+// CacheRow returns the elements of keys, or of values, that one position takes
+// in one layer.
+func (s Spec) CacheRow() int { return s.KVHeads * s.HeadDim }
+
+// Limits are the sizes of the largest step.
+type Limits struct {
+	Rows      int // of all sequences together
+	Logits    int // rows whose logits are wanted
+	Positions int // of one sequence: the context
+}
