@@ -1,0 +1,122 @@
+package backendtest
+
+import (
+	"fmt"
+	"math"
+
+	"llorch/inference/backend"
+	"llorch/inference/tensor"
+)
+
+// attend runs mixed batches over every head size and group size, with cache
+// formats, windows, page sizes and magnitudes in turn.
+func attend(r *rig) {
+	spans := []span{
+		{36, 37, true}, {0, 1, true}, {70, 75, true}, // one row, the first row, replayed rows
+		{0, 19, false}, {31, 40, false}, {0, 1, false}, // a prompt, a later chunk, a prompt of one token
+	}
+	turn := 0
+	for _, dim := range []int{16, 24, 32, 64, 80, 128} {
+		for _, group := range []int{1, 2, 4, 7, 8} {
+			kv := 1 + turn%2
+			h := backend.Heads{Q: group * kv, KV: kv, Dim: dim, Scale: float32(1 / math.Sqrt(float64(dim)))}
+			h.Window = []int{0, 1, 17, 32, 0}[turn%5]
+			r.checkAttend(weightFormats[turn%3], h, spans, []int{8, 16, 32, 64}[turn%4], []float32{1, 10}[turn/3%2])
+			turn++
+		}
+	}
+	for _, t := range weightFormats { // no number of rows or positions at which a kernel is cut
+		for _, n := range []int{2, 63, 64, 65, 66} {
+			h := backend.Heads{Q: 2, KV: 1, Dim: 16, Scale: 0.3, Window: n % 3 * 20}
+			r.checkAttend(t, h, []span{{0, n, false}, {n - 1, n, true}, {n, n + 1, true}}, 16, 1)
+		}
+	}
+}
+
+// attendLong: contexts of many pages, with and without a window.
+func attendLong(r *rig) {
+	for i, t := range weightFormats {
+		h := backend.Heads{Q: 4, KV: 2, Dim: 32, Scale: 0.25, Window: []int{0, 300, 0}[i]}
+		r.checkAttend(t, h, []span{{1500, 1501, true}, {700, 703, true}, {1000, 1002, false}}, 16, 3)
+	}
+}
+
+func (r *rig) checkAttend(t tensor.DType, h backend.Heads, spans []span, pageSize int, size float32) {
+	r.Helper()
+	pages := pagesFor(spans, pageSize)
+	b := r.batch(spans, pageSize, pages)
+	shareFirstPage(b, pageSize)
+	kv := r.store(t, h, pageSize, r.cacheValues(h, b, pageSize, pages), r.cacheValues(h, b, pageSize, pages))
+	cols := (h.Q + 2*h.KV) * h.Dim
+	x := r.values(b.Rows() * cols)
+	for i := range x {
+		if x[i] *= size; i%cols >= h.Q*h.Dim {
+			x[i] = nan // k and v come from the cache
+		}
+	}
+	dst, qkv := r.output(b.Rows(), h.Q*h.Dim, nil), r.output(b.Rows(), cols, x)
+	r.d.Attend(dst.Tensor, qkv.Tensor, kv.KV, h, b)
+	name := fmt.Sprintf("Attend %v %+v, pages of %d, q·%g", t, h, pageSize, size)
+	var want []expected
+	for _, seq := range b.Seqs {
+		for i := seq.First; i < seq.First+seq.Rows; i++ {
+			for head := range h.Q {
+				q := x[i*cols+head*h.Dim:][:h.Dim]
+				want = append(want, kv.want(q, seq.Pages, head/(h.Q/h.KV), int(b.Positions[i]))...)
+			}
+		}
+	}
+	r.within(name, r.result(name, dst), want)
+	r.same(name+": qkv", r.result(name+": qkv", qkv), x)
+	r.same(name+": K", r.read(kv.K), kv.k)
+	r.same(name+": V", r.read(kv.V), kv.v)
+}
+
+// shareFirstPage lets two sequences that both fill their first page have it in
+// common, as sequences with one prompt prefix do.
+func shareFirstPage(b *backend.Batch, pageSize int) {
+	var full []int
+	for i, s := range b.Seqs {
+		if int(b.Positions[s.First]) >= pageSize {
+			full = append(full, i)
+		}
+	}
+	if len(full) > 1 {
+		b.Seqs[full[1]].Pages[0] = b.Seqs[full[0]].Pages[0]
+	}
+}
+
+// want is the attention of one query head in float64.
+func (s *store) want(q []float32, pages []int32, head, position int) []expected {
+	first := 0
+	if s.h.Window > 0 {
+		first = max(0, position-s.h.Window+1)
+	}
+	var scores []float64
+	top, products := math.Inf(-1), 0.0
+	for p := first; p <= position; p++ {
+		k := s.k[s.at(pages, head, p):][:len(q)]
+		sum, size := 0.0, 0.0
+		for i, x := range q {
+			y := float64(x) * float64(k[i]) * float64(s.h.Scale)
+			sum, size = sum+y, size+math.Abs(y)
+		}
+		scores = append(scores, sum)
+		top, products = max(top, sum), max(products, size)
+	}
+	total, y, size := 0.0, make([]float64, len(q)), make([]float64, len(q))
+	for i, score := range scores {
+		e := math.Exp(score - top)
+		total += e
+		for j, v := range s.v[s.at(pages, head, first+i):][:len(q)] {
+			y[j], size[j] = y[j]+e*float64(v), size[j]+e*math.Abs(float64(v))
+		}
+	}
+	// An error d of every score changes every weight by 2d at most.
+	relative := (2*(scoreBudget[s.K.Type]+4)*products + softmaxBudget) * ulp
+	want := make([]expected, len(q))
+	for j := range want {
+		want[j] = expected{y[j] / total, relative * size[j] / total}
+	}
+	return want
+}

@@ -1,0 +1,6 @@
+//go:build !race
+
+package backendtest
+
+// All variants of the model are played.
+const modelsPlayed = 3

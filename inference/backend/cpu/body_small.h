@@ -1,0 +1,152 @@
+// Element-wise and by-row kernels: number formats, exp, RMSNorm, SwiGLU, RoPE,
+// and the two layouts activations are packed into. All are bound by the cache
+// they read from; together they are under 1 % of a step.
+
+FN int64_t type_bytes(int type) { return type == LLO_F32 ? 4 : 2; }
+
+// VL elements from p, which may have any alignment.
+FN vf widen(const int type, const void *p) {
+  if (type == LLO_F16) return widen_f16(p);
+  if (type == LLO_BF16) return widen_bf16(p);
+  return vload((const float *)p);
+}
+// n < VL elements, zeros behind; reads no byte past them.
+FN vf widen_some(const int type, const void *p, int64_t n) {
+  char tail[VL * 4] = {0};
+  memcpy(tail, p, (size_t)(n * type_bytes(type)));
+  return widen(type, tail);
+}
+
+FN void widen_row(const int type, float *dst, const char *src, int64_t n) {
+  int64_t i = 0;
+  for (; i + VL <= n; i += VL) vstore(dst + i, widen(type, src + i * type_bytes(type)));
+  if (i < n) vstoren(dst + i, widen_some(type, src + i * type_bytes(type), n - i), n - i);
+}
+LLO_TARGET static void k_widen(float *dst, const void *src, int type, int64_t n) {
+  if (type == LLO_F16) widen_row(LLO_F16, dst, src, n);
+  else if (type == LLO_BF16) widen_row(LLO_BF16, dst, src, n);
+  else memcpy(dst, src, (size_t)n * 4);
+}
+
+FN void narrow_row(const int type, char *dst, const float *src, int64_t n) {
+  for (int64_t i = 0; i < n; i += VL) {
+    char out[VL * 2];
+    int64_t m = n - i < VL ? n - i : VL;
+    vf v = m == VL ? vload(src + i) : vloadn(src + i, m);
+    if (type == LLO_F16) narrow_f16(out, v);
+    else narrow_bf16(out, v);
+    memcpy(dst + i * 2, out, (size_t)m * 2);
+  }
+}
+LLO_TARGET static void k_narrow(void *dst, const float *src, int type, int64_t n) {
+  if (type == LLO_F16) narrow_row(LLO_F16, dst, src, n);
+  else if (type == LLO_BF16) narrow_row(LLO_BF16, dst, src, n);
+  else memcpy(dst, src, (size_t)n * 4);
+}
+
+// e^x = 2^n e^r, n = round(x/ln 2), |r| <= ln2/2, ln 2 in two parts so that r is
+// exact to the last bit; e^r by its Taylor series, whose eighth term is under
+// 2^-27. At most 2 ulp; 0 below the normal range; exactly 1 at 0.
+FN vf vexp(vf x) {
+  vf n = vround(vmul(x, vset1(0x1.715476p+0f)));
+  vf r = vfma(n, vset1(-0x1.62e400p-1f), x);
+  r = vfma(n, vset1(-0x1.7f7d1cp-20f), r);
+  vf p = vset1(1.0f / 5040);
+  p = vfma(p, r, vset1(1.0f / 720));
+  p = vfma(p, r, vset1(1.0f / 120));
+  p = vfma(p, r, vset1(1.0f / 24));
+  p = vfma(p, r, vset1(1.0f / 6));
+  p = vfma(p, r, vset1(0.5f));
+  p = vfma(p, r, vset1(1.0f));
+  p = vfma(p, r, vset1(1.0f));
+  return vscale2(p, n, x);
+}
+FN float exp1(float x) {
+  float out[VL];
+  vstore(out, vexp(vset1(x)));
+  return out[0];
+}
+LLO_TARGET static void k_exp(float *x, int64_t n) {
+  int64_t i = 0;
+  for (; i + VL <= n; i += VL) vstore(x + i, vexp(vload(x + i)));
+  if (i < n) vstoren(x + i, vexp(vloadn(x + i, n - i)), n - i);
+}
+
+// dst = x / sqrt(mean(x^2) + eps) * w
+FN void rmsnorm_row(const int wtype, float *dst, const float *x, const char *w, int64_t n, float eps) {
+  vf a = vzero(), b = vzero();
+  int64_t i = 0, es = type_bytes(wtype);
+  for (; i + 2 * VL <= n; i += 2 * VL) {
+    vf u = vload(x + i), v = vload(x + i + VL);
+    a = vfma(u, u, a), b = vfma(v, v, b);
+  }
+  for (; i < n; i += VL) {
+    vf u = n - i < VL ? vloadn(x + i, n - i) : vload(x + i);
+    a = vfma(u, u, a);
+  }
+  vf scale = vset1(1.0f / __builtin_sqrtf(vsum(vadd(a, b)) / (float)n + eps));
+  for (i = 0; i + VL <= n; i += VL) vstore(dst + i, vmul(vmul(vload(x + i), scale), widen(wtype, w + i * es)));
+  if (i < n) {
+    vf t = widen_some(wtype, w + i * es, n - i);
+    vstoren(dst + i, vmul(vmul(vloadn(x + i, n - i), scale), t), n - i);
+  }
+}
+LLO_TARGET static void k_rmsnorm(float *dst, const float *x, const void *w, int wtype, int64_t n, float eps) {
+  if (wtype == LLO_F16) rmsnorm_row(LLO_F16, dst, x, w, n, eps);
+  else if (wtype == LLO_BF16) rmsnorm_row(LLO_BF16, dst, x, w, n, eps);
+  else rmsnorm_row(LLO_F32, dst, x, w, n, eps);
+}
+
+// dst = gate / (1 + e^-gate) * up
+FN vf swiglu(vf g, vf u) { return vmul(vdiv(g, vadd(vset1(1), vexp(vsub(vzero(), g)))), u); }
+LLO_TARGET static void k_swiglu(float *dst, const float *gate, const float *up, int64_t n) {
+  int64_t i = 0;
+  for (; i + VL <= n; i += VL) vstore(dst + i, swiglu(vload(gate + i), vload(up + i)));
+  if (i < n) vstoren(dst + i, swiglu(vloadn(gate + i, n - i), vloadn(up + i, n - i)), n - i);
+}
+
+// Rotates pairs (a, b) of one head: (a c - b s, b c + a s).
+LLO_TARGET static void k_rotate(float *x, const float *c, const float *s, int64_t dim, int interleaved) {
+  int64_t h = dim / 2, i = 0;
+  if (interleaved) {
+    for (; i < h; i++) {
+      float a = x[2 * i], b = x[2 * i + 1];
+      x[2 * i] = a * c[i] - b * s[i], x[2 * i + 1] = b * c[i] + a * s[i];
+    }
+    return;
+  }
+  for (; i + VL <= h; i += VL) {
+    vf a = vload(x + i), b = vload(x + h + i), vc = vload(c + i), vs = vload(s + i);
+    vstore(x + i, vsub(vmul(a, vc), vmul(b, vs)));
+    vstore(x + h + i, vadd(vmul(b, vc), vmul(a, vs)));
+  }
+  for (; i < h; i++) {
+    float a = x[i], b = x[h + i];
+    x[i] = a * c[i] - b * s[i], x[h + i] = b * c[i] + a * s[i];
+  }
+}
+
+// The decode layouts pad k to a multiple of 2*VL with zeros. Split: of every
+// 2*VL elements first those of even, then those of odd index, which is how
+// split_bf16 hands out weights.
+LLO_TARGET static void k_split(float *dst, const float *x, int64_t k) {
+  int64_t i = 0;
+  for (; i + 2 * VL <= k; i += 2 * VL)
+    for (int64_t j = 0; j < VL; j++) dst[i + j] = x[i + 2 * j], dst[i + VL + j] = x[i + 2 * j + 1];
+  if (i == k) return;
+  for (int64_t j = 0; j < VL; j++) {
+    dst[i + j] = i + 2 * j < k ? x[i + 2 * j] : 0;
+    dst[i + VL + j] = i + 2 * j + 1 < k ? x[i + 2 * j + 1] : 0;
+  }
+}
+
+// The prefill layout of one tile of t <= NT rows: [k][NT].
+LLO_TARGET static void k_tile(float *dst, const float *x, int64_t ldx, int64_t k, int64_t t) {
+  for (int64_t j = 0; j < NT; j++) {
+    const float *row = x + j * ldx;
+    if (j < t)
+      for (int64_t i = 0; i < k; i++) dst[i * NT + j] = row[i];
+    else
+      for (int64_t i = 0; i < k; i++) dst[i * NT + j] = 0;
+  }
+}

@@ -1,0 +1,36 @@
+// Package cpu runs the operations of a decoder on the host's processor: C
+// kernels for each instruction set, chosen at run time, behind
+// backend.Device. It registers the kind "cpu".
+//
+// How a step runs. Ops append to a flat plan in C memory; Sync (or Download,
+// which needs results) runs the plan in one cgo call, on a pool of C threads
+// and the caller. Threads walk the list together: an op is one to two phases,
+// each a counter of work items and a barrier behind it (step.c). A cgo call
+// costs 35 ns and a barrier 0.2 µs, a goroutine fork-join 25–50 µs, and
+// spinning in Go stops its scheduler: so there is one call a step and all
+// waiting is in C (pool.c). An idle pool is parked and takes no CPU.
+//
+// What must always hold:
+//
+//   - A work item is whole output rows with a fixed order of additions, so
+//     results are the same bits for any number of threads and any cut.
+//   - Rows of the decode phase, and all rows of a Linear without a batch, take
+//     the decode kernel (body_gemv.h), rows of the prefill phase the panel
+//     kernel (body_gemm.h), however many there are of either.
+//   - Weights are read in place, in their own format, at any byte address; no
+//     load passes their last byte. Sums are float32.
+//   - The plan's own memory only grows when a step is larger than every one
+//     before it: the warm-up step sets it, and Held reports it as scratch.
+//   - A file that shrinks under its mapping makes a fault with a reason, not a
+//     dead process (guard.c).
+//
+// The C files. vec_*.h is the vocabulary of one instruction set, body_*.h are
+// the kernels in that vocabulary, isa_*.c puts the two together. Function
+// attributes choose the instruction set because cgo refuses most -m options;
+// -std=c11 keeps the compiler from contracting a*b+c, so that a kernel does
+// the same arithmetic wherever it is inlined. Bodies end in .h because the go
+// command watches no other suffix.
+//
+// Numbers: denormal operands and results count as zero inside a step (threads
+// set FTZ and DAZ; the caller's mode is restored). NaN and infinity surface.
+package cpu

@@ -1,0 +1,49 @@
+package cpu
+
+// #include <stdlib.h>
+// #include "llo.h"
+import "C"
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unsafe"
+)
+
+// isas in ascending order of preference.
+var isas = []string{"portable", "avx2", "avx512"}
+
+// ISAs lists the instruction sets that this build has and this host can run,
+// the best one last.
+func ISAs() []string {
+	var runs []string
+	for _, name := range isas {
+		if findISA(name) != nil {
+			runs = append(runs, name)
+		}
+	}
+	return runs
+}
+
+func findISA(name string) *C.llo_kernels {
+	s := C.CString(name)
+	defer C.free(unsafe.Pointer(s))
+	return C.llo_find(s)
+}
+
+// chooseISA resolves a name, "" being the best. "ref" is another name of
+// "portable".
+func chooseISA(name string) (*C.llo_kernels, error) {
+	runs := ISAs()
+	switch name {
+	case "":
+		name = runs[len(runs)-1]
+	case "ref":
+		name = "portable"
+	}
+	if !slices.Contains(runs, name) {
+		return nil, fmt.Errorf("cpu: instruction set %q is not one this host runs: choose %s", name, strings.Join(runs, ", "))
+	}
+	return findISA(name), nil
+}

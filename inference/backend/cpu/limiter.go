@@ -1,0 +1,13 @@
+//go:build cgo
+
+package cpu
+
+import "llorch/inference/backend"
+
+var _ backend.Limiter = (*Device)(nil)
+
+// Limits implements backend.Limiter with the device's number of threads.
+func (d *Device) Limits() (backend.Limits, error) {
+	l, err := Measure(d.threads)
+	return backend.Limits{ReadGBs: l.ReadGBsN, GFlops: l.FMAGFlopsN}, err
+}

@@ -1,0 +1,184 @@
+// Interfaces between the Go side, the step runner and the kernels of one
+// instruction set. Everything a step needs lies in C memory; nothing here holds
+// a pointer into the Go heap after a call returns.
+#ifndef LLO_H
+#define LLO_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <stddef.h>
+#include <stdint.h>
+
+// The numbers of tensor.DType.
+enum { LLO_F32 = 1, LLO_F16 = 2, LLO_BF16 = 3 };
+
+enum {
+  LLO_EMBED = 1,
+  LLO_RMSNORM,
+  LLO_HEADNORM,
+  LLO_LINEAR,
+  LLO_ROPE,
+  LLO_ATTEND,
+  LLO_SWIGLU,
+  LLO_ROWS,
+};
+
+enum {
+  LLO_KEYS = 64,          // keys of one attention tile, counted from position 0
+  LLO_CHUNK = 512,        // positions of one decode-attention chunk
+  LLO_KBLOCK = 256,       // k extent of one panel of the prefill GEMM
+  LLO_PANELS = 4,         // most weight panels of one prefill work item
+  LLO_TILES = 43,         // most token tiles of one prefill work item
+  LLO_QUERIES = 64,       // most query positions of one prefill-attention item
+  LLO_HEADS = 8,          // most query heads of one attention item
+  LLO_MAX_PHASES = 3,     // parts of an op with a barrier in between
+  LLO_MAX_THREADS = 1024,
+};
+
+// llo_part is one matrix of a projection: w [out x in] row-major at any byte
+// address, b [out] or NULL. col is its first column in the destination.
+typedef struct {
+  const char *w, *b;
+  int64_t out, rowbytes, col;
+  int32_t wtype, btype;
+} llo_part;
+
+// llo_batch is backend.Batch, copied. seq_of gives the sequence of each row;
+// pages of sequence s start at pages[page0[s]].
+typedef struct {
+  const int32_t *tokens, *positions, *logits, *seq_of, *pages;
+  const int64_t *seq_first, *seq_rows, *page0;
+  int64_t n, decode, nseq;
+} llo_batch;
+
+// llo_op is one recorded operation. A field that an op does not name is zero.
+typedef struct {
+  int32_t code, add, wtype, wtype2, interleaved, kvtype, split, _pad;
+  float eps, scale;
+  float *dst;
+  const float *x;          // n rows of cols
+  const char *w, *w2;      // table or norm weights
+  int64_t n, cols, decode; // rows; of them in [0, decode) by the decode kernel
+  llo_part *parts;
+  int64_t nparts, out;
+  llo_batch *b;
+  char *k, *v;
+  int64_t page, q, kv, dim, window;
+  const float *cosines, *sines;
+  float *packed[3];        // activations for the kernels: natural, split, tiles
+  int64_t at[3];           // where they are in the plan's buffer, from 1; 0 = not wanted
+  float *partial;          // decode attention: what chunks leave for the merge
+  int64_t chunks;          // decode attention: most chunks of a row
+  int64_t dec_rows, panels; // linear: rows of a decode item, panels of a prefill item
+  int64_t next[LLO_MAX_PHASES][8]; // work counters, a cache line each
+} llo_op;
+
+// llo_gemv: out[t*ldo + r] (+)= sum_k w[r][k]*x[t][k] (+ b[r]), r < rows, t < m.
+// x is packed (natural or split by parity of k) with ldx floats a row.
+typedef struct {
+  const char *w, *b;
+  int64_t rowbytes, rows, k, m, ldx, ldo;
+  const float *x;
+  float *out;
+  int32_t wtype, btype, add;
+} llo_gemv;
+
+// llo_gemm: the same over token tiles; x is [tile][k][nt].
+typedef struct {
+  const char *w, *b;
+  int64_t rowbytes, rows, k, m, ldo;
+  const float *x;
+  float *out;
+  int32_t wtype, btype, add;
+} llo_gemm;
+
+// llo_attend: queries (rows of one sequence at consecutive positions, heads of
+// one group) against keys [lo, hi) of one key head.
+typedef struct {
+  const float *q;          // first row, first head
+  int64_t ldq, rows, heads, dim, pos, window, lo, hi;
+  float scale;
+  const char *k, *v;
+  const int32_t *pages;
+  int64_t page, kvheads, kvhead;
+  int32_t kvtype;
+} llo_attend;
+
+// llo_kernels is what an instruction set provides. Results of a table do not
+// depend on how work is cut into calls.
+typedef struct {
+  const char *name;
+  int vl, mr, nt; // float lanes; rows of a panel; tokens of a tile
+  void (*widen)(float *dst, const void *src, int type, int64_t n);
+  void (*narrow)(void *dst, const float *src, int type, int64_t n);
+  void (*rmsnorm)(float *dst, const float *x, const void *w, int wtype, int64_t n, float eps);
+  void (*swiglu)(float *dst, const float *gate, const float *up, int64_t n);
+  void (*rotate)(float *x, const float *cosines, const float *sines, int64_t dim, int interleaved);
+  void (*split)(float *dst, const float *x, int64_t k);
+  void (*tile)(float *dst, const float *x, int64_t ldx, int64_t k, int64_t t);
+  void (*gemv)(const llo_gemv *g);
+  void (*gemm)(const llo_gemm *g, float *scratch);
+  // attend leaves per query m, l and the unnormalised sum: state is [heads*rows]
+  // of (2 + dim) floats.
+  void (*attend)(const llo_attend *a, float *state, float *scratch);
+  void (*merge)(float *state, const float *more, int64_t dim);
+  void (*finish)(float *dst, const float *state, int64_t dim);
+  void (*exp)(float *x, int64_t n);
+  float (*read)(const char *p, int64_t bytes);
+  double (*fma)(int64_t iterations); // returns the FLOPs done
+} llo_kernels;
+
+extern const llo_kernels llo_portable;
+#ifdef __x86_64__
+extern const llo_kernels llo_avx2, llo_avx512;
+#endif
+// llo_find returns the table of a name if this host can run it, else NULL.
+const llo_kernels *llo_find(const char *name);
+
+void llo_exp(const llo_kernels *k, float *x, int64_t n); // x = e^x, for the self-test
+
+// pool.c
+typedef struct llo_pool llo_pool;
+typedef void (*llo_work)(void *arg, int thread, int threads);
+llo_pool *llo_pool_open(int threads); // NULL and errno
+void llo_pool_close(llo_pool *p);
+int llo_pool_threads(const llo_pool *p);
+void llo_pool_run(llo_pool *p, llo_work f, void *arg);
+void llo_pool_barrier(llo_pool *p);
+int64_t llo_next(int64_t *counter);
+
+// step.c
+typedef struct {
+  llo_pool *pool;
+  const llo_kernels *kern;
+  llo_op *ops;
+  int64_t nops;
+  float *scratch; // one stretch of `stride` floats a thread
+  int64_t stride;
+} llo_step;
+void llo_run(llo_step *s);
+int64_t llo_linear_floats(const llo_kernels *k);
+int64_t llo_attend_floats(const llo_kernels *k, int64_t heads, int64_t dim);
+int64_t llo_tile_floats(const llo_kernels *k, int64_t rows, int64_t cols);
+int64_t llo_packed_cols(const llo_kernels *k, int64_t cols);
+
+// one op each: run the phase, taking work items from op->next[phase]
+int llo_linear(llo_step *s, llo_op *op, int phase, float *scratch);
+int llo_attention(llo_step *s, llo_op *op, int phase, float *scratch);
+
+// memory.c
+void *llo_map(int64_t bytes); // zeroed, touched, 64-byte aligned; NULL and errno
+void llo_unmap(void *p, int64_t bytes);
+
+// guard.c
+int llo_guard_open(void); // slot, or -1
+int llo_guard_add(int slot, const void *from, int64_t bytes);
+uintptr_t llo_guard_fault(int slot); // address of the first fault, 0 = none
+void llo_guard_close(int slot);
+
+// limits.c
+double llo_read_seconds(llo_pool *p, const llo_kernels *k, const char *buf, int64_t bytes);
+double llo_fma_seconds(llo_pool *p, const llo_kernels *k, int64_t iterations, double *flops);
+
+#endif

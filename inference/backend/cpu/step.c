@@ -1,0 +1,82 @@
+// Runs a recorded step: every thread walks the same list of ops, takes work
+// items of the current phase from its counter, and meets the others at a
+// barrier. Items never split an output row, so which thread takes one has no
+// effect on the numbers.
+#include "llo.h"
+
+#include <string.h>
+
+enum { SWIGLU_COLS = 1024 }; // columns of one SwiGLU item
+
+static const float *row_of(const llo_op *op, int64_t i) { return op->x + i * op->cols; }
+
+static int64_t head_floats(const llo_op *op) { return (op->q + 2 * op->kv) * op->dim; }
+
+static int64_t bytes_of(int type) { return type == LLO_F32 ? 4 : 2; }
+
+static void embed_row(const llo_kernels *k, const llo_op *op, int64_t i) {
+  k->widen(op->dst + i * op->cols, op->w + op->b->tokens[i] * op->cols * bytes_of(op->wtype), op->wtype, op->cols);
+}
+
+static void headnorm_row(const llo_kernels *k, const llo_op *op, int64_t i) {
+  float *x = op->dst + i * head_floats(op);
+  for (int64_t h = 0; h < op->q + op->kv; h++, x += op->dim) {
+    int key = h >= op->q;
+    k->rmsnorm(x, x, key ? op->w2 : op->w, key ? op->wtype2 : op->wtype, op->dim, op->eps);
+  }
+}
+
+static void rope_row(const llo_kernels *k, const llo_op *op, int64_t i) {
+  const llo_batch *b = op->b;
+  int64_t pos = b->positions[i], half = op->dim / 2, size = op->dim * bytes_of(op->kvtype);
+  int64_t page = b->pages[b->page0[b->seq_of[i]] + pos / op->page];
+  float *x = op->dst + i * head_floats(op);
+  for (int64_t h = 0; h < op->q + op->kv; h++)
+    k->rotate(x + h * op->dim, op->cosines + pos * half, op->sines + pos * half, op->dim, op->interleaved);
+  for (int64_t h = 0; h < op->kv; h++) {
+    int64_t row = (page * op->kv + h) * op->page + pos % op->page;
+    k->narrow(op->k + row * size, x + (op->q + h) * op->dim, op->kvtype, op->dim);
+    k->narrow(op->v + row * size, x + (op->q + op->kv + h) * op->dim, op->kvtype, op->dim);
+  }
+}
+
+static void swiglu_item(const llo_kernels *k, const llo_op *op, int64_t item) {
+  int64_t per = (op->cols + SWIGLU_COLS - 1) / SWIGLU_COLS, i = item / per, c = item % per * SWIGLU_COLS;
+  int64_t n = op->cols - c < SWIGLU_COLS ? op->cols - c : SWIGLU_COLS;
+  const float *x = op->x + i * 2 * op->cols + c;
+  k->swiglu(op->dst + i * op->cols + c, x, x + op->cols, n);
+}
+
+static void row_item(const llo_kernels *k, const llo_op *op, int64_t i) {
+  switch (op->code) {
+    case LLO_EMBED: embed_row(k, op, i); break;
+    case LLO_RMSNORM: k->rmsnorm(op->dst + i * op->cols, row_of(op, i), op->w, op->wtype, op->cols, op->eps); break;
+    case LLO_HEADNORM: headnorm_row(k, op, i); break;
+    case LLO_ROPE: rope_row(k, op, i); break;
+    case LLO_SWIGLU: swiglu_item(k, op, i); break;
+    case LLO_ROWS: memcpy(op->dst + i * op->cols, row_of(op, op->b->logits[i]), (size_t)op->cols * 4); break;
+  }
+}
+
+// Runs this thread's share of a phase; returns whether another phase follows.
+static int run_phase(llo_step *s, llo_op *op, int phase, float *scratch) {
+  if (op->code == LLO_LINEAR) return llo_linear(s, op, phase, scratch);
+  if (op->code == LLO_ATTEND) return llo_attention(s, op, phase, scratch);
+  int64_t items = op->n;
+  if (op->code == LLO_SWIGLU) items *= (op->cols + SWIGLU_COLS - 1) / SWIGLU_COLS;
+  for (int64_t i; (i = llo_next(op->next[phase])) < items;) row_item(s->kern, op, i);
+  return 0;
+}
+
+static void work(void *arg, int thread, int threads) {
+  llo_step *s = arg;
+  (void)threads;
+  float *scratch = s->scratch + thread * s->stride;
+  for (int64_t i = 0; i < s->nops; i++)
+    for (int phase = 0, more = 1; more; phase++) {
+      more = run_phase(s, &s->ops[i], phase, scratch);
+      llo_pool_barrier(s->pool);
+    }
+}
+
+void llo_run(llo_step *s) { llo_pool_run(s->pool, work, s); }
