@@ -1,0 +1,28 @@
+// Package inference is the engine: prompts in, streams of tokens out, for one
+// model on one device.
+//
+// A request goes down once. Generate tokenizes it on the caller's goroutine and
+// queues a sequence; the loop, the only goroutine that touches the device, asks
+// the scheduler who runs in the next step, runs the model's forward pass over
+// the flattened rows of all of them, and sends each token on its request's own
+// channel. That channel has room for the whole answer, so that no reader can
+// slow the loop.
+//
+// What must always hold:
+//
+//   - A request's text depends on the request, the weights and the backend,
+//     never on its neighbours, its arrival, a preemption or a restart. Rows of
+//     the decode and of the prefill phase use kernels of their own, prefills are
+//     cut at multiples of backend.ChunkQuantum, and tokens that are recomputed
+//     after a preemption take the kernels that made them.
+//   - Every stream ends with exactly one terminal event.
+//   - A sequence that ends or is cancelled has given its pages back before its
+//     terminal event is sent; cancelling takes at most one step.
+//   - Memory is known before anything is touched (Plan), and nothing is
+//     allocated on the device after Load.
+//   - After a device fault no token is sent any more, ever.
+//
+// Scheduler, page bookkeeping, sampling and stop strings are plain code without
+// device, clock or goroutine. families.go and backends*.go are the only places
+// that know which families and devices there are.
+package inference

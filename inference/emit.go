@@ -1,0 +1,105 @@
+package inference
+
+import (
+	"errors"
+	"time"
+
+	"llorch/inference/sample"
+)
+
+// emit hands out the tokens of the step that has just run.
+func (e *Engine) emit() {
+	now := time.Now()
+	for i, q := range e.input.sampling {
+		if id := e.input.ids[i]; id < 0 {
+			e.fail(q, &Error{Code: CodeInferenceFailed, Retriable: true, Err: sample.ErrNotFinite})
+		} else {
+			e.token(q, id, now)
+		}
+	}
+}
+
+// token sends the event of one chosen token, and the terminal event if it is
+// the last. Every token has its own event, also while its text is withheld;
+// the end-of-text token has one only if it sets withheld text free.
+func (e *Engine) token(q *sequence, id int32, now time.Time) {
+	if q.first.IsZero() {
+		q.first = now
+		e.stats.tokensIn.Add(uint64(q.prompt))
+	}
+	q.ids = append(q.ids, id)
+	q.see(id)
+	reason, text, matched := StopReason(""), "", ""
+	if e.eos[id] {
+		reason = StopEOS
+	} else {
+		if text, matched = q.stop.push(q.text.Push(id)); matched != "" {
+			reason = StopSequence
+		} else if len(q.ids) >= q.limit {
+			reason = StopMaxTokens
+		}
+	}
+	if reason == StopEOS || reason == StopMaxTokens {
+		rest, found := q.stop.push(q.text.Flush())
+		if text += rest; found != "" {
+			reason, matched = StopSequence, found
+		} else {
+			text += q.stop.flush()
+		}
+	}
+	if text != "" || !e.eos[id] {
+		q.events <- Event{Text: text, Index: q.sent, ID: id, At: now}
+		q.sent++
+		e.stats.tokensOut.Add(1)
+	}
+	if reason != "" {
+		e.stats.completed.Add(1)
+		e.leave(q, q.end(reason, matched, now))
+	}
+}
+
+// leave takes a sequence out of the engine, frees its pages and sends its
+// terminal event, in that order: who sees the end may count on the room.
+func (e *Engine) leave(q *sequence, ev Event) {
+	e.sched.remove(q)
+	e.stats.preemptions.Add(uint64(q.preemptions))
+	e.mu.Lock()
+	delete(e.inFlight, q.id)
+	e.mu.Unlock()
+	e.stats.inside.Add(-1)
+	e.publish()
+	q.finish(ev)
+	signal(e.left)
+}
+
+func (e *Engine) fail(q *sequence, err *Error) {
+	e.stats.failed.Add(1)
+	e.leave(q, Event{Err: err})
+}
+
+// failStep ends the sequences of a step that failed without a device fault.
+func (e *Engine) failStep(step []work, err error) {
+	var typed *Error
+	if !errors.As(err, &typed) {
+		typed = &Error{Code: CodeInferenceFailed, Retriable: true, Err: err}
+	}
+	for _, w := range step {
+		e.fail(w.seq, typed)
+	}
+}
+
+// latch ends everything after a device fault: no token ever follows one.
+func (e *Engine) latch(err error) {
+	e.mu.Lock()
+	e.refuse = err
+	for _, q := range e.inbox {
+		e.sched.add(q)
+	}
+	e.inbox = nil
+	e.mu.Unlock()
+	e.fault = err
+	close(e.faulted)
+	e.sched.each(func(q *sequence) {
+		e.fail(q, &Error{Code: CodeUnhealthy, Retriable: true, Err: err})
+	})
+}

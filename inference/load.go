@@ -1,0 +1,157 @@
+package inference
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"llorch/inference/backend"
+	"llorch/inference/kvcache"
+	"llorch/inference/sample"
+)
+
+// Info is what was loaded.
+type Info struct {
+	Name, Path          string // of the model
+	Architecture, Quant string // "llama", "BF16"
+	TokenizerKind       string // "hf-json"
+	Vocab, Context      int
+	Layers, Hidden, FFN int
+	Heads, KVHeads      int
+	HeadDim             int
+	MaxBatch, MaxQueue  int
+	MaxPrompt           int // tokens
+	Params              int64
+	FileBytes           int64 // of the weight files
+	Plan                Plan
+	// LongStep bounds what a prefill step takes, from the warm-up's: its rows
+	// cost more each than those of a full step. Long contexts add to it.
+	LongStep time.Duration
+	Held     map[backend.Use]int64 // by the device, its own working memory counted as scratch
+	Device   backend.Info
+	BOS      int32
+	EOS      []int32
+}
+
+// Load opens the device, makes the weights resident, allocates cache and
+// scratch, warms up and starts the engine. It owns ins from then on, also when
+// it fails. Cancelling ctx stops loading.
+func Load(ctx context.Context, ins *Inspection, o Options) (*Engine, error) {
+	o = o.withDefaults()
+	dev, err := backend.Open(o.Device, backend.Options{Index: o.Index, Threads: o.Threads, ISA: o.ISA})
+	if err != nil {
+		return nil, errors.Join(err, ins.Close())
+	}
+	e := &Engine{
+		tok: ins.Tok, dev: dev, closers: []func() error{ins.Close}, eos: map[int32]bool{}, inFlight: map[string]bool{},
+		wake: make(chan struct{}, 1), left: make(chan struct{}, 1), stopped: make(chan struct{}), faulted: make(chan struct{}),
+	}
+	for _, id := range ins.Spec.EOS {
+		e.eos[id] = true
+	}
+	if err := e.load(ctx, ins, o); err != nil {
+		return nil, errors.Join(fmt.Errorf("inference: load %s: %w", ins.Source.Path, err), dev.Close(), ins.Close())
+	}
+	go e.loop()
+	return e, nil
+}
+
+func (e *Engine) load(ctx context.Context, ins *Inspection, o Options) error {
+	plan := ins.Plan(o)
+	if err := plan.possible(); err != nil {
+		return err
+	}
+	progress := func(phase string, done, total int64) {
+		if o.Progress != nil {
+			layers := ins.Spec.Layers
+			o.Progress(Progress{phase, done, total, int(int64(layers) * done / max(total, 1)), layers})
+		}
+	}
+	if err := ins.Source.Map(); err != nil {
+		return err
+	}
+	err := ins.Source.Populate(ctx, func(done, total int64) { progress("populate", done, total) })
+	if err != nil {
+		return err
+	}
+	progress("place", plan.Weights, plan.Weights)
+	if e.model, err = ins.Config.Load(e.dev, ins.Source, plan.limits); err != nil {
+		return err
+	}
+	if e.kv, err = allocCache(ctx, e.dev, ins, o, plan); err != nil {
+		return err
+	}
+	e.info = ins.info(o, plan)
+	e.info.Device = e.dev.Info()
+	e.sched = &scheduler{pool: kvcache.NewPool(plan.Pages, PageSize), maxBatch: o.MaxBatch, chunk: o.ChunkTokens, mixed: o.MixedTokens}
+	e.publish()
+	progress("warmup", plan.Weights, plan.Weights)
+	if err := e.warmUp(o.ChunkTokens); err != nil {
+		return err
+	}
+	// From here on the device belongs to the loop, and holds all it ever will.
+	e.info.Held, e.regions = e.dev.Held(), e.dev.Regions()
+	return nil
+}
+
+// allocCache allocates the pages of every layer, which may take long: each page
+// is written. It stops when ctx ends.
+func allocCache(ctx context.Context, d backend.Device, ins *Inspection, o Options, p Plan) ([]backend.KV, error) {
+	var kv []backend.KV
+	rows := p.Pages * PageSize * ins.Spec.KVHeads
+	for range ins.Spec.Layers {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		k, err := d.Alloc(backend.Cache, o.CacheType, rows, ins.Spec.HeadDim)
+		if err != nil {
+			return nil, fmt.Errorf("key cache: %w", err)
+		}
+		v, err := d.Alloc(backend.Cache, o.CacheType, rows, ins.Spec.HeadDim)
+		if err != nil {
+			return nil, fmt.Errorf("value cache: %w", err)
+		}
+		kv = append(kv, backend.KV{K: k, V: v, PageSize: PageSize})
+	}
+	return kv, nil
+}
+
+func (ins *Inspection) info(o Options, p Plan) Info {
+	s := ins.Spec
+	prompt := p.Context - 1 // an answer needs one
+	if o.MaxPrompt > 0 {
+		prompt = min(prompt, o.MaxPrompt)
+	}
+	return Info{
+		MaxPrompt: prompt,
+		Name:      ins.Name, Path: ins.Source.Path, Architecture: s.Architecture, Quant: ins.Quant(),
+		TokenizerKind: ins.Tok.Kind(), Vocab: s.Vocab, Context: p.Context, Layers: s.Layers, Hidden: s.Hidden, FFN: s.FFN,
+		Heads: s.Heads, KVHeads: s.KVHeads, HeadDim: s.HeadDim, MaxBatch: o.MaxBatch, MaxQueue: max(o.MaxQueue, 0),
+		Params: ins.Params(), FileBytes: ins.Source.FileBytes(), Plan: p, BOS: s.BOS, EOS: s.EOS,
+	}
+}
+
+// warmUp runs one prefill and one decode step in page 0, which nobody holds
+// yet: code, tables and caches are warm before the first request, and a device
+// that cannot compute is found before the worker says that it is ready. The
+// prefill is timed for steps of chunk rows.
+func (e *Engine) warmUp(chunk int) error {
+	n := min(8, e.info.Context-1)
+	began := time.Now()
+	q := &sequence{ids: make([]int32, n), prompt: n, pages: []int32{0}}
+	for from, to := 0, n; from < n+1; from, to = to, to+1 {
+		work := []work{{seq: q, from: from, to: to, decode: from > 0}}
+		if err := e.run(work); err != nil {
+			return fmt.Errorf("warm-up: %w", err)
+		}
+		if e.input.ids[0] < 0 {
+			return fmt.Errorf("warm-up: %w: the weights are damaged", sample.ErrNotFinite)
+		}
+		if from == 0 {
+			e.info.LongStep = time.Since(began) * time.Duration(max(chunk/n, 1))
+		}
+		q.ids = append(q.ids, e.input.ids[0])
+	}
+	return nil
+}

@@ -1,0 +1,32 @@
+package inference
+
+import (
+	"fmt"
+	"strings"
+
+	"llorch/inference/backend"
+	"llorch/inference/tensor"
+)
+
+// Devices lists the kinds of device in this binary.
+func Devices() []string { return backend.Kinds() }
+
+// CacheType is the number format of keys and values by its name in settings:
+// "f16", "bf16" or "f32".
+func CacheType(name string) (tensor.DType, error) {
+	for _, t := range []tensor.DType{tensor.F16, tensor.BF16, tensor.F32} {
+		if strings.EqualFold(t.String(), name) {
+			return t, nil
+		}
+	}
+	return 0, fmt.Errorf("inference: %q is no format of the cache: give f16, bf16 or f32", name)
+}
+
+// Probe opens a device without a model, to say what it is.
+func Probe(kind string, index int) (backend.Info, error) {
+	d, err := backend.Open(kind, backend.Options{Index: index})
+	if err != nil {
+		return backend.Info{}, err
+	}
+	return d.Info(), d.Close()
+}

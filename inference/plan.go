@@ -1,0 +1,150 @@
+package inference
+
+import (
+	"fmt"
+	"math"
+	"math/bits"
+
+	"llorch/inference/backend"
+	"llorch/inference/model"
+	"llorch/inference/tensor"
+)
+
+// Options say how a model is loaded. Zero values mean what the comment says.
+type Options struct {
+	Device      string // kind: "cpu" (also when empty), "ref" …
+	Index       int
+	Threads     int            // 0 = one a physical core, within the cgroup's quota
+	ISA         string         // "" = the best there is
+	MaxBatch    int            // sequences that run at once; 0 = 8
+	MaxQueue    int            // requests that wait beyond those; <0 = none, 0 = 32
+	MaxPrompt   int            // tokens of a prompt; 0 = what the context holds
+	MaxContext  int            // tokens of one sequence; 0 = the model's, at most 4096
+	CacheBytes  int64          // keys and values of all sequences; 0 = from Available
+	CacheType   tensor.DType   // 0 = F16
+	ChunkTokens int            // prefill rows of one step; 0 = 512
+	MixedTokens int            // the same while others decode; 0 = 128
+	Available   int64          // memory the process may take, for the automatic cache; 0 = not known
+	Progress    func(Progress) // called from the loading goroutine; may be nil
+}
+
+// Progress is where loading stands.
+type Progress struct {
+	Phase               string // "populate", "place", "warmup"
+	Done, Total         int64  // bytes of weights
+	Layers, LayersTotal int    // the same as layers
+}
+
+// Plan is what Load will take, to the byte, before anything is touched. The
+// working memory of the device itself, at most deviceBytes, comes on top of
+// Scratch.
+type Plan struct {
+	Weights, Cache, Scratch int64
+	Context                 int // tokens of one sequence
+	Pages                   int // of PageSize positions
+	limits                  model.Limits
+}
+
+// Total is the sum of all classes, math.MaxInt64 where it does not fit.
+func (p Plan) Total() int64 { return plus(plus(p.Weights, p.Cache), p.Scratch) }
+
+// possible refuses a plan that no load can carry out. Whether there is memory
+// for it is the caller's question.
+func (p Plan) possible() error {
+	if p.Context < 2 {
+		return fmt.Errorf("a context of %d token: a prompt and an answer need 2 at least; see max_position_embeddings and --max-context", p.Context)
+	}
+	if p.Total() == math.MaxInt64 {
+		return fmt.Errorf("%w: %d pages of cache over all layers are more than can be addressed; give a smaller --max-context or --max-batch", backend.ErrMemory, p.Pages)
+	}
+	return nil
+}
+
+// times and plus are products and sums of sizes that stay at math.MaxInt64
+// instead of wrapping round: no memory is that large, so the plan is refused.
+func times(a, b int64) int64 {
+	if hi, lo := bits.Mul64(uint64(a), uint64(b)); hi == 0 && lo < math.MaxInt64 {
+		return int64(lo)
+	}
+	return math.MaxInt64
+}
+
+func plus(a, b int64) int64 {
+	if a > math.MaxInt64-b {
+		return math.MaxInt64
+	}
+	return a + b
+}
+
+// deviceBytes bounds what a device takes for itself: packed activations, the
+// recorded step, partial sums.
+const deviceBytes = 64 << 20
+
+// PageSize is the number of positions a page holds. 64 rows of 64 halves are
+// 8 KB: long enough to stream, short enough that the last page wastes little.
+const PageSize = 64
+
+// The automatic cache holds MaxBatch whole contexts, if they take no more than
+// this and no more than a quarter of the available memory; always one context.
+const autoCacheBytes = 512 << 20
+
+func (o Options) withDefaults() Options {
+	def := func(v *int, d int) {
+		if *v <= 0 {
+			*v = d
+		}
+	}
+	if o.Device == "" {
+		o.Device = "cpu"
+	}
+	if o.MaxQueue < 0 {
+		o.MaxQueue = -1
+	} else {
+		def(&o.MaxQueue, 32)
+	}
+	if o.CacheType == 0 {
+		o.CacheType = tensor.F16
+	}
+	def(&o.MaxBatch, 8)
+	def(&o.ChunkTokens, 512)
+	def(&o.MixedTokens, 128)
+	// A step must be able to take a whole quantum, or a prefill would stand still.
+	o.ChunkTokens = max(o.ChunkTokens, backend.ChunkQuantum)
+	o.MixedTokens = min(max(o.MixedTokens, backend.ChunkQuantum), o.ChunkTokens)
+	return o
+}
+
+// Plan sizes everything Load will allocate.
+func (ins *Inspection) Plan(o Options) Plan {
+	o = o.withDefaults()
+	p := Plan{Weights: ins.Source.Bytes(), Context: o.MaxContext}
+	if p.Context <= 0 {
+		p.Context = min(ins.Spec.MaxPositions, 4096)
+	}
+	p.Context = min(p.Context, ins.Spec.MaxPositions)
+	page := ins.pageBytes(o.CacheType)
+	one := int64(pagesFor(p.Context))
+	pages := one * int64(o.MaxBatch)
+	switch {
+	case o.CacheBytes > 0:
+		pages = max(1, o.CacheBytes/page)
+	default:
+		room := int64(autoCacheBytes)
+		if o.Available > 0 {
+			room = min(room, (o.Available-p.Weights)/4)
+		}
+		pages = max(one, min(pages, room/page))
+	}
+	p.Pages, p.Cache = int(pages), times(pages, page)
+	p.Context = int(min(int64(p.Context), pages*PageSize))
+	p.limits = model.Limits{Rows: o.MaxBatch + o.ChunkTokens, Logits: o.MaxBatch, Positions: p.Context}
+	p.Scratch = ins.Config.Scratch(p.limits)
+	return p
+}
+
+func pagesFor(positions int) int { return (positions + PageSize - 1) / PageSize }
+
+// pageBytes is the size of a page over all layers, keys and values.
+func (ins *Inspection) pageBytes(t tensor.DType) int64 {
+	return 2 * int64(ins.Spec.Layers) * PageSize * int64(ins.Spec.KVHeads) * int64(t.RowBytes(ins.Spec.HeadDim))
+}

@@ -1,0 +1,172 @@
+package inference
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+
+	"llorch/inference/backend"
+	"llorch/inference/backend/backendtest"
+	"llorch/inference/kvcache"
+	"llorch/inference/model"
+	"llorch/inference/tensor"
+)
+
+// rig runs a model's forward pass directly, one sequence at a time.
+type rig struct {
+	dev    backend.Device
+	model  model.Model
+	kv     []backend.KV
+	spec   model.Spec
+	pages  []int32
+	rows   int         // done
+	blocks [][]float32 // by layer: the residual stream after it, of the last forward
+	taps   []tapped
+}
+
+type tapped struct {
+	op   string
+	vals []float32
+}
+
+func newRig(t testing.TB, dir string, o Options) *rig {
+	t.Helper()
+	ins, err := Inspect(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ins.Close() })
+	dev, err := backend.Open(o.Device, backend.Options{ISA: o.ISA, Threads: o.Threads})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { dev.Close() })
+	if err := ins.Source.Map(); err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{spec: ins.Spec}
+	r.dev = backendtest.Tap(dev, r.tap)
+	if r.model, err = ins.Config.Load(r.dev, ins.Source, model.Limits{Rows: 384, Logits: 1, Positions: 384}); err != nil {
+		t.Fatal(err)
+	}
+	o.CacheType = tensor.F32
+	if r.kv, err = allocCache(t.Context(), r.dev, ins, o, Plan{Pages: 384 / PageSize}); err != nil {
+		t.Fatal(err)
+	}
+	pool := kvcache.NewPool(384/PageSize, PageSize)
+	r.pages, _ = pool.Grow(nil, 384)
+	slices.Reverse(r.pages) // a page table that is not the identity
+	return r
+}
+
+// tap sees the destination of every op; the second LinearAdd of a layer leaves
+// the block's output.
+func (r *rig) tap(op string, dst backend.Tensor) {
+	if dst.Type != tensor.F32 || dst.Data == nil {
+		return
+	}
+	r.taps = append(r.taps, tapped{op, slices.Clone(dst.Float32s())})
+}
+
+// forward runs ids at the next positions as one step, as decode rows or as a
+// prefill, and returns the last row's logits.
+func (r *rig) forward(t testing.TB, ids []int32, decode bool) []float32 {
+	t.Helper()
+	b := &backend.Batch{Tokens: ids, Seqs: []backend.Seq{{Rows: len(ids), Pages: r.pages}}, Logits: []int32{int32(len(ids) - 1)}}
+	if decode {
+		b.Decode = len(ids)
+	}
+	for i := range ids {
+		b.Positions = append(b.Positions, int32(r.rows+i))
+	}
+	r.taps = r.taps[:0]
+	logits := r.model.Forward(b, r.kv)
+	if err := r.dev.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	r.rows += len(ids)
+	r.blocks = r.blocks[:0]
+	adds := 0
+	for _, x := range r.taps {
+		if x.op == "LinearAdd" {
+			if adds++; adds%2 == 0 {
+				r.blocks = append(r.blocks, x.vals)
+			}
+		}
+	}
+	return slices.Clone(logits.Float32s())
+}
+
+// near fails unless got equals want within tol, relative to want's largest
+// value where that is above 1.
+func near(t testing.TB, what string, got, want []float32, tol float64) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Fatalf("%s: %d values, want %d", what, len(got), len(want))
+	}
+	scale, worst, at := 1.0, 0.0, 0
+	for i := range want {
+		scale = max(scale, math.Abs(float64(want[i])))
+		if d := math.Abs(float64(got[i]) - float64(want[i])); d > worst || d != d {
+			worst, at = d, i
+			if d != d {
+				t.Fatalf("%s: value %d is %v", what, i, got[i])
+			}
+		}
+	}
+	if worst > tol*scale {
+		t.Errorf("%s: value %d is %v, want %v: off by %.1e, allowed %.1e", what, at, got[at], want[at], worst, tol*scale)
+	}
+}
+
+func (r *rig) checkHidden(t testing.TB, name string, want []float32, positions []int) {
+	t.Helper()
+	h := r.spec.Hidden
+	if len(r.blocks) != r.spec.Layers {
+		t.Fatalf("%d blocks were seen of %d", len(r.blocks), r.spec.Layers)
+	}
+	for layer, x := range r.blocks {
+		for _, p := range positions {
+			near(t, fmt.Sprintf("%s: layer %d position %d", name, layer, p), x[p*h:(p+1)*h], want[:h], 1e-4)
+			want = want[h:]
+		}
+	}
+}
+
+func (r *rig) checkGreedy(t testing.TB, name string, logits []float32, want []int32) {
+	t.Helper()
+	for n, id := range want {
+		got := int32(0)
+		for i, l := range logits {
+			if l > logits[got] {
+				got = int32(i)
+			}
+		}
+		if got != id {
+			t.Fatalf("%s: greedy id %d is %d, want %d", name, n, got, id)
+		}
+		if n < len(want)-1 {
+			logits = r.forward(t, []int32{id}, true)
+		}
+	}
+}
+
+// keys reads the keys of layer 0 out of the pages.
+func (r *rig) keys(t *testing.T, n int) (out []float32) {
+	k := r.kv[0].K
+	host := make([]byte, k.Bytes())
+	r.dev.Download(host, k)
+	if err := r.dev.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	row := make([]float32, r.spec.HeadDim)
+	for p := range n {
+		for h := range r.spec.KVHeads {
+			i := (int(r.pages[p/PageSize])*r.spec.KVHeads+h)*PageSize + p%PageSize
+			k.Type.Decode(row, host[i*k.RowBytes():])
+			out = append(out, row...)
+		}
+	}
+	return out
+}

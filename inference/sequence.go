@@ -1,0 +1,72 @@
+package inference
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"llorch/inference/sample"
+	"llorch/inference/tokenize"
+)
+
+// sequence is one request on its way through the engine. The scheduler owns the
+// first group of fields, the engine's loop the second.
+type sequence struct {
+	id     string
+	ids    []int32 // the prompt's tokens, then the chosen ones
+	prompt int     // how many of ids are the prompt
+	limit  int     // ids never gets longer
+	done   int     // positions whose keys and values are in pages
+	pages  []int32
+
+	ctx         context.Context
+	release     context.CancelFunc // frees ctx's timer
+	params      sample.Params
+	seen        map[int32]bool // the set behind params.Seen; nil without a penalty
+	events      chan Event
+	text        *tokenize.Stream
+	stop        *stopMatcher
+	sent        int // token events
+	preemptions int
+	queued      time.Time // Generate
+	started     time.Time // first step
+	first       time.Time // first token chosen
+}
+
+// decoding reports whether the next row belongs to the decode phase: everything
+// of the prompt is in the cache. After a preemption the tokens chosen before it
+// are replayed as decode rows, by the kernels that made them.
+func (q *sequence) decoding() bool { return q.done >= q.prompt }
+
+// see notes an id for the repetition penalty.
+func (q *sequence) see(id int32) {
+	if q.seen == nil || q.seen[id] {
+		return
+	}
+	q.seen[id] = true
+	q.params.Seen = append(q.params.Seen, id)
+}
+
+// finish sends the terminal event. The channel has room for it.
+func (q *sequence) finish(ev Event) {
+	ev.At = time.Now()
+	q.events <- ev
+	close(q.events)
+	q.release()
+}
+
+func (q *sequence) end(reason StopReason, matched string, now time.Time) Event {
+	e := &End{Reason: reason, Matched: matched, TokensIn: q.prompt, TokensOut: q.sent, Preemptions: q.preemptions}
+	e.Queued, e.Decode = q.started.Sub(q.queued), now.Sub(q.started)
+	if !q.first.IsZero() {
+		e.Prefill = q.first.Sub(q.started)
+	}
+	return Event{End: e}
+}
+
+func without(list []*sequence, q *sequence) []*sequence {
+	if i := slices.Index(list, q); i >= 0 {
+		return slices.Delete(list, i, i+1)
+	}
+	return list
+}
