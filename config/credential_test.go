@@ -1,0 +1,63 @@
+package config
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestCredential(t *testing.T) {
+	for name, c := range map[string]struct {
+		content string
+		environ []string
+		want    string
+		bad     string // part of the error
+	}{
+		"token":               {content: "s3cret", want: "s3cret"},
+		"line end":            {content: "s3cret\r\n", want: "s3cret"},
+		"variable wins":       {content: "s3cret", environ: []string{"LLORCH_API_TOKEN=other"}, want: "other"},
+		"empty":               {content: "\n", bad: "api-token"},
+		"two lines":           {content: "a\nb\n", bad: "printable"},
+		"not a settings file": {content: strings.Repeat("x", maxFileBytes+1), bad: "larger than"},
+	} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "api-token"), []byte(c.content), 0o400); err != nil {
+			t.Fatal(err)
+		}
+		cfg, err := Load(nil, append(c.environ, "CREDENTIALS_DIRECTORY="+dir))
+		if c.bad != "" {
+			if !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), c.bad) || strings.Contains(err.Error(), "s3cret") {
+				t.Errorf("%s: %.200v, want a usage error with %q", name, err, c.bad)
+			}
+			continue
+		}
+		if err != nil || cfg.APIToken.Reveal() != c.want {
+			t.Errorf("%s: %q %v, want %q", name, cfg.APIToken.Reveal(), err, c.want)
+		}
+	}
+}
+
+func TestNoCredential(t *testing.T) {
+	for _, environ := range [][]string{nil, {"CREDENTIALS_DIRECTORY="}, {"CREDENTIALS_DIRECTORY=" + t.TempDir()}, {"CREDENTIALS_DIRECTORY=/nonexistent"}} {
+		if cfg, err := Load(nil, environ); err != nil || cfg.APIToken != "" {
+			t.Errorf("%q: %q %v", environ, cfg.APIToken.Reveal(), err)
+		}
+	}
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "api-token"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(nil, []string{"CREDENTIALS_DIRECTORY=" + dir}); !errors.Is(err, ErrUsage) {
+		t.Errorf("a folder as the credential: %v", err)
+	}
+}
+
+func TestHangTimeout(t *testing.T) {
+	for value, ok := range map[string]bool{"0s": true, "15s": true, "100ms": true, "99ms": false, "-1s": false} {
+		if _, err := Load(nil, []string{"LLORCH_HANG_TIMEOUT=" + value}); (err == nil) != ok {
+			t.Errorf("%s: %v", value, err)
+		}
+	}
+}
