@@ -1,0 +1,217 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"llorch/agent/notify"
+	"llorch/config"
+	"llorch/inference"
+	"llorch/residency"
+)
+
+// Options are what a worker is given from outside. Config has been validated.
+type Options struct {
+	Config  config.Config
+	Version string
+	Log     *slog.Logger
+	Bar     io.Writer        // takes a progress bar while loading; nil = none
+	Signals <-chan os.Signal // the first drains, the second cuts; nil = none
+	Notify  *notify.Socket   // hears of start, watchdog and stop; nil = none
+}
+
+// worker is one process: its settings and what start-up has made so far.
+type worker struct {
+	cfg     config.Config
+	version string
+	log     *slog.Logger
+	bar     io.Writer
+	machine *Machine
+	metrics *Metrics
+	server  *Server
+	serving chan error // the result of Serve
+	source  changer
+	engine  *inference.Engine
+	info    ModelInfo
+	claims  []residency.Claim
+	notify  *notify.Socket
+
+	stopping context.Context // ends with the first wish to stop
+	stopOnce sync.Once
+	stop     context.CancelCauseFunc
+	cutting  context.Context // ends with the second
+	cut      context.CancelFunc
+}
+
+// Run is a worker's life. It returns nil for a stop that was asked for, and an
+// error, already logged, where the process must end with exit status 1.
+func Run(ctx context.Context, o Options) error {
+	w := newWorker(ctx, o)
+	defer w.cut()
+	defer w.stop(nil)
+	go w.heed(o.Signals)
+	err := w.run()
+	if err != nil {
+		w.log.Error("error", "error", err, "state", w.stateName())
+	}
+	return errors.Join(err, w.shutdown(err))
+}
+
+func newWorker(ctx context.Context, o Options) *worker {
+	w := &worker{cfg: o.Config, version: o.Version, bar: o.Bar, notify: o.Notify, serving: make(chan error, 1)}
+	w.log = o.Log.With("worker_id", w.cfg.WorkerID)
+	w.stopping, w.stop = context.WithCancelCause(ctx)
+	w.cutting, w.cut = context.WithCancel(context.WithoutCancel(ctx))
+	w.machine = NewMachine(w.log)
+	w.metrics = NewMetrics(w.cfg.WorkerID, w.machine, time.Now())
+	if w.cfg.MetricsCompat == "vllm" {
+		w.metrics.MirrorVLLM()
+	}
+	w.server = NewServer(ServerOptions{
+		Machine: w.machine, Metrics: w.metrics, Log: w.log, WorkerID: w.cfg.WorkerID, Model: w.cfg.ModelRef,
+		Token: w.cfg.APIToken.Reveal(), MaxTokens: w.cfg.MaxTokensOut, MaxBody: int64(w.cfg.MaxBodyBytes),
+		Timeout: w.cfg.InferenceTimeout(), WriteTimeout: w.cfg.WriteTimeout, ShutdownTimeout: w.cfg.ShutdownTimeout,
+		Loopback: w.loopback(), AlsoHost: w.cfg.AdvertiseHost, Stop: w.askStop,
+	})
+	return w
+}
+
+// errStop is the cause of an ordinary stop.
+type errStop string
+
+func (e errStop) Error() string { return string(e) }
+
+// askStop begins the drain; it reports whether this call began it. Health says
+// so at once, not when the drain gets its turn.
+func (w *worker) askStop(cause string) (first bool) {
+	w.stopOnce.Do(func() {
+		first = true
+		if err := w.machine.To(Draining, cause); err != nil {
+			w.log.Warn("stop", "error", err)
+		}
+		w.stop(errStop(cause))
+	})
+	return first
+}
+
+// heed turns signals into a drain, and the second into a cut.
+func (w *worker) heed(signals <-chan os.Signal) {
+	for {
+		select {
+		case s := <-signals:
+			if !w.askStop("signal: " + s.String()) {
+				w.log.Warn("second signal: running requests are cut")
+				w.cut()
+			}
+		case <-w.cutting.Done():
+			return
+		}
+	}
+}
+
+// run is the order of start, top to bottom, and the life after it.
+func (w *worker) run() error {
+	w.logStart()
+	if err := w.bind(); err != nil {
+		return err
+	}
+	loaded := w.tellLoading()
+	defer loaded()
+	for _, step := range []struct {
+		state State
+		do    func() error
+	}{{Loading, w.load}, {Verifying, w.verify}, {Registering, w.register}} {
+		if err := w.enter(step.state); err != nil {
+			return w.unlessStopping(err)
+		}
+		if err := step.do(); err != nil {
+			return w.unlessStopping(err)
+		}
+	}
+	if err := w.enter(Ready); err != nil {
+		return w.unlessStopping(err)
+	}
+	w.log.Info("ready", "model", w.info.Name, "uri", w.cfg.URI())
+	loaded()
+	w.tellReady()
+	return w.serve()
+}
+
+func (w *worker) enter(s State) error { return w.machine.To(s, "") }
+
+// unlessStopping drops an error that a stop has caused: a load or callback
+// that was interrupted has not failed.
+func (w *worker) unlessStopping(err error) error {
+	if w.stopping.Err() != nil {
+		w.log.Info("start interrupted", "reason", err)
+		return nil
+	}
+	return err
+}
+
+func (w *worker) logStart() {
+	backend, device := w.cfg.Backend, w.cfg.Device
+	if d, err := deviceOf(w.cfg); err == nil { // else loading will say why
+		backend, device = d.Kind, d
+	}
+	w.log.Info("startup", "version", w.version, "model", w.cfg.Model, "port", w.cfg.Port, "backend", backend,
+		"device", device.String(), "pid", os.Getpid(), "auth", w.cfg.APIToken != "")
+	for _, note := range w.cfg.Notes {
+		w.log.Warn("configuration", "note", note)
+	}
+	w.log.Debug("configuration", "config", w.cfg)
+	if w.cfg.APIToken == "" && !w.loopback() {
+		w.log.Warn("open to the network", "address", w.cfg.BindAddress(),
+			"note", "no token is set, so anybody who reaches this port may use and stop the worker: set LLORCH_API_TOKEN or --local-mode")
+	}
+}
+
+// loopback reports whether only this machine can reach the worker.
+func (w *worker) loopback() bool {
+	host, _, err := net.SplitHostPort(w.cfg.BindAddress())
+	ip := net.ParseIP(host)
+	return err == nil && (ip != nil && ip.IsLoopback() || host == "localhost")
+}
+
+// bind takes the port before anything slow: a second worker on the same port
+// must fail at once, and probes get an answer from the first moment.
+func (w *worker) bind() error {
+	l, err := net.Listen("tcp", w.cfg.BindAddress())
+	if err != nil {
+		return fmt.Errorf("agent: listen on %s: %w", w.cfg.BindAddress(), err)
+	}
+	go func() { w.serving <- w.server.Serve(l) }()
+	w.log.Info("listening", "address", l.Addr().String())
+	return nil
+}
+
+// serve waits for the end: a wish to stop, a device fault, or a listener that broke.
+func (w *worker) serve() error {
+	var watches sync.WaitGroup
+	ctx, end := context.WithCancel(w.stopping)
+	watches.Go(func() { w.watchResidency(ctx) })
+	watches.Go(func() { w.watchSteps(ctx, w.engine.Stats, w.engine.Info().LongStep) })
+	defer func() { end(); watches.Wait() }()
+	select {
+	case <-w.stopping.Done():
+		return nil
+	case <-w.engine.Faulted():
+		w.metrics.faulted(w.engine.Fault())
+		err := fmt.Errorf("%w: %w", ErrFault, w.engine.Fault())
+		if e := w.machine.To(Faulted, err.Error()); e != nil { // a drain has begun: it will end the process anyway
+			w.log.Warn("fault", "error", e)
+		}
+		return err
+	case err := <-w.serving:
+		return fmt.Errorf("agent: the HTTP listener ended: %w", err)
+	}
+}
+
+func (w *worker) stateName() string { s, _ := w.machine.State(); return s.String() }

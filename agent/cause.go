@@ -1,0 +1,76 @@
+package agent
+
+import (
+	"errors"
+	"net/http"
+)
+
+// Cause says in one word why the worker takes no work. The words are part of
+// the wire: scripts and alerts compare them.
+type Cause uint8
+
+const (
+	CauseNone Cause = iota
+	CauseStarting
+	CauseLoading
+	CauseVerifying
+	CauseRegistering
+	CauseHang
+	CauseResidency
+	CauseFilesChanged
+	CauseFault
+	CauseDraining
+	CauseStopped
+	numCauses
+)
+
+// causeFacts is everything that depends on the cause, in one table.
+var causeFacts = [numCauses]struct {
+	word   string
+	status int  // of /health and /ready
+	heals  bool // the worker may become ready again by itself
+	exit   int  // exit status of a process that ends because of it
+}{
+	CauseNone:        {"", http.StatusOK, true, exitOK},
+	CauseStarting:    {"starting", http.StatusServiceUnavailable, true, exitError},
+	CauseLoading:     {"loading", http.StatusServiceUnavailable, true, exitError},
+	CauseVerifying:   {"verifying", http.StatusServiceUnavailable, true, exitError},
+	CauseRegistering: {"registering", http.StatusServiceUnavailable, true, exitError},
+	// The worker does not end itself for a hang: a watchdog that is starved does, by a signal. A stop that is asked for
+	// does not wait for the device.
+	CauseHang:         {"hang", http.StatusServiceUnavailable, true, exitOK},
+	CauseResidency:    {"residency", http.StatusServiceUnavailable, true, exitOK},
+	CauseFilesChanged: {"files_changed", http.StatusServiceUnavailable, true, exitOK}, // heals when the old files are put back
+	CauseFault:        {"device_fault", http.StatusServiceUnavailable, false, exitRestart},
+	CauseDraining:     {"draining", http.StatusServiceUnavailable, false, exitOK},
+	CauseStopped:      {"stopped", http.StatusServiceUnavailable, false, exitOK},
+}
+
+// Exit statuses of a worker; 2, wrong flags, is given before there is one.
+const (
+	exitOK      = 0
+	exitError   = 1
+	exitRestart = 3 // nothing is wrong with the settings: start the worker again
+)
+
+// ErrFault marks the end of a worker that lost its device.
+var ErrFault = errors.New("agent: device fault")
+
+// ExitStatus is the status a process must end with after Run returned err.
+func ExitStatus(err error) int {
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, ErrFault):
+		return causeFacts[CauseFault].exit
+	}
+	return exitError
+}
+
+func (c Cause) String() string { return causeFacts[c].word }
+
+// Heals reports whether the worker may become ready again by itself.
+func (c Cause) Heals() bool { return causeFacts[c].heals }
+
+// HealthStatus is the HTTP status a probe gets while the cause holds.
+func (c Cause) HealthStatus() int { return causeFacts[c].status }

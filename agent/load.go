@@ -1,0 +1,134 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"time"
+
+	"llorch/config"
+	"llorch/inference"
+	"llorch/residency"
+)
+
+// processReserve is what a worker takes beside the plan of the engine:
+// tokenizer, goroutines, HTTP buffers, code. The demo model's worker takes
+// about 36 MiB (RSS less the plan, x86-64); the rest is room for vocabularies a
+// hundred times larger and for the buffers of many streams.
+const processReserve = 128 << 20
+
+// EngineOptions translates settings to the engine's.
+func EngineOptions(c config.Config) (inference.Options, error) {
+	device, err := deviceOf(c)
+	if err != nil {
+		return inference.Options{}, err
+	}
+	cache, err := inference.CacheType(c.KVDType)
+	if err != nil {
+		return inference.Options{}, err
+	}
+	queue := c.MaxQueue
+	if queue == 0 {
+		queue = -1 // the engine's word for none
+	}
+	return inference.Options{
+		Device: device.Kind, Index: device.Index, Threads: c.Threads, MaxBatch: c.MaxBatch, MaxQueue: queue,
+		MaxPrompt: c.MaxTokensIn, MaxContext: c.MaxContext, CacheBytes: int64(c.KVCacheMB) << 20, CacheType: cache,
+		ChunkTokens: c.PrefillChunk,
+	}, nil
+}
+
+// deviceOf binds the device asked for to what this binary has. There is no
+// falling back to another one.
+func deviceOf(c config.Config) (config.Device, error) {
+	built := inference.Devices()
+	if c.Backend == "ref" {
+		return config.Device{Kind: "ref", Index: c.Device.Index}, nil
+	}
+	// ref is for those who name it; an accelerator comes before the CPU.
+	built = slices.DeleteFunc(built, func(k string) bool { return k == "ref" })
+	slices.SortFunc(built, func(a, b string) int {
+		if a == "cpu" {
+			return 1
+		}
+		if b == "cpu" {
+			return -1
+		}
+		return 0
+	})
+	return c.Device.Resolve(built...)
+}
+
+// Forecast plans the memory of a model on this host. The error of a model that
+// does not fit is a *residency.ShortfallError.
+func Forecast(ctx context.Context, ins *inference.Inspection, o *inference.Options) (inference.Plan, residency.Forecast, error) {
+	host, err := residency.ReadHost(ctx, "/")
+	if err != nil {
+		return inference.Plan{}, residency.Forecast{}, fmt.Errorf("agent: %w", err)
+	}
+	o.Available, _ = host.Free()
+	plan := ins.Plan(*o)
+	need := residency.Need{Weights: plan.Weights, Cache: plan.Cache, Scratch: plan.Scratch, Process: processReserve}
+	forecast, err := residency.Plan(need, host, fmt.Sprintf("%s:%d", o.Device, o.Index), ins.Source.Path)
+	return plan, forecast, err
+}
+
+// load reads the model, plans, and loads.
+func (w *worker) load() error {
+	o, err := EngineOptions(w.cfg)
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	w.log.Info("model_load_start", "model", w.cfg.Model, "device", fmt.Sprintf("%s:%d", o.Device, o.Index))
+	ins, err := inference.Inspect(w.cfg.Model)
+	if err != nil {
+		return fmt.Errorf("agent: model %s: %w", w.cfg.Model, err)
+	}
+	for _, warning := range slices.Concat(ins.Source.Warnings, ins.Spec.Warnings) {
+		w.log.Warn("model", "note", warning)
+	}
+	plan, forecast, err := Forecast(w.stopping, ins, &o)
+	if err != nil {
+		_ = ins.Close()
+		return err
+	}
+	w.log.Info("memory_plan", "weights", plan.Weights, "cache", plan.Cache, "scratch", plan.Scratch, "process", processReserve,
+		"required", forecast.Required, "available", forecast.Available, "bound", forecast.Bound, "context", plan.Context)
+	reporter := newLoadReporter(w.machine, w.log, w.bar)
+	o.Progress = reporter.report
+	w.source = ins.Source
+	tokenizerVocab := ins.Tok.VocabSize() // ins is the engine's from here on
+	w.engine, err = interruptible(w.stopping, w.cutting, loadGrace, func() (*inference.Engine, error) {
+		return inference.Load(w.stopping, ins, o)
+	})
+	reporter.end(err == nil)
+	if err != nil {
+		return fmt.Errorf("agent: load %s: %w", w.cfg.Model, err)
+	}
+	w.describe()
+	info := w.engine.Info()
+	w.log.Info("model_load_complete", "model", w.info.Name, "architecture", info.Architecture, "quant_kind", info.Quant,
+		"vocab_size", info.Vocab, "tokenizer_vocab", tokenizerVocab, "context_length", info.Context, "layers", info.Layers, "parameters", info.Params,
+		"model_size_mb", info.FileBytes>>20, "vram_bytes", w.info.DeviceBytes, "device", info.Device.Name, "isa", info.Device.ISA,
+		"threads", info.Device.Threads, "gomaxprocs", runtime.GOMAXPROCS(0), "duration_ms", time.Since(began).Milliseconds())
+	return nil
+}
+
+// describe gives the HTTP side its engine and what to say about the model.
+func (w *worker) describe() {
+	i := w.engine.Info()
+	name := i.Name
+	if w.cfg.ModelRef != "" {
+		name = w.cfg.ModelRef
+	}
+	w.info = ModelInfo{
+		Name: name, QuantKind: i.Quant, TokenizerKind: i.TokenizerKind, VocabSize: i.Vocab, ContextLength: i.Context,
+		FileBytes: i.FileBytes, Architecture: i.Device.Architecture,
+	}
+	for _, bytes := range i.Held {
+		w.info.DeviceBytes += bytes
+	}
+	w.server.Attach(w.engine, w.info)
+}
