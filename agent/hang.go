@@ -18,15 +18,17 @@ const (
 // engine's step counter alone. It is plain bookkeeping: the caller brings the
 // time and the counter, again and again.
 //
-// Only time that the detector saw pass counts. When the whole process stood
-// still (SIGSTOP, a machine that slept or starved) the engine had no chance
-// either, and that is no hang.
+// Only time that the detector saw pass with work outstanding counts: what lies
+// between two looks that both found work. When the whole process stood still
+// (SIGSTOP, a machine that slept or starved) the engine had no chance either,
+// and that is no hang.
 type hangDetector struct {
 	timeout time.Duration // 0: nothing is ever a hang
 	expect  time.Duration // estimate of a full prefill step; 0: none
 	maxGap  time.Duration // the longest time between two looks that counts in full
 
 	last    time.Time
+	waiting bool // the last look found work
 	steps   uint64
 	stalled time.Duration // work outstanding, and the counter has not moved
 	longest time.Duration // step seen so far
@@ -43,10 +45,10 @@ func (d *hangDetector) limit() time.Duration {
 // returns whether the engine hangs and whether that is news.
 func (d *hangDetector) look(now time.Time, steps uint64, outstanding int) (hung, changed bool) {
 	was := d.hung
-	if !d.last.IsZero() {
+	if d.waiting {
 		d.stalled += min(max(now.Sub(d.last), 0), d.maxGap)
 	}
-	d.last = now
+	d.last, d.waiting = now, outstanding > 0
 	switch {
 	case steps != d.steps:
 		d.longest = max(d.longest, min(d.stalled, maxLearned*d.timeout))

@@ -29,9 +29,10 @@ func TestHangDetector(t *testing.T) {
 		return all
 	}
 	for name, looks := range map[string][]look{
-		"idle for an hour":      join(every(3600, 7, 0, false), every(15, 7, 1, false)),
+		// The time before the first look that finds work may have been idle: it is given.
+		"idle for an hour":      join(every(3600, 7, 0, false), every(16, 7, 1, false), every(1, 7, 1, true)),
 		"stalls and heals":      join(every(15, 7, 4, false), every(40, 7, 4, true), every(1, 8, 4, false)),
-		"stalls, then no work":  join(every(15, 7, 1, false), every(2, 7, 1, true), every(1, 7, 0, false), every(15, 7, 1, false), every(1, 7, 1, true)),
+		"stalls, then no work":  join(every(15, 7, 1, false), every(2, 7, 1, true), every(1, 7, 0, false), every(16, 7, 1, false), every(1, 7, 1, true)),
 		"only waiting requests": join(every(15, 7, 1, false), every(1, 7, 1, true)),
 		"saturated, long steps": func() (all []look) {
 			for step := range uint64(300) {
@@ -50,9 +51,7 @@ func TestHangDetector(t *testing.T) {
 		d := hangDetector{timeout: 15 * s, maxGap: 2 * s}
 		now, was := time.Unix(1_762_070_400, 0), false
 		d.look(now, 0, 0)
-		if len(looks) > 0 {
-			d.look(now, looks[0].steps, 0) // the counter as work begins
-		}
+		d.look(now, looks[0].steps, looks[0].work) // work begins at this moment
 		for i, l := range looks {
 			now = now.Add(l.after)
 			hung, changed := d.look(now, l.steps, l.work)

@@ -12,10 +12,10 @@ import (
 
 // A cancel that the client need not wait for is still measured to its end.
 func TestCancelToFreeIsMeasuredBeyondTheStream(t *testing.T) {
-	const long = 250 * time.Millisecond // more than the grace of a cancelled stream
+	release := make(chan struct{})
 	f := serveFake(t, &fakeEngine{script: func(ctx context.Context, _ inference.Request, send func(inference.Event)) {
 		<-ctx.Done()
-		time.Sleep(long)
+		<-release
 		send(inference.Event{Err: causeOf(ctx)})
 	}}, mirrored)
 	resp := f.do("POST", "/execute", good)
@@ -24,9 +24,12 @@ func TestCancelToFreeIsMeasuredBeyondTheStream(t *testing.T) {
 	if n := valueOf(t, f.scrape(), "llorch_cancel_to_free_seconds", ""); n != 0 {
 		t.Errorf("%v observed before the engine was done", n)
 	}
+	const long = 50 * time.Millisecond // beyond the end of the stream
+	time.Sleep(long)
+	close(release)
 	eventually(t, "observed", func() bool { return valueOf(t, f.scrape(), "llorch_cancel_to_free_seconds", "") == 1 })
 	got := f.scrape()
-	if took := got["llorch_cancel_to_free_seconds"].Metric[0].GetHistogram().GetSampleSum(); took < long.Seconds() || took > 5 {
+	if took := got["llorch_cancel_to_free_seconds"].Metric[0].GetHistogram().GetSampleSum(); took < long.Seconds() || took > 60 {
 		t.Errorf("%v s, the engine took %v", took, long)
 	}
 	if n := valueOf(t, got, "vllm:request_success_total", "abort"); n != 1 {

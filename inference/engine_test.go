@@ -161,7 +161,7 @@ func TestCancelAndDeadline(t *testing.T) {
 		if !errors.As(a.err, &typed) || typed.Code != c.code {
 			t.Errorf("%s: ended with %v %v", c.name, a.end, a.err)
 		}
-		if took := time.Since(began); took > time.Second {
+		if took := time.Since(began); took > 5*time.Second {
 			t.Errorf("%s: took %v", c.name, took)
 		}
 	}

@@ -106,7 +106,7 @@ func TestClientGoneFreesTheSlot(t *testing.T) {
 	f.next(s, "token")
 	at := time.Now()
 	s.Close()
-	eventually(t, "idle", 2*time.Second, func() bool { return f.state() == "idle" })
+	eventually(t, "idle", 10*time.Second, func() bool { return f.state() == "idle" })
 	t.Logf("idle after %v", time.Since(at))
 	if all := f.run(standin.Request{JobID: "next", Prompt: "Once", MaxTokens: 2}); !strings.Contains(all[len(all)-1].Raw, "end") {
 		t.Errorf("%+v", all)

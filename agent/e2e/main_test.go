@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -99,6 +100,28 @@ func (f *fleet) healthy() {
 	if err := f.WaitHealthy(ctx); err != nil {
 		f.t.Fatal(err)
 	}
+}
+
+// line waits for a line of the log: the last one with this message.
+func (f *fleet) line(message string) standin.LogLine {
+	f.t.Helper()
+	ctx, cancel := context.WithTimeout(f.t.Context(), 20*time.Second)
+	defer cancel()
+	l, err := f.WaitLine(ctx, message)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return l
+}
+
+// wholeLog ends the worker and returns all it has logged.
+func (f *fleet) wholeLog() string {
+	f.t.Helper()
+	if err := f.Signal(syscall.SIGTERM); err != nil {
+		f.t.Fatal(err)
+	}
+	f.exits(0, 20*time.Second)
+	return f.LogText()
 }
 
 // get sends one request and returns status and body.

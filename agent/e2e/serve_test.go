@@ -150,7 +150,7 @@ func TestCancel(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if end := standin.Last(all); end.Code != "CANCELLED" || time.Since(at) > time.Second {
+		if end := standin.Last(all); end.Code != "CANCELLED" || time.Since(at) > 5*time.Second {
 			t.Errorf("%s after %v: %s", way.path, time.Since(at), end.Raw)
 		}
 	}
@@ -242,7 +242,7 @@ func TestAuthorization(t *testing.T) {
 	if status, body := f.get("POST", "/execute", story("a", 1), "Authorization", "Bearer s3cret"); status != 200 {
 		t.Errorf("%d %s", status, body)
 	}
-	if strings.Contains(f.LogText(), "s3cret") {
+	if strings.Contains(f.wholeLog(), "s3cret") {
 		t.Error("the token is in the log")
 	}
 }
@@ -262,7 +262,7 @@ func TestMetricsCountWhatHappened(t *testing.T) {
 	if in, _ := standin.Sample(text, "worker_tokens_in_total"); in < 3 {
 		t.Errorf("tokens in: %v", in)
 	}
-	if strings.Contains(f.LogText(), "xyzzy") {
+	if strings.Contains(f.wholeLog(), "xyzzy") {
 		t.Error("the prompt is in the log")
 	}
 }

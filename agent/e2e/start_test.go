@@ -135,7 +135,7 @@ func TestTrialURLWithoutAnybody(t *testing.T) {
 	}
 	f := spawn(t, standin.Spawn{CallbackURL: "http://localhost:9999"})
 	f.healthy()
-	if line, ok := f.Find("callback_nobody"); !ok || line.Level != "WARN" {
+	if line := f.line("callback_nobody"); line.Level != "WARN" {
 		t.Errorf("no warning: %+v", line)
 	}
 }
@@ -180,6 +180,7 @@ func TestStartErrors(t *testing.T) {
 // agreed shape, and load progress in quarters.
 func TestStartIsLogged(t *testing.T) {
 	f := ready(t)
+	f.line("ready")
 	lines, err := f.Log()
 	if err != nil {
 		t.Fatal(err)
@@ -231,10 +232,7 @@ func TestStartLinesHaveTheirFields(t *testing.T) {
 		"model_load_complete": {"architecture", "vocab_size", "tokenizer_vocab", "model_size_mb"},
 		"callback_ready":      {"callback_url", "worker_id", "vram_bytes"},
 	} {
-		found, ok := f.Find(line)
-		if !ok {
-			t.Errorf("no %s line", line)
-		}
+		found := f.line(line)
 		for _, name := range fields {
 			if v := found.Fields[name]; v == nil || v == "" {
 				t.Errorf("%s: %s is %v", line, name, v)

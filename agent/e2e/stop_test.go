@@ -31,7 +31,7 @@ func TestDrain(t *testing.T) {
 		read := f.next(s, "token")
 		at := time.Now()
 		stop(f)
-		eventually(t, "unhealthy", time.Second, func() bool { // gone is unhealthy, too
+		eventually(t, "unhealthy", 3*time.Second, func() bool { // gone is unhealthy, too
 			status, _, _, err := f.Do(t.Context(), "GET", "/health", nil)
 			return err != nil || status == 503
 		})
@@ -45,9 +45,9 @@ func TestDrain(t *testing.T) {
 		if end := standin.Last(all); end.Type == "error" && end.Code != "CANCELLED" {
 			t.Errorf("%s: %s", name, end.Raw)
 		}
-		f.exits(0, 5*time.Second)
+		f.exits(0, 10*time.Second)
 		report, ok := f.Find("shutdown")
-		if took := time.Since(at); took > 3*time.Second || !ok || report.Fields["exit"] != 0.0 {
+		if took := time.Since(at); took > 5*time.Second || !ok || report.Fields["exit"] != 0.0 {
 			t.Errorf("%s: %v, report %+v", name, took, report)
 		}
 	}
@@ -69,8 +69,8 @@ func TestDrainInsideALongStep(t *testing.T) {
 	if end := standin.Last(all); err != nil || end.Type != "error" || end.Code != "CANCELLED" {
 		t.Errorf("%v: %s", err, end.Raw)
 	}
-	f.exits(0, 5*time.Second)
-	if took := time.Since(at); took > 2*time.Second {
+	f.exits(0, 10*time.Second)
+	if took := time.Since(at); took > 5*time.Second {
 		t.Errorf("took %v", took)
 	}
 }
@@ -89,8 +89,8 @@ func TestSecondSignalCuts(t *testing.T) {
 	if _, err := s.All(read...); err != nil {
 		t.Error(err)
 	}
-	f.exits(0, 5*time.Second)
-	if took := time.Since(at); took > 3*time.Second {
+	f.exits(0, 10*time.Second)
+	if took := time.Since(at); took > 5*time.Second {
 		t.Errorf("took %v", took)
 	}
 }
@@ -140,7 +140,7 @@ func TestChangedModelDegrades(t *testing.T) {
 	if err := f.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	f.exits(0, 5*time.Second)
+	f.exits(0, 10*time.Second)
 }
 
 // A model that is truncated under the mapping is a device fault with a message

@@ -200,10 +200,12 @@ type LogLine struct {
 	Fields    map[string]any `json:"fields"`
 }
 
-// Log parses the log; a line that is not in the agreed shape is an error.
+// Log parses the log; a line that is not in the agreed shape is an error. While the worker runs its last lines may still
+// be under way: see WaitLine.
 func (w *Worker) Log() ([]LogLine, error) {
 	var all []LogLine
-	for text := range strings.Lines(w.LogText()) {
+	whole := w.LogText()
+	for text := range strings.Lines(whole[:strings.LastIndexByte(whole, '\n')+1]) {
 		var l LogLine
 		if err := json.Unmarshal([]byte(text), &l); err != nil {
 			return all, fmt.Errorf("standin: log line %q: %w", text, err)
@@ -225,6 +227,35 @@ func (w *Worker) Find(message string) (LogLine, bool) {
 		}
 	}
 	return LogLine{}, false
+}
+
+// WaitLine returns the last log line with this message as soon as there is one. What the worker does reaches its log a
+// little later than its answers.
+func (w *Worker) WaitLine(ctx context.Context, message string) (LogLine, error) {
+	for {
+		over := w.over()
+		if l, ok := w.Find(message); ok {
+			return l, nil
+		}
+		if over {
+			return LogLine{}, fmt.Errorf("standin: the worker ended without a log line %q", message)
+		}
+		select {
+		case <-ctx.Done():
+			return LogLine{}, fmt.Errorf("standin: no log line %q: %w", message, context.Cause(ctx))
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+// over reports whether the worker has ended and all of its log been read.
+func (w *Worker) over() bool {
+	select {
+	case <-w.exited:
+		return true
+	default:
+		return false
+	}
 }
 
 func tail(s string, n int) string { return s[max(0, len(s)-n):] }
