@@ -9,6 +9,7 @@
 #include "llo.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,8 +24,8 @@ enum { SLOTS = 256 };
 
 typedef struct { uintptr_t from, to; } range;
 
-// Ranges are appended and never changed while the handler may read them. A list
-// that has become too short is kept until the guard closes.
+// Ranges are appended and never changed. A list that has become too short is
+// kept until the guard closes, for the handler may be reading it.
 typedef struct list {
   int64_t n, room;
   struct list *older;
@@ -38,6 +39,7 @@ typedef struct {
 } guard;
 
 static guard guards[SLOTS];
+static int reading; // threads that are in ours() now: what they may hold is not freed
 static struct sigaction before;
 static uintptr_t page;
 
@@ -51,14 +53,21 @@ static int replace(guard *g, const range *r, uintptr_t addr) {
   return 1;
 }
 
-static int ours(uintptr_t addr) {
+static int find(uintptr_t addr) {
   for (int s = 0; s < SLOTS; s++) {
-    list *l = __atomic_load_n(&guards[s].ranges, __ATOMIC_ACQUIRE);
+    list *l = __atomic_load_n(&guards[s].ranges, __ATOMIC_SEQ_CST);
     int64_t n = l ? __atomic_load_n(&l->n, __ATOMIC_ACQUIRE) : 0;
     for (int64_t i = 0; i < n; i++)
       if (addr >= l->at[i].from && addr < l->at[i].to) return replace(&guards[s], &l->at[i], addr);
   }
   return 0;
+}
+
+static int ours(uintptr_t addr) {
+  __atomic_add_fetch(&reading, 1, __ATOMIC_SEQ_CST);
+  int found = find(addr);
+  __atomic_sub_fetch(&reading, 1, __ATOMIC_SEQ_CST);
+  return found;
 }
 
 static void on_bus(int sig, siginfo_t *info, void *context) {
@@ -115,10 +124,12 @@ int llo_guard_add(int slot, const void *from, int64_t bytes) {
 
 uintptr_t llo_guard_fault(int slot) { return __atomic_load_n(&guards[slot].fault, __ATOMIC_ACQUIRE); }
 
-// No thread computes from the ranges any more when a guard closes.
+// No thread computes from the ranges any more when a guard closes, but one that
+// lost a page of another device may be looking through them: it is waited for.
 void llo_guard_close(int slot) {
   list *l = guards[slot].ranges;
-  __atomic_store_n(&guards[slot].ranges, NULL, __ATOMIC_RELEASE);
+  __atomic_store_n(&guards[slot].ranges, NULL, __ATOMIC_SEQ_CST);
+  while (__atomic_load_n(&reading, __ATOMIC_SEQ_CST)) sched_yield();
   while (l) {
     list *older = l->older;
     free(l);

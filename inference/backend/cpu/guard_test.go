@@ -86,3 +86,44 @@ func TestForeignSIGBUS(t *testing.T) {
 	}()
 	sink = host[4096]
 }
+
+// TestGuardClosesBesideAFault: devices come and go while others lose pages of
+// their files, and every loss is found by the device it belongs to.
+func TestGuardClosesBesideAFault(t *testing.T) {
+	const rows, cols = 64, 1024
+	_, host := mappedFile(t, 1<<16)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 200 {
+			d, err := backend.Open("cpu", backend.Options{Threads: 1})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if _, err := d.Place(tensor.F32, 1, 1024, host[:4096]); err != nil {
+				t.Error(err)
+			}
+			if err := d.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	for range 50 {
+		d := device(t, "", 1)
+		f, host := mappedFile(t, rows*cols*4)
+		w, err := d.Place(tensor.F32, rows, cols, host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Truncate(0); err != nil {
+			t.Fatal(err)
+		}
+		d.Linear(input(t, d, 1, rows, nil), input(t, d, 1, cols, nil), backend.Linear{{W: w}}, phased(1, 1))
+		var fault *backend.Fault
+		if err := d.Sync(); !errors.As(err, &fault) || fault.Class != "sigbus" {
+			t.Fatalf("Sync after truncation: %v", err)
+		}
+	}
+	<-done
+}
