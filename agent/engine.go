@@ -23,5 +23,6 @@ type ModelInfo struct {
 	ContextLength int
 	FileBytes     int64  // the weight files on disk: what callbacks call vram_bytes
 	DeviceBytes   int64  // held on the device: weights, cache and scratch
+	Digest        string // of all files of the model, "xxh3:…"; "" where it was not computed
 	Architecture  string // of memory: "ram", "vram-only", "unified"
 }

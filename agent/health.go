@@ -24,6 +24,7 @@ type healthBody struct {
 	Capabilities  []string  `json:"capabilities"`
 	Protocol      string    `json:"protocol"`
 	Architecture  string    `json:"memory_architecture"`
+	Digest        string    `json:"weights_digest,omitempty"`
 	WorkerID      string    `json:"worker_id"`
 	State         string    `json:"state"`
 	Cause         string    `json:"cause,omitempty"`  // one word of the table of causes, when not ready
@@ -73,6 +74,7 @@ func (s *Server) health(c *gin.Context) {
 func (b *healthBody) fill(i ModelInfo) {
 	b.Model, b.QuantKind, b.TokenizerKind = i.Name, i.QuantKind, i.TokenizerKind
 	b.VocabSize, b.ContextLength, b.Architecture = i.VocabSize, i.ContextLength, i.Architecture
+	b.Digest = i.Digest
 	b.VRAMBytes, b.VRAMBytesUsed = i.FileBytes, i.DeviceBytes
 }
 

@@ -125,7 +125,7 @@ func (w *worker) describe() {
 	}
 	w.info = ModelInfo{
 		Name: name, QuantKind: i.Quant, TokenizerKind: i.TokenizerKind, VocabSize: i.Vocab, ContextLength: i.Context,
-		FileBytes: i.FileBytes, Architecture: i.Device.Architecture,
+		FileBytes: i.FileBytes, Architecture: i.Device.Architecture, Digest: i.Digest,
 	}
 	for _, bytes := range i.Held {
 		w.info.DeviceBytes += bytes

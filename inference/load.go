@@ -28,6 +28,7 @@ type Info struct {
 	// LongStep bounds what a prefill step takes, from the warm-up's: its rows
 	// cost more each than those of a full step. Long contexts add to it.
 	LongStep time.Duration
+	Digest   string                // of all files of the model, "xxh3:…"; "" where it was not computed
 	Held     map[backend.Use]int64 // by the device, its own working memory counted as scratch
 	Device   backend.Info
 	BOS      int32
