@@ -76,7 +76,7 @@ func newWorker(ctx context.Context, o Options) *worker {
 	}
 	w.server = NewServer(ServerOptions{
 		Machine: w.machine, Metrics: w.metrics, Log: w.log, WorkerID: w.cfg.WorkerID, Model: w.cfg.ModelRef,
-		Token: w.cfg.APIToken.Reveal(), MaxTokens: w.cfg.MaxTokensOut, MaxBody: int64(w.cfg.MaxBodyBytes),
+		Token: w.cfg.APIToken.Reveal(), AdminToken: w.cfg.AdminToken.Reveal(), Origins: w.cfg.Origins(), MaxTokens: w.cfg.MaxTokensOut, MaxBody: int64(w.cfg.MaxBodyBytes),
 		Timeout: w.cfg.InferenceTimeout(), WriteTimeout: w.cfg.WriteTimeout, ShutdownTimeout: w.cfg.ShutdownTimeout,
 		Loopback: w.loopback(), AlsoHost: w.cfg.AdvertiseHost, Stop: w.askStop,
 	})
@@ -189,6 +189,24 @@ func (w *worker) bind() error {
 	}
 	go func() { w.serving <- w.server.Serve(l) }()
 	w.log.Info("listening", "address", l.Addr().String())
+	return w.bindDebug()
+}
+
+// bindDebug opens the listener for profiles where one was asked for.
+func (w *worker) bindDebug() error {
+	if w.cfg.DebugAddr == "" {
+		return nil
+	}
+	l, err := net.Listen("tcp", w.cfg.DebugAddr)
+	if err != nil {
+		return fmt.Errorf("agent: listen on %s for profiles: %w", w.cfg.DebugAddr, err)
+	}
+	go func() {
+		if err := w.server.ServeDebug(l); err != nil {
+			w.log.Warn("debug listener ended", "error", err)
+		}
+	}()
+	w.log.Info("listening for profiles", "address", l.Addr().String())
 	return nil
 }
 

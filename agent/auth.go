@@ -11,13 +11,15 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-// authClass says who may call a route. Its zero value is guarded, so that a
-// route whose author forgot to say is closed.
+// authClass says who may call a route. The zero value is no class: a test fails
+// on a route that has it, and the guard treats it as admin.
 type authClass uint8
 
 const (
-	guarded authClass = iota // needs the token, where one is configured
-	public                   // probes and scrapes
+	classUnstated authClass = iota
+	classOpen               // probes and scrapes
+	classToken              // work: needs the API token, where one is set
+	classAdmin              // stops the worker or other people's jobs: needs the admin token, where one is set, else the API token
 )
 
 const (
@@ -25,35 +27,58 @@ const (
 	identityKey   = "identity"
 )
 
-// guard checks bearer tokens. Without a configured token everybody may pass.
+// guard checks bearer tokens. A class without a configured token is open to everybody.
 type guard struct {
-	want [sha256.Size]byte
-	open bool
-	log  *slog.Logger
+	api, admin key
+	open       bool // no API token is set
+	log        *slog.Logger
 }
 
-func newGuard(token string, log *slog.Logger) *guard {
-	return &guard{want: sha256.Sum256([]byte(token)), open: token == "", log: log}
+// key is the hash of a configured token; the zero value is none.
+type key struct {
+	sum [sha256.Size]byte
+	set bool
 }
 
-// check lets a request pass or answers 401. Hashes are compared instead of
-// tokens: the time taken then says nothing about length or content.
-func (g *guard) check(c *gin.Context) {
-	if g.open {
-		return
+func newKey(token string) key { return key{sha256.Sum256([]byte(token)), token != ""} }
+
+func newGuard(token, adminToken string, log *slog.Logger) *guard {
+	return &guard{api: newKey(token), admin: newKey(adminToken), open: token == "", log: log}
+}
+
+// keyOf is what a class asks for. The admin token opens nothing else: whoever
+// runs jobs and whoever runs the worker are different parties once it is set.
+func (g *guard) keyOf(class authClass) key {
+	switch {
+	case class == classOpen:
+		return key{}
+	case class != classToken && g.admin.set:
+		return g.admin
 	}
-	token, ok := bearer(c.Request.Header)
-	if !ok {
-		g.refuse(c, "MISSING_API_KEY", "Missing API key: send Authorization: Bearer <token>", "none")
-		return
+	return g.api
+}
+
+// check lets a request of a class pass or answers 401. Hashes are compared instead
+// of tokens: the time taken then says nothing about length or content.
+func (g *guard) check(class authClass) gin.HandlerFunc {
+	want := g.keyOf(class)
+	return func(c *gin.Context) {
+		if !want.set {
+			return
+		}
+		token, ok := bearer(c.Request.Header)
+		if !ok {
+			g.refuse(c, "MISSING_API_KEY", "Missing API key: send Authorization: Bearer <token>", "none")
+			return
+		}
+		got := sha256.Sum256([]byte(token))
+		if subtle.ConstantTimeCompare(got[:], want.sum[:]) != 1 {
+			g.refuse(c, "INVALID_API_KEY", "Invalid API key", fingerprint(got))
+			return
+		}
+		c.Set(identityKey, fingerprint(got))
+		g.log.Debug("authenticated", "identity", fingerprint(got), "path", c.FullPath(), "correlation_id", correlation(c))
 	}
-	got := sha256.Sum256([]byte(token))
-	if subtle.ConstantTimeCompare(got[:], g.want[:]) != 1 {
-		g.refuse(c, "INVALID_API_KEY", "Invalid API key", fingerprint(got))
-		return
-	}
-	c.Set(identityKey, fingerprint(got))
-	g.log.Debug("authenticated", "identity", fingerprint(got), "path", c.FullPath(), "correlation_id", correlation(c))
 }
 
 func (g *guard) refuse(c *gin.Context, code, message, identity string) {

@@ -15,7 +15,9 @@
 //     each write to a stream are bounded, and the engine never waits for a reader
 //     (the channel of a request has room for all of its events).
 //   - Prompts and generated text are never logged; hashes and lengths are.
-//   - Every route says in one table who may use it; saying nothing means guarded.
+//   - Every route says in one table who may use it (open, token, admin); saying nothing
+//     closes it as an admin route, and fails a test.
+//   - Profiles are on the debug listener alone, which is bound to loopback.
 //   - Every answer that says "not ready" has a cause of one word and the time since
 //     when. One table (cause.go) holds all causes, their HTTP status, whether they
 //     heal and the exit status they lead to.

@@ -13,7 +13,13 @@ import (
 // whose name is re-bound to 127.0.0.1 passes for the same origin, and only the
 // Host header tells.
 func (s *Server) checkHost(c *gin.Context) {
-	if !s.loopback || s.ownHost(c.Request.Host) {
+	if s.loopback {
+		s.requireOwnHost(c)
+	}
+}
+
+func (s *Server) requireOwnHost(c *gin.Context) {
+	if s.ownHost(c.Request.Host) {
 		return
 	}
 	s.log.Warn("foreign host refused", "host", c.Request.Host, "correlation_id", correlation(c))
@@ -26,7 +32,7 @@ func (s *Server) checkHost(c *gin.Context) {
 // needs nobody's leave to post to /shutdown on localhost. Programs send neither
 // Origin nor Sec-Fetch-Site and are not concerned.
 func (s *Server) checkOrigin(c *gin.Context) {
-	err := s.crossOrigin.Check(c.Request)
+	err := s.origins.check(c.Request, s.classes[c.Request.Method+" "+c.FullPath()])
 	if err == nil {
 		return
 	}

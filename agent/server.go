@@ -31,6 +31,9 @@ type ServerOptions struct {
 	Model    string // name shown while the model is not loaded yet
 	Token    string // bearer token; "" = open
 
+	AdminToken string   // of admin routes; "" = Token
+	Origins    []string // of pages that may use the API, scheme://host[:port] or *; none = no page of another site
+
 	MaxTokens       int           // largest max_tokens; 0 = 2048
 	MaxBody         int64         // bytes of a body; 0 = 2 MiB
 	Timeout         time.Duration // of a request; 0 = none
@@ -63,7 +66,8 @@ type Server struct {
 	timeout         time.Duration
 	bodyTimeout     time.Duration
 	loopback        bool
-	crossOrigin     *http.CrossOriginProtection
+	origins         *origins
+	classes         map[string]authClass // of "METHOD path" on both listeners; complete once NewServer returns
 	alsoHost        string
 	writeTimeout    time.Duration
 	shutdownTimeout time.Duration
@@ -72,6 +76,7 @@ type Server struct {
 	started         time.Time
 	serving         atomic.Pointer[serving]
 	http            *http.Server
+	debug           *http.Server
 }
 
 // serving is the engine and what it serves, known once loading is over.
@@ -98,17 +103,21 @@ func NewServer(o ServerOptions) *Server {
 		o.Stop = func(string) bool { return false }
 	}
 	s := &Server{
-		machine: o.Machine, metrics: o.Metrics, log: o.Log, guard: newGuard(o.Token, o.Log), jobs: newJobs(o.Machine),
+		machine: o.Machine, metrics: o.Metrics, log: o.Log, guard: newGuard(o.Token, o.AdminToken, o.Log), jobs: newJobs(o.Machine),
 		workerID: o.WorkerID, model: o.Model, maxTokens: o.MaxTokens, maxBody: o.MaxBody, timeout: o.Timeout,
-		bodyTimeout: o.BodyTimeout, loopback: o.Loopback, crossOrigin: http.NewCrossOriginProtection(), alsoHost: o.AlsoHost,
+		bodyTimeout: o.BodyTimeout, loopback: o.Loopback, origins: newOrigins(o.Origins), classes: map[string]authClass{}, alsoHost: o.AlsoHost,
 		writeTimeout: o.WriteTimeout, shutdownTimeout: o.ShutdownTimeout, stop: o.Stop, now: o.Now, started: o.Now(),
 	}
-	s.http = &http.Server{
-		Handler: s.router(), ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
-		DisableGeneralOptionsHandler: true,                                                // its answer to OPTIONS * has no correlation id
-		ErrorLog:                     slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug), // what clients do wrong at the level of bytes
-	}
+	s.http, s.debug = newHTTP(s.router(), o.Log), newHTTP(s.debugRouter(), o.Log)
 	return s
+}
+
+func newHTTP(h http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler: h, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		DisableGeneralOptionsHandler: true,                                              // its answer to OPTIONS * has no correlation id
+		ErrorLog:                     slog.NewLogLogger(log.Handler(), slog.LevelDebug), // what clients do wrong at the level of bytes
+	}
 }
 
 // Attach gives the server its engine.
@@ -129,78 +138,11 @@ func (s *Server) Serve(l net.Listener) error {
 }
 
 // Close stops listening, lets responses in progress end until ctx does, and
-// then cuts what is left.
+// then cuts what is left. Profiles in the making are cut at once.
 func (s *Server) Close(ctx context.Context) error {
+	debug := s.debug.Close()
 	err := s.http.Shutdown(ctx)
-	return errors.Join(err, s.http.Close())
-}
-
-// route is one row of the table that the router is built from.
-type route struct {
-	method, path string
-	auth         authClass
-	handle       gin.HandlerFunc
-}
-
-// routes is every way in. Aliases are rows of their own: each says who may
-// come in by it.
-func (s *Server) routes() []route {
-	return []route{
-		{"GET", "/", public, s.health},
-		{"GET", "/health", public, s.health},
-		{"GET", "/v1/health", public, s.health},
-		{"GET", "/live", public, s.live},
-		{"GET", "/ready", public, s.readiness},
-		{"GET", "/metrics", public, s.metrics.serve},
-		{"GET", "/v1/ready", guarded, s.ready},
-		{"GET", progressPath, guarded, s.loadingProgress},
-		{"POST", "/execute", guarded, s.execute(false)},
-		{"POST", "/v1/inference", guarded, s.execute(true)},
-		{"POST", "/cancel", guarded, s.cancel},
-		{"POST", "/cancel/:id", guarded, s.cancelPath},
-		{"DELETE", "/v1/inference/:id", guarded, s.deleteInference},
-		{"POST", "/shutdown", guarded, s.shutdown},
-		{"POST", "/v1/shutdown", guarded, s.shutdown},
-		{"POST", "/v1/admin/shutdown", guarded, s.shutdown},
-	}
-}
-
-func (s *Server) router() *gin.Engine {
-	gin.SetMode(gin.ReleaseMode)
-	r := gin.New()
-	r.HandleMethodNotAllowed = true
-	r.RedirectTrailingSlash = false
-	r.UseRawPath = true // a job id may hold %2F
-	r.ForwardedByClientIP = false
-	r.Use(correlate, s.recovery, s.limitBody, s.checkHost, s.checkOrigin)
-	open := map[string]bool{}
-	for _, e := range s.routes() {
-		if e.auth == public {
-			open[e.path] = true
-			r.Handle(e.method, e.path, e.handle)
-			r.Handle(http.MethodHead, e.path, e.handle)
-			continue
-		}
-		r.Handle(e.method, e.path, s.guard.check, e.handle)
-		if e.method == http.MethodGet && e.path != progressPath { // whose answer is a stream
-			r.Handle(http.MethodHead, e.path, s.guard.check, e.handle)
-		}
-	}
-	r.NoRoute(func(c *gin.Context) { emptyStatus(c, http.StatusNotFound) })
-	r.NoMethod(func(c *gin.Context) {
-		if !open[c.Request.URL.Path] {
-			s.guard.check(c)
-		}
-		if !c.IsAborted() {
-			emptyStatus(c, http.StatusMethodNotAllowed)
-		}
-	})
-	return r
-}
-
-func emptyStatus(c *gin.Context, status int) {
-	c.Status(status)
-	c.Writer.WriteHeaderNow()
+	return errors.Join(debug, err, s.http.Close())
 }
 
 // recovery turns a panic of a handler into a typed answer: a 500, or the

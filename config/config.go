@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"reflect"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -23,6 +24,9 @@ type Config struct {
 	AdvertiseHost string `koanf:"advertise_host"` // host of the address told to the orchestrator; empty: see URI
 	LocalMode     bool   `koanf:"local_mode"`     // listen on loopback only
 	APIToken      Secret `koanf:"api_token"`      // asked of callers, sent with the callback; empty: open
+	AdminToken    Secret `koanf:"admin_token"`    // asked of callers of admin routes; empty: APIToken
+	CORSOrigins   string `koanf:"cors_origins"`   // with commas; see Origins
+	DebugAddr     string `koanf:"debug_addr"`     // loopback host:port of the listener for profiles; empty: none
 
 	CallbackURL     string        `koanf:"callback_url"` // empty: standalone
 	CallbackProfile string        `koanf:"callback_profile"`
@@ -104,6 +108,18 @@ func (c Config) URI() string {
 		host = "localhost"
 	}
 	return "http://" + net.JoinHostPort(host, strconv.Itoa(c.Port))
+}
+
+// Origins are those of web pages that may use the API: scheme://host[:port], or one *.
+func (c Config) Origins() []string {
+	if c.CORSOrigins == "" {
+		return nil
+	}
+	list := strings.Split(c.CORSOrigins, ",")
+	for i := range list {
+		list[i] = strings.ToLower(strings.TrimSpace(list[i])) // as browsers send them
+	}
+	return list
 }
 
 // InferenceTimeout is the time a request may take; 0: no limit.

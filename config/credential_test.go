@@ -39,6 +39,27 @@ func TestCredential(t *testing.T) {
 	}
 }
 
+func TestAdminCredential(t *testing.T) {
+	dir := t.TempDir()
+	for name, token := range map[string]string{"api-token": "one\n", "admin-token": "two\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(token), 0o400); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cfg, err := Load(nil, []string{"CREDENTIALS_DIRECTORY=" + dir})
+	if err != nil || cfg.APIToken.Reveal() != "one" || cfg.AdminToken.Reveal() != "two" {
+		t.Errorf("%q and %q, %v", cfg.APIToken.Reveal(), cfg.AdminToken.Reveal(), err)
+	}
+}
+
+func TestOrigins(t *testing.T) {
+	for text, want := range map[string]string{"": "", "*": "*", "https://A.example, http://b:8080": "https://a.example http://b:8080"} {
+		if got := strings.Join(Config{CORSOrigins: text}.Origins(), " "); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
+
 func TestNoCredential(t *testing.T) {
 	for _, environ := range [][]string{nil, {"CREDENTIALS_DIRECTORY="}, {"CREDENTIALS_DIRECTORY=" + t.TempDir()}, {"CREDENTIALS_DIRECTORY=/nonexistent"}} {
 		if cfg, err := Load(nil, environ); err != nil || cfg.APIToken != "" {

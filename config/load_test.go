@@ -67,6 +67,7 @@ func TestEverySettingInEverySource(t *testing.T) {
 		"max_batch": "9", "max_context": "512", "prefill_chunk": "64", "kv_cache_mb": "128", "kv_cache_size_mb": "128",
 		"kv_dtype": "bf16", "mlock": "true", "worker_id": "w-17", "host": "10.0.0.1", "port": "8004",
 		"advertise_host": "pod.local", "local_mode": "true", "api_token": "s3cret", "api_key": "s3cret",
+		"admin_token": "adm1n", "cors_origins": "https://a.example", "debug_addr": "127.0.0.1:6060",
 		"callback_url": "http://h/ready", "callback_profile": "v2", "callback_timeout": "7s", "spawn_window": "1m1s",
 		"hive_url": "http://h:1", "queen_url": "http://q:1", "max_tokens_in": "100", "max_tokens_out": "200",
 		"inference_timeout_sec": "33", "max_queue": "0", "max_body_bytes": "4096", "write_timeout": "3s",
@@ -115,7 +116,7 @@ func settingsOf(c Config, s setting) string {
 	if s.key != "worker_id" {
 		c.WorkerID = ""
 	}
-	return fmt.Sprintf("%+v token=%s", c, c.APIToken.Reveal())
+	return fmt.Sprintf("%+v token=%s admin=%s", c, c.APIToken.Reveal(), c.AdminToken.Reveal())
 }
 
 func TestTableMatchesStruct(t *testing.T) {

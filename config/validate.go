@@ -12,16 +12,13 @@ import (
 	"unicode/utf8"
 )
 
-// maxTokenBytes is the longest bearer header the contract lets a server accept.
-const maxTokenBytes = 8 << 10
-
 // minHangTimeout is below what any step takes that is worth waiting for, and far above the detector's own resolution.
 const minHangTimeout = 100 * time.Millisecond
 
 // Validate checks every value by itself and against the others, and returns all that is wrong, one line each. Each
 // error wraps ErrUsage and names the setting.
 func (c Config) Validate() error {
-	return errors.Join(c.checkNumbers(), c.checkWords(), c.checkNetwork(), c.checkURLs(), c.checkToken())
+	return errors.Join(c.checkNumbers(), c.checkWords(), c.checkNetwork(), c.checkURLs(), c.checkTokens(), c.checkListeners(), c.checkOrigins())
 }
 
 // ValidateServe is Validate for a worker about to serve: it also asks for a model and a port.
@@ -139,18 +136,6 @@ func (c Config) checkURLs() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// checkToken refuses a token that no caller could send in a header; it never shows it.
-func (c Config) checkToken() error {
-	t := c.APIToken.Reveal()
-	if len(t) > maxTokenBytes {
-		return fmt.Errorf("config: %w: api_token has %d bytes, the limit is %d", ErrUsage, len(t), maxTokenBytes)
-	}
-	if strings.TrimSpace(t) != t || strings.ContainsFunc(t, func(r rune) bool { return r < ' ' || r > '~' }) {
-		return fmt.Errorf("config: %w: api_token must be printable ASCII without spaces or line ends around it", ErrUsage)
-	}
-	return nil
 }
 
 // nearest suggests the setting a mistyped key may have meant.
