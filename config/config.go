@@ -45,6 +45,7 @@ type Config struct {
 	KVCacheMB           int    `koanf:"kv_cache_mb"`           // MiB; 0: from the memory plan
 	KVDType             string `koanf:"kv_dtype"`              // f16, bf16, f32
 	Threads             int    `koanf:"threads"`               // 0: the backend's choice
+	VerifyWeights       string `koanf:"verify_weights"`        // off, auto, require, sha256
 	MLock               bool   `koanf:"mlock"`
 
 	HangTimeout       time.Duration `koanf:"hang_timeout"`       // without a step while work waits; 0: not watched
@@ -73,6 +74,7 @@ func Default() Config {
 		MaxBatch:            16,
 		MaxQueue:            64,
 		KVDType:             "f16",
+		VerifyWeights:       "auto",
 		HangTimeout:         15 * time.Second,
 		ResidencyInterval:   60 * time.Second,
 		ShutdownTimeout:     4 * time.Second,
