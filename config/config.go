@@ -23,6 +23,10 @@ type Config struct {
 	Port          int    `koanf:"port"`           // 1 to 65535
 	AdvertiseHost string `koanf:"advertise_host"` // host of the address told to the orchestrator; empty: see URI
 	LocalMode     bool   `koanf:"local_mode"`     // listen on loopback only
+	UnixSocket    string `koanf:"unix_socket"`    // absolute path; empty: none. Beside the port, or instead of it
+	TLSCert       string `koanf:"tls_cert"`       // PEM file; empty: plain HTTP
+	TLSKey        string `koanf:"tls_key"`        // PEM file
+	TLSClientCA   string `koanf:"tls_client_ca"`  // PEM file; empty: clients are not asked for certificates
 	APIToken      Secret `koanf:"api_token"`      // asked of callers, sent with the callback; empty: open
 	AdminToken    Secret `koanf:"admin_token"`    // asked of callers of admin routes; empty: APIToken
 	CORSOrigins   string `koanf:"cors_origins"`   // with commas; see Origins
@@ -58,6 +62,9 @@ type Config struct {
 	LogFormat string `koanf:"log_format"` // json, pretty, auto
 	LogLevel  string `koanf:"log_level"`  // debug, info, warn, error
 	File      string `koanf:"config"`     // the file that was read; empty: none
+
+	// Inherits says that a service manager has passed sockets on, so that no port need be named. The caller of Load sets it.
+	Inherits bool `koanf:"-"`
 
 	// Notes tell what was accepted without effect, one sentence each, to be logged once at start. They hold no secret.
 	Notes []string `koanf:"-"`
@@ -100,7 +107,7 @@ func (c Config) BindAddress() string {
 }
 
 // URI is the worker's base address as told to the orchestrator: AdvertiseHost if given, else the one address it
-// listens on, else localhost (the pool manager that spawned it is on the same host).
+// listens on, else localhost (the pool manager that spawned it is on the same host). With TLS it is https.
 func (c Config) URI() string {
 	host := c.AdvertiseHost
 	if ip := net.ParseIP(c.Host); host == "" && c.Host != "" && (ip == nil || !ip.IsUnspecified()) {
@@ -109,7 +116,11 @@ func (c Config) URI() string {
 	if host == "" {
 		host = "localhost"
 	}
-	return "http://" + net.JoinHostPort(host, strconv.Itoa(c.Port))
+	scheme := "http"
+	if c.TLSCert != "" {
+		scheme = "https"
+	}
+	return scheme + "://" + net.JoinHostPort(host, strconv.Itoa(c.Port))
 }
 
 // Origins are those of web pages that may use the API: scheme://host[:port], or one *.
