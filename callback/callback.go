@@ -5,83 +5,146 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"net/http"
+	"net"
 	"net/url"
-	"strings"
 	"time"
-
-	"github.com/hashicorp/go-cleanhttp"
-	"github.com/hashicorp/go-retryablehttp"
 )
 
 // The zero values of Options.
 const (
 	DefaultTimeout = 5 * time.Second
-	DefaultWindow  = 60 * time.Second
 	DefaultWaitMin = 250 * time.Millisecond
-	DefaultWaitMax = 4 * time.Second
+	// DefaultWaitMax and dialLimit together are less than 5 s: so soon after its return an orchestrator hears of a
+	// worker that lost it.
+	DefaultWaitMax = 2500 * time.Millisecond
 )
 
 const (
-	trialAddress = "http://localhost:9999"
-	maxRedirects = 3
+	trialAddress  = "http://localhost:9999"
+	dialLimit     = 2 * time.Second // for a connection; an attempt may take longer
+	farewellLimit = time.Second     // for a call while draining
 )
 
-// Options say whom to call and how long to insist.
+// Options say whom to call, about what, and how long to insist.
 type Options struct {
-	URL       string
-	Profile   string           // empty: ProfileAuto
-	Token     string           // bearer token; empty: none is sent
-	Timeout   time.Duration    // of one attempt, reply included; 0: DefaultTimeout
-	Window    time.Duration    // attempts start within it, counted from the call of Ready; 0: DefaultWindow
-	WaitMin   time.Duration    // before the second attempt, doubled before each further one; 0: DefaultWaitMin
-	WaitMax   time.Duration    // longest wait; 0: DefaultWaitMax
+	URL           string // of the ready call
+	Profile       string // of its body; empty: ProfileAuto; with ProfileNone there is no ready call
+	HiveURL       string // base address that heartbeats go to; empty: none
+	QueenURL      string // the same for the other kind of heartbeat
+	DeregisterURL string // told of the drain; empty: nobody is
+
+	Card  Card   // what heartbeats and the drain's calls say of the worker
+	Epoch string // of this process, see NewEpoch; in every call's header
+	Token string // bearer token; empty: none is sent
+	Files Files  // certificates and the secret of signatures
+
+	Timeout time.Duration // of one attempt, reply included; 0: DefaultTimeout
+	Window  time.Duration // attempts of the first registration start within it; 0: for ever
+	Beat    time.Duration // between heartbeats; needed where a heartbeat's URL is given
+	Renew   time.Duration // between ready calls of a registered worker; 0: they are not repeated
+	WaitMin time.Duration // before the second attempt, doubled before each further one; 0: DefaultWaitMin
+	WaitMax time.Duration // longest wait; 0: DefaultWaitMax
+
 	UserAgent string           // empty: net/http's own
-	Log       *slog.Logger     // failed attempts, at WARN; nil: not logged
+	Log       *slog.Logger     // failed attempts and changes of state; nil: not logged
 	Now       func() time.Time // nil: time.Now
 	Jitter    func() float64   // from [0, 1); nil: random
-	Attempted func(Outcome)    // told of each attempt that was not stopped by us; nil: nobody
+	Health    func() Beat      // asked at each heartbeat; nil: healthy and ready
+	Attempted func(Outcome)    // told of each call that was not stopped by us; nil: nobody
+	Moved     func(State)      // told of each change of the registration; nil: nobody
 }
 
-// Client calls one orchestrator.
+// Client keeps one worker registered. Ready, then Keep, are called by one goroutine at a time; Drain and Drained by any.
 type Client struct {
-	o     Options // with the zero values filled in
+	o           Options // with the zero values filled in
+	registers   target
+	beats       []heart
+	farewells   target
+	credentials *credentials
+	dial        func(ctx context.Context, network, address string) (net.Conn, error)
+	trial       bool
+
+	registration *Registration
+	moved        State  // the last that was told
+	body         []byte // of the ready call
+	attempts     int    // since the last call that was accepted
+	failure      error  // of the last call that was not
+
+	leaving context.Context // ends with Drain
+	Drain   func()          // begins the end: the orchestrator is told at once, beside the drain itself; may be called again
+	over    context.Context // ends with Drained
+	end     context.CancelFunc
+	report  DrainReport // written before over ends
+}
+
+// target is one address that is called.
+type target struct {
+	raw   string // as it was given
 	url   *url.URL
-	shown string // the URL for logs and errors
-	trial bool
+	shown string // for logs and errors: without user part, query and fragment
+}
+
+// heart is one receiver of heartbeats.
+type heart struct {
+	target
+	body func(Beat, time.Time) ([]byte, error)
 }
 
 // New checks the options. The profile none needs no URL.
 func New(o Options) (*Client, error) {
-	u, err := url.Parse(o.URL)
-	if err != nil {
-		return nil, fmt.Errorf("callback: the URL cannot be read: %w", bare(err))
-	}
-	shown := *u
-	shown.User, shown.RawQuery, shown.Fragment = nil, "", ""
-	if o.Profile != ProfileNone && (u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "") {
-		return nil, fmt.Errorf("callback: %q is not an http:// or https:// address with a host", shown.String())
+	o.fill()
+	c := &Client{o: o, trial: IsTrial(o.URL)}
+	var err error
+	if o.Profile != ProfileNone {
+		if c.registers, err = newTarget(o.URL); err != nil {
+			return nil, err
+		}
 	}
 	switch o.Profile {
-	case "", ProfileAuto:
-		o.Profile = ProfileFor(o.URL)
+	case ProfileAuto:
+		c.o.Profile = ProfileFor(o.URL)
 	case ProfileV1, ProfileV1S, ProfileV2, ProfileNone:
 	default:
 		return nil, fmt.Errorf("callback: unknown profile %q: give auto, v1, v1s, v2 or none", o.Profile)
 	}
+	if err = c.hearts(); err != nil {
+		return nil, err
+	}
+	if o.DeregisterURL != "" {
+		if c.farewells, err = newTarget(o.DeregisterURL); err != nil {
+			return nil, err
+		}
+	}
+	if c.credentials, err = newCredentials(o.Files, o.Log); err != nil {
+		return nil, err
+	}
+	c.dial = (&net.Dialer{Timeout: dialLimit, Control: refuseAddress}).DialContext
+	c.registration = NewRegistration(Terms{
+		Ready: o.Profile != ProfileNone, Draining: o.DeregisterURL != "", Window: o.Window, Beat: o.Beat, Renew: o.Renew,
+		WaitMin: o.WaitMin, WaitMax: o.WaitMax, RandomPart: o.Jitter,
+	})
+	c.leaving, c.Drain = context.WithCancel(context.Background())
+	c.over, c.end = context.WithCancel(context.Background())
+	return c, nil
+}
+
+func (o *Options) fill() {
 	for _, d := range []struct {
 		value *time.Duration
 		zero  time.Duration
-	}{{&o.Timeout, DefaultTimeout}, {&o.Window, DefaultWindow}, {&o.WaitMin, DefaultWaitMin}, {&o.WaitMax, DefaultWaitMax}} {
+	}{{&o.Timeout, DefaultTimeout}, {&o.WaitMin, DefaultWaitMin}, {&o.WaitMax, DefaultWaitMax}} {
 		if *d.value == 0 {
 			*d.value = d.zero
 		}
 	}
+	if o.HiveURL == "" && o.QueenURL == "" {
+		o.Beat = 0
+	}
+	if o.Profile == "" {
+		o.Profile = ProfileAuto
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
-	}
-	if o.Attempted == nil {
-		o.Attempted = func(Outcome) {}
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -89,96 +152,63 @@ func New(o Options) (*Client, error) {
 	if o.Jitter == nil {
 		o.Jitter = rand.Float64
 	}
-	return &Client{o: o, url: u, shown: shown.String(), trial: IsTrial(o.URL)}, nil
+	if o.Health == nil {
+		o.Health = func() Beat { return Beat{Healthy: true, Status: "ready"} }
+	}
+	if o.Attempted == nil {
+		o.Attempted = func(Outcome) {}
+	}
+	if o.Moved == nil {
+		o.Moved = func(State) {}
+	}
+}
+
+// hearts are the receivers of heartbeats.
+func (c *Client) hearts() error {
+	for _, h := range []struct {
+		base, path string
+		body       func(Beat, time.Time) ([]byte, error)
+	}{{c.o.HiveURL, hivePath, c.o.Card.hiveBody}, {c.o.QueenURL, queenPath, c.o.Card.queenBody}} {
+		if h.base == "" {
+			continue
+		}
+		base, err := newTarget(h.base)
+		if err != nil {
+			return err
+		}
+		if c.o.Beat <= 0 {
+			return fmt.Errorf("callback: heartbeats to %s need an interval above 0", base.shown)
+		}
+		t, err := newTarget(below(base.url, h.path).String())
+		if err != nil {
+			return err
+		}
+		c.beats = append(c.beats, heart{t, h.body})
+	}
+	return nil
+}
+
+func newTarget(raw string) (target, error) {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return target{}, fmt.Errorf("callback: the URL cannot be read: %w", bare(err))
+	}
+	shown := *u
+	shown.User, shown.RawQuery, shown.Fragment = nil, "", ""
+	if u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
+		return target{}, fmt.Errorf("callback: %q is not an http:// or https:// address with a host", shown.String())
+	}
+	return target{raw, u, shown.String()}, nil
 }
 
 // Profile is the profile in use: ProfileAuto has become the one chosen by the URL's path.
 func (c *Client) Profile() string { return c.o.Profile }
 
-// Shown is the URL as logs may have it: without user part, query and fragment.
-func (c *Client) Shown() string { return c.shown }
+// Shown is the URL of the ready call as logs may have it: without user part, query and fragment.
+func (c *Client) Shown() string { return c.registers.shown }
 
 // IsTrial tells whether a URL is the documented trial address, http://localhost:9999 with any path or none.
 func IsTrial(callbackURL string) bool {
 	u, err := url.Parse(callbackURL)
 	return err == nil && u.Scheme == "http" && u.Host == "localhost:9999"
-}
-
-// Ready reports the worker and returns nil once the orchestrator accepted it. Errors: ErrRefused, ErrRedirect,
-// ErrGaveUp, ErrTrialNobody, or the context's. With ProfileNone it returns nil without a call.
-func (c *Client) Ready(ctx context.Context, r Ready) error {
-	if c.o.Profile == ProfileNone {
-		return nil
-	}
-	body, err := r.body(c.o.Profile)
-	if err != nil {
-		return err
-	}
-	return c.post(ctx, body)
-}
-
-// post sends one JSON body until it is accepted, refused, or the window ends.
-func (c *Client) post(ctx context.Context, body []byte) error {
-	req, err := retryablehttp.NewRequestWithContext(ctx, http.MethodPost, c.o.URL, body)
-	if err != nil {
-		return fmt.Errorf("callback: %w", bare(err))
-	}
-	req.Header.Set("Content-Type", "application/json")
-	if c.o.Token != "" {
-		req.Header.Set("Authorization", "Bearer "+c.o.Token)
-	}
-	if c.o.UserAgent != "" {
-		req.Header.Set("User-Agent", c.o.UserAgent)
-	}
-	transport := cleanhttp.DefaultTransport() // keeps no connection
-	defer transport.CloseIdleConnections()
-	p := &policy{client: c, end: c.o.Now().Add(c.o.Window)}
-	h := retryablehttp.Client{
-		HTTPClient:   &http.Client{Transport: transport, Timeout: c.o.Timeout, CheckRedirect: c.checkRedirect},
-		RetryWaitMin: c.o.WaitMin,
-		RetryWaitMax: c.o.WaitMax,
-		RetryMax:     1 << 30, // the window ends it
-		CheckRetry:   p.check,
-		Backoff:      p.backoff,
-	}
-	resp, err := h.Do(req)
-	if resp != nil {
-		resp.Body.Close() // a reply to an accepted call is not read: it says nothing we need
-	}
-	switch {
-	case p.final != nil:
-		return p.final
-	case err != nil && ctx.Err() != nil:
-		return fmt.Errorf("callback: %s: %w", c.shown, context.Cause(ctx))
-	case err != nil:
-		return fmt.Errorf("callback: %s: %w", c.shown, bare(err))
-	}
-	return nil
-}
-
-// checkRedirect follows a redirect only within the origin of the configured URL and only as a POST. Everything in the
-// request is meant for that origin: the token, and the body that says where this worker can be reached.
-func (c *Client) checkRedirect(req *http.Request, via []*http.Request) error {
-	to := *req.URL
-	to.User, to.RawQuery = nil, ""
-	switch {
-	case len(via) > maxRedirects:
-		return fmt.Errorf("%w: %s redirects more than %d times", ErrRedirect, c.shown, maxRedirects)
-	case origin(req.URL) != origin(c.url):
-		return fmt.Errorf("%w: %s redirects to %s, another origin: give that address as the callback URL if it is meant",
-			ErrRedirect, c.shown, to.String())
-	case req.Method != http.MethodPost:
-		return fmt.Errorf("%w: %s redirects to %s with a status that drops the body: only 307 and 308 are followed",
-			ErrRedirect, c.shown, to.String())
-	}
-	return nil
-}
-
-// origin is scheme, host and port with the scheme's own port filled in.
-func origin(u *url.URL) string {
-	port := u.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
-	}
-	return u.Scheme + "://" + strings.ToLower(u.Hostname()) + ":" + port
 }

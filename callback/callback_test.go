@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -264,34 +263,6 @@ func TestTrialAddressWithNobody(t *testing.T) {
 	}
 }
 
-func TestBackoffBounds(t *testing.T) {
-	now := time.Unix(1000, 0)
-	const low, high = 250 * time.Millisecond, 4 * time.Second
-	for _, jitter := range []float64{0, 0.5, math.Nextafter(1, 0)} {
-		c, err := New(Options{URL: "http://h", Jitter: func() float64 { return jitter }, Now: func() time.Time { return now }})
-		if err != nil {
-			t.Fatal(err)
-		}
-		p := &policy{client: c, end: now.Add(time.Minute)}
-		whole := low
-		for attempt := range 100 {
-			got := p.backoff(low, high, attempt, nil)
-			if got < whole/2 || got > whole {
-				t.Fatalf("attempt %d, jitter %v: wait %v outside [%v, %v]", attempt, jitter, got, whole/2, whole)
-			}
-			whole = min(high, 2*whole)
-		}
-		p.end = now.Add(10 * time.Millisecond)
-		if got := p.backoff(low, high, 9, nil); got != 10*time.Millisecond {
-			t.Errorf("10ms before the end of the window: wait %v", got)
-		}
-		p.end = now.Add(-time.Second)
-		if got := p.backoff(low, high, 9, nil); got != 0 {
-			t.Errorf("after the window: wait %v", got)
-		}
-	}
-}
-
 func TestBadOptions(t *testing.T) {
 	for _, o := range []Options{
 		{}, {URL: "ready"}, {URL: "ftp://h/x"}, {URL: "http://"}, {URL: "http://user:s3cret@/x"}, {URL: "http://h:s3cret"},
@@ -318,7 +289,11 @@ func TestAttemptsAreTold(t *testing.T) {
 		want   []Outcome
 	}{
 		"accepted after two errors": {receive(t, 500, 503, 201).URL, 0, []Outcome{ServerError, ServerError, Accepted}},
-		"refused":                   {receive(t, 404).URL, 0, []Outcome{Refused}},
+		"refused":                   {receive(t, 422).URL, 0, []Outcome{Refused}},
+		"not known":                 {receive(t, 404).URL, 0, []Outcome{Gone}},
+		"taken":                     {receive(t, 409).URL, 0, []Outcome{Conflict}},
+		"not now":                   {receive(t, 429).URL, 0, []Outcome{Busy}},
+		"metadata of a cloud":       {"http://169.254.169.254/latest", 0, []Outcome{Forbidden}},
 		"redirected":                {elsewhere.URL, 0, []Outcome{Redirected}},
 		"nobody there":              {closed.URL, time.Nanosecond, []Outcome{Unreachable}},
 	} {

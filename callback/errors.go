@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/url"
 	"strings"
 )
@@ -14,6 +13,10 @@ var (
 	ErrRefused = errors.New("callback: refused")
 	// ErrRedirect: the receiver redirects to where the call must not go.
 	ErrRedirect = errors.New("callback: redirect refused")
+	// ErrForbidden: the name leads to an address that is never called.
+	ErrForbidden = errors.New("callback: address refused")
+	// ErrDeregistered: a worker that was registered is no longer wanted; the error says who said so and how.
+	ErrDeregistered = errors.New("callback: deregistered by the orchestrator")
 	// ErrGaveUp: the spawn window ended without an answer that counts; it wraps the last failure.
 	ErrGaveUp = errors.New("callback: gave up")
 	// ErrTrialNobody: nobody listens at the trial address; the worker may serve standalone.
@@ -62,11 +65,4 @@ func bare(err error) error {
 		return u.Err
 	}
 	return err
-}
-
-// nobody tells a connection that could not be opened from one that failed later. A name that resolves to an address
-// family without a route fails otherwise than by refusal, and nobody listens there either.
-func nobody(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "dial" && !op.Timeout()
 }

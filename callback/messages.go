@@ -20,6 +20,7 @@ const (
 // Ready is what a worker says of itself; a profile sends the part its receiver knows.
 type Ready struct {
 	WorkerID     string
+	Epoch        string // see NewEpoch
 	URI          string // base address the worker is reached at, http://host:port
 	ModelRef     string // required by v1s and v2
 	Backend      string // cpu, cuda, metal; required by v2
@@ -29,6 +30,16 @@ type Ready struct {
 	VRAMBytes    int64  // size of the weight files on every backend, CPU included: what managers compare
 	MemoryBytes  int64  // what the worker really holds: weights, cache and scratch
 	Capabilities []string
+	Evidence     Evidence
+}
+
+// Evidence is what the worker has seen of itself, for a receiver that wants to check rather than believe.
+type Evidence struct {
+	ResidentBytes map[string]int64 `json:"resident_bytes"`           // by class: weights, cache, scratch
+	WeightsDigest string           `json:"weights_digest,omitempty"` // of the model's files, where they were read through
+	LoadSeconds   float64          `json:"load_seconds"`
+	DeviceName    string           `json:"device_name"`
+	DeviceUUID    string           `json:"device_uuid,omitempty"` // a CPU has none
 }
 
 // The field order of these structs is the key order on the wire.
@@ -42,7 +53,7 @@ type readyV1 struct {
 type readyV1S struct {
 	readyV1
 	ModelRef string `json:"model_ref"`
-	memory
+	superset
 }
 
 type readyV2 struct {
@@ -53,14 +64,16 @@ type readyV2 struct {
 	Device    int    `json:"device"`
 	URI       string `json:"uri"` // the same as url, under the name of the other profiles
 	VRAMBytes int64  `json:"vram_bytes"`
-	memory
+	superset
 }
 
-type memory struct {
+type superset struct {
 	MemoryBytes  int64    `json:"memory_bytes"`
 	Architecture string   `json:"memory_architecture"`
 	WorkerType   string   `json:"worker_type"`
 	Capabilities []string `json:"capabilities"`
+	Epoch        string   `json:"epoch"`
+	Evidence     Evidence `json:"evidence"`
 }
 
 // ProfileFor chooses the profile by the path of a callback URL.
@@ -95,17 +108,20 @@ func (r Ready) body(profile string) ([]byte, error) {
 		}
 	}
 	v1 := readyV1{WorkerID: r.WorkerID, VRAMBytes: r.VRAMBytes, URI: r.URI}
-	m := memory{r.MemoryBytes, r.Architecture, r.WorkerType, r.Capabilities}
-	if m.Capabilities == nil {
-		m.Capabilities = []string{} // receivers decode a list, null fails there
+	s := superset{r.MemoryBytes, r.Architecture, r.WorkerType, r.Capabilities, r.Epoch, r.Evidence}
+	if s.Capabilities == nil {
+		s.Capabilities = []string{} // receivers decode a list, null fails there
+	}
+	if s.Evidence.ResidentBytes == nil {
+		s.Evidence.ResidentBytes = map[string]int64{}
 	}
 	switch profile {
 	case ProfileV1:
 		return compact(v1)
 	case ProfileV1S:
-		return compact(readyV1S{v1, r.ModelRef, m})
+		return compact(readyV1S{v1, r.ModelRef, s})
 	case ProfileV2:
-		return compact(readyV2{r.WorkerID, r.URI, r.ModelRef, r.Backend, r.Device, r.URI, r.VRAMBytes, m})
+		return compact(readyV2{r.WorkerID, r.URI, r.ModelRef, r.Backend, r.Device, r.URI, r.VRAMBytes, s})
 	}
 	return nil, fmt.Errorf("callback: unknown profile %q: give auto, v1, v1s, v2 or none", profile)
 }

@@ -9,18 +9,23 @@ func sample() Ready {
 	return Ready{
 		WorkerID: "w-17", URI: "http://localhost:8004", ModelRef: "hf:acme/mini&<b>", Backend: "cuda", Device: 1,
 		Architecture: "vram-only", WorkerType: "cuda", VRAMBytes: 2200119864, MemoryBytes: 2300000000,
-		Capabilities: []string{"text-gen"},
+		Capabilities: []string{"text-gen"}, Epoch: "00c0ffee0000-0123456789abcdef",
+		Evidence: Evidence{ResidentBytes: map[string]int64{"weights": 22, "cache": 11}, WeightsDigest: "xxh3:ab", LoadSeconds: 1.5,
+			DeviceName: "a device", DeviceUUID: "GPU-1"},
 	}
 }
+
+const more = `,"epoch":"00c0ffee0000-0123456789abcdef","evidence":{"resident_bytes":{"cache":11,"weights":22},` +
+	`"weights_digest":"xxh3:ab","load_seconds":1.5,"device_name":"a device","device_uuid":"GPU-1"}}`
 
 func TestBodies(t *testing.T) {
 	for profile, want := range map[string]string{
 		ProfileV1: `{"worker_id":"w-17","vram_bytes":2200119864,"uri":"http://localhost:8004"}`,
 		ProfileV1S: `{"worker_id":"w-17","vram_bytes":2200119864,"uri":"http://localhost:8004","model_ref":"hf:acme/mini&<b>",` +
-			`"memory_bytes":2300000000,"memory_architecture":"vram-only","worker_type":"cuda","capabilities":["text-gen"]}`,
+			`"memory_bytes":2300000000,"memory_architecture":"vram-only","worker_type":"cuda","capabilities":["text-gen"]` + more,
 		ProfileV2: `{"worker_id":"w-17","url":"http://localhost:8004","model_ref":"hf:acme/mini&<b>","backend":"cuda","device":1,` +
 			`"uri":"http://localhost:8004","vram_bytes":2200119864,` +
-			`"memory_bytes":2300000000,"memory_architecture":"vram-only","worker_type":"cuda","capabilities":["text-gen"]}`,
+			`"memory_bytes":2300000000,"memory_architecture":"vram-only","worker_type":"cuda","capabilities":["text-gen"]` + more,
 	} {
 		got, err := sample().body(profile)
 		if err != nil || string(got) != want {
@@ -31,8 +36,8 @@ func TestBodies(t *testing.T) {
 
 func TestCapabilitiesAreAList(t *testing.T) {
 	r := sample()
-	r.Capabilities = nil
-	if got, err := r.body(ProfileV1S); err != nil || !strings.Contains(string(got), `"capabilities":[]`) {
+	r.Capabilities, r.Evidence = nil, Evidence{}
+	if got, err := r.body(ProfileV1S); err != nil || !strings.Contains(string(got), `"capabilities":[]`) || strings.Contains(string(got), "null") {
 		t.Errorf("%s, %v", got, err)
 	}
 }
