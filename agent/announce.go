@@ -37,7 +37,11 @@ func (w *worker) tellLoading() (end func()) {
 		last := ""
 		for {
 			s, _ := w.machine.State()
-			if text := loadingText(s, w.machine.Progress()); text != last {
+			text := loadingText(s, w.machine.Progress())
+			if s == Registering && w.cfg.SpawnWindow == 0 { // for ever: ask for more time now and then
+				text = fmt.Sprintf("registering for %d min", int(time.Since(w.machine.Standing().Since).Minutes()))
+			}
+			if text != last {
 				last = text
 				w.tell(notify.Status(text), notify.Extend(w.grace(s)))
 			}

@@ -19,6 +19,7 @@ const (
 	CauseResidency
 	CauseFilesChanged
 	CauseFault
+	CauseDeregistered
 	CauseDraining
 	CauseStopped
 	numCauses
@@ -42,6 +43,7 @@ var causeFacts = [numCauses]struct {
 	CauseResidency:    {"residency", http.StatusServiceUnavailable, true, exitOK},
 	CauseFilesChanged: {"files_changed", http.StatusServiceUnavailable, true, exitOK}, // heals when the old files are put back
 	CauseFault:        {"device_fault", http.StatusServiceUnavailable, false, exitRestart},
+	CauseDeregistered: {"deregistered", http.StatusServiceUnavailable, false, exitDeregistered}, // while it drains for that
 	CauseDraining:     {"draining", http.StatusServiceUnavailable, false, exitOK},
 	CauseStopped:      {"stopped", http.StatusServiceUnavailable, false, exitOK},
 }
@@ -51,10 +53,15 @@ const (
 	exitOK      = 0
 	exitError   = 1
 	exitRestart = 3 // nothing is wrong with the settings: start the worker again
+
+	exitDeregistered = 5 // the orchestrator has no use for this worker: do not start it again by yourself
 )
 
 // ErrFault marks the end of a worker that lost its device.
 var ErrFault = errors.New("agent: device fault")
+
+// ErrDeregistered marks the end of a worker that its orchestrator no longer wants.
+var ErrDeregistered = errors.New("agent: deregistered")
 
 // ExitStatus is the status a process must end with after Run returned err.
 func ExitStatus(err error) int {
@@ -63,6 +70,8 @@ func ExitStatus(err error) int {
 		return exitOK
 	case errors.Is(err, ErrFault):
 		return causeFacts[CauseFault].exit
+	case errors.Is(err, ErrDeregistered):
+		return causeFacts[CauseDeregistered].exit
 	}
 	return exitError
 }

@@ -26,12 +26,15 @@ func (w *worker) shutdown(cause error) error {
 		why = cause.Error()
 	}
 	w.move(Draining, why)
+	w.deregister()
 	w.tellStopping(cause)
 	report := w.drain()
+	told := w.tellOrchestrator(report, time.Since(began))
 	ctx, cancel := context.WithTimeout(context.Background(), flushTime)
 	defer cancel()
 	cutConnections := w.server.Close(ctx)
 	err := w.closeEngine()
+	told()
 	w.move(Stopped, "")
 	w.tellDrained(errors.Join(cause, err), report, time.Since(began))
 	w.log.Info("shutdown", "completed", report.Completed, "cut", report.Cut, "connections_cut", cutConnections != nil,

@@ -11,16 +11,6 @@ import (
 	"llorch/residency"
 )
 
-// registration is where the worker stands with its orchestrator. The values
-// are the metric's; further ones will follow them.
-type registration int32
-
-const (
-	unregistered registration = iota // not yet, standalone, or nobody at the trial address
-	registering
-	registered
-)
-
 // processMetrics are the metrics of the process's own life: what it loaded,
 // what it holds beyond that, its orchestrator, its faults and its end.
 type processMetrics struct {
@@ -50,7 +40,8 @@ func newProcessMetrics(r prometheus.Registerer, m *Machine) *processMetrics {
 	}
 	r.MustRegister(x.unexplained, x.faults, x.attempts, x.release,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "llorch_registration_state",
-			Help: "Standing with the orchestrator: 0 unregistered or standalone, 1 registering, 2 registered."},
+			Help: "Standing with the orchestrator: 0 unregistered or standalone, 1 registering, 2 registered, 3 lost, " +
+				"4 registering again, 5 deregistering, 6 deregistered."},
 			func() float64 { return float64(x.registration.Load()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "llorch_drain_state",
 			Help: "0 serving, 1 draining: running requests have their time, 2 cutting those that are left."},
@@ -85,7 +76,7 @@ func (x *processMetrics) loadedBytes(m *Machine) float64 {
 	}
 }
 
-func (x *processMetrics) standing(r registration) { x.registration.Store(int32(r)) }
+func (x *processMetrics) standing(s callback.State) { x.registration.Store(int32(s)) }
 
 func (x *processMetrics) called(o callback.Outcome) { x.attempts.WithLabelValues(string(o)).Inc() }
 

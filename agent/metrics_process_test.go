@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"testing"
 	"time"
 
@@ -69,14 +68,10 @@ func TestProcessMetrics(t *testing.T) {
 	f.value("llorch_load_bytes_total", "", 900)
 
 	f.value("llorch_registration_state", "", 0)
-	m.standing(registering)
-	f.value("llorch_registration_state", "", 1)
-	m.standing(standingAfter(errors.New("refused"), callback.ProfileV1))
-	f.value("llorch_registration_state", "", 0)
-	m.standing(standingAfter(nil, callback.ProfileNone))
-	f.value("llorch_registration_state", "", 0)
-	m.standing(standingAfter(nil, callback.ProfileV1))
-	f.value("llorch_registration_state", "", 2)
+	for s := callback.Unregistered; s <= callback.Deregistered; s++ {
+		m.standing(s)
+		f.value("llorch_registration_state", "", float64(s))
+	}
 	for _, o := range callback.Outcomes {
 		f.value("llorch_callback_attempts_total", string(o), 0)
 	}

@@ -30,6 +30,7 @@ func (w *worker) verify() error {
 	if err := report.Err(); err != nil {
 		return fmt.Errorf("agent: residency: %w", err)
 	}
+	w.held = report.Held
 	w.log.Info("resident", "held", report.Held)
 	return nil
 }

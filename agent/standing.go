@@ -26,7 +26,7 @@ type Standing struct {
 // first of the table of causes.
 func (m *Machine) Standing() Standing {
 	p := m.current.Load()
-	s := Standing{p.state, stateFacts[p.state].cause, p.reason, p.since}
+	s := Standing{p.state, p.cause, p.reason, p.since}
 	if p.state != Ready {
 		return s
 	}

@@ -61,6 +61,7 @@ func (s State) loading() bool { return s < Ready }
 // phase is one entered state, when and why.
 type phase struct {
 	state  State
+	cause  Cause
 	reason string
 	since  time.Time
 }
@@ -84,7 +85,7 @@ func NewMachine(log *slog.Logger) *Machine {
 		log = slog.New(slog.DiscardHandler)
 	}
 	m := &Machine{log: log, now: time.Now}
-	m.current.Store(&phase{state: Starting, since: m.now()})
+	m.current.Store(&phase{state: Starting, cause: CauseStarting, since: m.now()})
 	m.impaired.Store(&[]impairment{})
 	m.progress.Store(&Progress{Phase: "start"})
 	return m
@@ -101,6 +102,11 @@ func (m *Machine) State() (State, string) {
 // table does not know is refused: it would be a bug in the order of start or
 // stop. Entering the present state again is no change and no error.
 func (m *Machine) To(next State, reason string) error {
+	return m.toBecause(next, stateFacts[next].cause, reason)
+}
+
+// toBecause enters a state for another cause than its usual one.
+func (m *Machine) toBecause(next State, cause Cause, reason string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	from := m.current.Load().state
@@ -109,8 +115,8 @@ func (m *Machine) To(next State, reason string) error {
 	}
 	for _, s := range stateFacts[from].next {
 		if s == next {
-			m.current.Store(&phase{state: next, reason: reason, since: m.now()})
-			m.log.Info("state", "from", from.String(), "to", next.String(), "cause", stateFacts[next].cause.String(), "reason", reason)
+			m.current.Store(&phase{state: next, cause: cause, reason: reason, since: m.now()})
+			m.log.Info("state", "from", from.String(), "to", next.String(), "cause", cause.String(), "reason", reason)
 			return nil
 		}
 	}

@@ -23,10 +23,6 @@ type Config struct {
 	Port          int    `koanf:"port"`           // 1 to 65535
 	AdvertiseHost string `koanf:"advertise_host"` // host of the address told to the orchestrator; empty: see URI
 	LocalMode     bool   `koanf:"local_mode"`     // listen on loopback only
-	UnixSocket    string `koanf:"unix_socket"`    // absolute path; empty: none. Beside the port, or instead of it
-	TLSCert       string `koanf:"tls_cert"`       // PEM file; empty: plain HTTP
-	TLSKey        string `koanf:"tls_key"`        // PEM file
-	TLSClientCA   string `koanf:"tls_client_ca"`  // PEM file; empty: clients are not asked for certificates
 	APIToken      Secret `koanf:"api_token"`      // asked of callers, sent with the callback; empty: open
 	AdminToken    Secret `koanf:"admin_token"`    // asked of callers of admin routes; empty: APIToken
 	CORSOrigins   string `koanf:"cors_origins"`   // with commas; see Origins
@@ -35,9 +31,17 @@ type Config struct {
 	CallbackURL     string        `koanf:"callback_url"` // empty: standalone
 	CallbackProfile string        `koanf:"callback_profile"`
 	CallbackTimeout time.Duration `koanf:"callback_timeout"` // of one attempt
-	SpawnWindow     time.Duration `koanf:"spawn_window"`     // how long attempts are repeated
-	HiveURL         string        `koanf:"hive_url"`         // accepted, no heartbeat is sent yet
-	QueenURL        string        `koanf:"queen_url"`        // accepted, no heartbeat is sent yet
+	SpawnWindow     time.Duration `koanf:"spawn_window"`     // how long attempts are repeated; 0: for ever
+
+	CallbackCA         string        `koanf:"callback_ca"`          // PEM file; empty: the system's
+	CallbackCert       string        `koanf:"callback_cert"`        // PEM file; empty: none is shown
+	CallbackKey        string        `koanf:"callback_key"`         // PEM file
+	CallbackSecretFile string        `koanf:"callback_secret_file"` // empty: calls are not signed
+	DeregisterURL      string        `koanf:"deregister_url"`       // empty: nobody hears of the drain
+	RegisterInterval   time.Duration `koanf:"register_interval"`    // 0: the callback is not repeated
+	HiveURL            string        `koanf:"hive_url"`             // empty: no heartbeat of this kind
+	QueenURL           string        `koanf:"queen_url"`            // the same
+	HeartbeatInterval  time.Duration `koanf:"heartbeat_interval"`
 
 	MaxTokensIn         int    `koanf:"max_tokens_in"`         // prompt tokens of a request; 0: what the context holds
 	MaxTokensOut        int    `koanf:"max_tokens_out"`        // largest max_tokens of a request
@@ -49,7 +53,6 @@ type Config struct {
 	KVCacheMB           int    `koanf:"kv_cache_mb"`           // MiB; 0: from the memory plan
 	KVDType             string `koanf:"kv_dtype"`              // f16, bf16, f32
 	Threads             int    `koanf:"threads"`               // 0: the backend's choice
-	VerifyWeights       string `koanf:"verify_weights"`        // off, auto, require, sha256
 	MLock               bool   `koanf:"mlock"`
 
 	HangTimeout       time.Duration `koanf:"hang_timeout"`       // without a step while work waits; 0: not watched
@@ -63,9 +66,6 @@ type Config struct {
 	LogLevel  string `koanf:"log_level"`  // debug, info, warn, error
 	File      string `koanf:"config"`     // the file that was read; empty: none
 
-	// Inherits says that a service manager has passed sockets on, so that no port need be named. The caller of Load sets it.
-	Inherits bool `koanf:"-"`
-
 	// Notes tell what was accepted without effect, one sentence each, to be logged once at start. They hold no secret.
 	Notes []string `koanf:"-"`
 }
@@ -76,12 +76,12 @@ func Default() Config {
 		CallbackProfile:     "auto",
 		CallbackTimeout:     5 * time.Second,
 		SpawnWindow:         60 * time.Second,
+		HeartbeatInterval:   30 * time.Second,
 		MaxTokensOut:        2048,
 		InferenceTimeoutSec: 300,
 		MaxBatch:            16,
 		MaxQueue:            64,
 		KVDType:             "f16",
-		VerifyWeights:       "auto",
 		HangTimeout:         15 * time.Second,
 		ResidencyInterval:   60 * time.Second,
 		ShutdownTimeout:     4 * time.Second,
@@ -107,7 +107,7 @@ func (c Config) BindAddress() string {
 }
 
 // URI is the worker's base address as told to the orchestrator: AdvertiseHost if given, else the one address it
-// listens on, else localhost (the pool manager that spawned it is on the same host). With TLS it is https.
+// listens on, else localhost (the pool manager that spawned it is on the same host).
 func (c Config) URI() string {
 	host := c.AdvertiseHost
 	if ip := net.ParseIP(c.Host); host == "" && c.Host != "" && (ip == nil || !ip.IsUnspecified()) {
@@ -116,11 +116,7 @@ func (c Config) URI() string {
 	if host == "" {
 		host = "localhost"
 	}
-	scheme := "http"
-	if c.TLSCert != "" {
-		scheme = "https"
-	}
-	return scheme + "://" + net.JoinHostPort(host, strconv.Itoa(c.Port))
+	return "http://" + net.JoinHostPort(host, strconv.Itoa(c.Port))
 }
 
 // Origins are those of web pages that may use the API: scheme://host[:port], or one *.
@@ -146,7 +142,7 @@ func (c Config) LogValue() slog.Value {
 	var attrs []slog.Attr
 	for key, v := range c.byKey() {
 		switch key {
-		case "callback_url", "hive_url", "queen_url":
+		case "callback_url", "deregister_url", "hive_url", "queen_url":
 			v = redactURL(v.(string))
 		}
 		attrs = append(attrs, slog.Any(key, v))

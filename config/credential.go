@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 )
@@ -37,7 +38,16 @@ func credentialLayer(environ []string) (layer, error) {
 			}
 			l[c.key] = token
 		}
+		// The secret of signatures stays in its file: it is read again whenever it is used.
+		if path := filepath.Join(dir, "callback-secret"); exists(path) {
+			l["callback_secret_file"] = path
+		}
 		return l, nil
 	}
 	return l, nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }

@@ -82,3 +82,35 @@ func TestHangTimeout(t *testing.T) {
 		}
 	}
 }
+
+// The secret of signatures is kept as a path: the file is read again at each call.
+func TestCallbackSecretCredential(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "callback-secret")
+	if err := os.WriteFile(path, []byte("not read here"), 0o400); err != nil {
+		t.Fatal(err)
+	}
+	environ := []string{"CREDENTIALS_DIRECTORY=" + dir}
+	if cfg, err := Load(nil, environ); err != nil || cfg.CallbackSecretFile != path {
+		t.Errorf("%q %v, want %s", cfg.CallbackSecretFile, err, path)
+	}
+	if cfg, err := Load(nil, append(environ, "LLORCH_CALLBACK_SECRET_FILE=/other")); err != nil || cfg.CallbackSecretFile != "/other" {
+		t.Errorf("%q %v, want the variable's", cfg.CallbackSecretFile, err)
+	}
+}
+
+func TestRegistrationSettings(t *testing.T) {
+	for setting, ok := range map[string]bool{
+		"SPAWN_WINDOW=0s": true, "SPAWN_WINDOW=-1s": false, "HEARTBEAT_INTERVAL=100ms": true, "HEARTBEAT_INTERVAL=0s": false,
+		"REGISTER_INTERVAL=0s": true, "REGISTER_INTERVAL=1ms": false, "DEREGISTER_URL=ftp://h": false,
+	} {
+		if _, err := Load(nil, []string{"LLORCH_" + setting}); (err == nil) != ok || err != nil && !errors.Is(err, ErrUsage) {
+			t.Errorf("%s: %v", setting, err)
+		}
+	}
+	c := Default()
+	c.Model, c.Port, c.CallbackCert = "/m", 1, "/cert.pem"
+	if err := c.ValidateServe(); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "callback_key") {
+		t.Errorf("a certificate without its key: %v", err)
+	}
+}

@@ -39,10 +39,8 @@ func Load(flags *pflag.FlagSet, environ []string) (Config, error) {
 	if cfg.WorkerID == "" {
 		cfg.WorkerID = newWorkerID()
 	}
-	for _, s := range []struct{ key, value string }{{"hive_url", cfg.HiveURL}, {"queen_url", cfg.QueenURL}} {
-		if s.value != "" {
-			cfg.Notes = append(cfg.Notes, s.key+" has no effect: this version sends no heartbeat")
-		}
+	if cfg.DeregisterURL != "" && cfg.CallbackURL == "" && cfg.HiveURL == "" && cfg.QueenURL == "" {
+		cfg.Notes = append(cfg.Notes, "deregister_url has no effect: nobody is told that the worker is there")
 	}
 	return cfg, cfg.Validate()
 }

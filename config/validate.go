@@ -15,28 +15,28 @@ import (
 // minHangTimeout is below what any step takes that is worth waiting for, and far above the detector's own resolution.
 const minHangTimeout = 100 * time.Millisecond
 
+// minCallInterval keeps a mistyped interval from becoming a flood of calls.
+const minCallInterval = 100 * time.Millisecond
+
 // Validate checks every value by itself and against the others, and returns all that is wrong, one line each. Each
 // error wraps ErrUsage and names the setting.
 func (c Config) Validate() error {
 	return errors.Join(c.checkNumbers(), c.checkWords(), c.checkNetwork(), c.checkURLs(), c.checkTokens(), c.checkListeners(), c.checkOrigins())
 }
 
-// ValidateServe is Validate for a worker about to serve: it also asks for a model, a place to
-// listen and a whole certificate.
+// ValidateServe is Validate for a worker about to serve: it also asks for a model and a port.
 func (c Config) ValidateServe() error {
 	var missing error
 	if c.Model == "" {
 		missing = fmt.Errorf("config: %w: model is missing: give --model <folder or weight file>", ErrUsage)
 	}
-	if c.Port == 0 && !c.Inherits {
-		switch {
-		case c.UnixSocket == "":
-			missing = errors.Join(missing, fmt.Errorf("config: %w: port is missing: give --port with 1 to 65535", ErrUsage))
-		case c.CallbackURL != "":
-			missing = errors.Join(missing, fmt.Errorf("config: %w: port is missing: callback_url tells it to the orchestrator, give --port", ErrUsage))
-		}
+	if c.Port == 0 {
+		missing = errors.Join(missing, fmt.Errorf("config: %w: port is missing: give --port with 1 to 65535", ErrUsage))
 	}
-	return errors.Join(missing, c.checkTLS(), c.Validate())
+	if (c.CallbackCert == "") != (c.CallbackKey == "") {
+		missing = errors.Join(missing, fmt.Errorf("config: %w: callback_cert and callback_key go together: give both or none", ErrUsage))
+	}
+	return errors.Join(missing, c.Validate())
 }
 
 func (c Config) checkNumbers() error {
@@ -61,13 +61,17 @@ func (c Config) checkNumbers() error {
 	within("kv_cache_mb", c.KVCacheMB, 0, 1<<26)
 	within("threads", c.Threads, 0, 1024)
 	within("max_body_bytes", c.MaxBodyBytes, 1024, many)
-	if c.CallbackTimeout <= 0 || c.SpawnWindow <= 0 || c.WriteTimeout <= 0 {
-		errs = append(errs, fmt.Errorf("config: %w: callback_timeout, spawn_window and write_timeout must be above 0 (are %v, %v, %v)",
-			ErrUsage, c.CallbackTimeout, c.SpawnWindow, c.WriteTimeout))
+	if c.CallbackTimeout <= 0 || c.WriteTimeout <= 0 {
+		errs = append(errs, fmt.Errorf("config: %w: callback_timeout and write_timeout must be above 0 (are %v, %v)",
+			ErrUsage, c.CallbackTimeout, c.WriteTimeout))
 	}
-	if c.ResidencyInterval < 0 || c.ShutdownTimeout < 0 {
-		errs = append(errs, fmt.Errorf("config: %w: residency_interval and shutdown_timeout cannot be below 0 (are %v, %v)",
-			ErrUsage, c.ResidencyInterval, c.ShutdownTimeout))
+	if c.SpawnWindow < 0 || c.ResidencyInterval < 0 || c.ShutdownTimeout < 0 {
+		errs = append(errs, fmt.Errorf("config: %w: spawn_window, residency_interval and shutdown_timeout cannot be below 0 (are %v, %v, %v)",
+			ErrUsage, c.SpawnWindow, c.ResidencyInterval, c.ShutdownTimeout))
+	}
+	if c.HeartbeatInterval < minCallInterval || c.RegisterInterval != 0 && c.RegisterInterval < minCallInterval {
+		errs = append(errs, fmt.Errorf("config: %w: heartbeat_interval and register_interval are %v and %v: give %v or more; register_interval may be 0s for never",
+			ErrUsage, c.HeartbeatInterval, c.RegisterInterval, minCallInterval))
 	}
 	if c.HangTimeout != 0 && c.HangTimeout < minHangTimeout {
 		errs = append(errs, fmt.Errorf("config: %w: hang_timeout is %v: give %v or more, or 0s for none", ErrUsage, c.HangTimeout, minHangTimeout))
@@ -86,7 +90,6 @@ func (c Config) checkWords() error {
 		oneOf("backend", c.Backend, "cpu", "cuda", "metal", "ref")
 	}
 	oneOf("kv_dtype", c.KVDType, "f16", "bf16", "f32")
-	oneOf("verify_weights", c.VerifyWeights, "off", "auto", "require", "sha256")
 	oneOf("callback_profile", c.CallbackProfile, "auto", "v1", "v1s", "v2", "none")
 	oneOf("metrics_compat", c.MetricsCompat, "vllm", "none")
 	oneOf("log_format", c.LogFormat, "auto", "json", "pretty")
@@ -130,7 +133,7 @@ func isHostname(s string) bool {
 func (c Config) checkURLs() error {
 	var errs []error
 	for _, a := range []struct{ key, value string }{
-		{"callback_url", c.CallbackURL}, {"hive_url", c.HiveURL}, {"queen_url", c.QueenURL},
+		{"callback_url", c.CallbackURL}, {"deregister_url", c.DeregisterURL}, {"hive_url", c.HiveURL}, {"queen_url", c.QueenURL},
 	} {
 		if a.value == "" {
 			continue

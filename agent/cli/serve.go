@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -14,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"llorch/agent"
-	"llorch/agent/listen"
 	"llorch/agent/notify"
 	"llorch/config"
 )
@@ -27,29 +25,15 @@ func serveCommand(p *Program) *cobra.Command {
 	config.Register(c.Flags(), config.Common|config.Engine|config.Serve)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		cfg, err := config.Load(c.Flags(), p.Environ)
+		if err == nil {
+			err = cfg.ValidateServe()
+		}
 		if err != nil {
 			return err
 		}
-		sockets, err := p.inherit()
-		if err != nil {
-			return err
-		}
-		cfg.Inherits = len(sockets) > 0
-		if err := cfg.ValidateServe(); err != nil {
-			return err
-		}
-		return p.serve(c.Context(), cfg, sockets)
+		return p.serve(c.Context(), cfg)
 	}
 	return c
-}
-
-// inherit takes the sockets that came with the process; its children shall not look for them.
-func (p *Program) inherit() ([]listen.Socket, error) {
-	sockets, err := listen.Inherit(p.Environ, os.Getpid())
-	for _, name := range listen.Variables {
-		err = errors.Join(err, os.Unsetenv(name))
-	}
-	return sockets, err
 }
 
 const (
@@ -58,7 +42,7 @@ const (
 )
 
 // serve runs a worker under the process's signals.
-func (p *Program) serve(ctx context.Context, cfg config.Config, sockets []listen.Socket) error {
+func (p *Program) serve(ctx context.Context, cfg config.Config) error {
 	if ctx == nil {
 		ctx = context.Background()
 	}
@@ -82,7 +66,7 @@ func (p *Program) serve(ctx context.Context, cfg config.Config, sockets []listen
 	}
 	defer manager.Close()
 	err = agent.Run(ctx, agent.Options{
-		Config: cfg, Version: p.version(), Log: log, Bar: bar, Signals: signals, Notify: manager, Sockets: sockets,
+		Config: cfg, Version: p.version(), Log: log, Bar: bar, Signals: signals, Notify: manager,
 	})
 	if err != nil {
 		return fmt.Errorf("%w: %w", errReported, err)
