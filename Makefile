@@ -14,13 +14,16 @@ LDFLAGS   := -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 FUZZTIME  ?= 60s
 BENCHARGS ?= --shape tinyllama --dtype bf16
 
+# Which drills `make drills` runs: names, sections or promise numbers, comma-separated; all by default.
+ONLY      ?=
+
 # A wire-contract check kept outside this repository; `make test` runs it where it is found.
 CONTRACT_CHECK ?= $(wildcard ../shared/checks/contract.py)
 
 # Flags from a developer's environment must not decide what is built or tested here.
 export GOFLAGS :=
 
-.PHONY: build demo run test race lint bench fuzz-short test-model clean help libtokenizers contract
+.PHONY: build drills demo run test race lint bench fuzz-short test-model clean help libtokenizers contract
 
 build: libtokenizers ## build the worker as build/llorch-cpu
 	@mkdir -p build
@@ -29,6 +32,11 @@ build: libtokenizers ## build the worker as build/llorch-cpu
 demo: build ## spawn the worker under a stand-in orchestrator and stream two answers from it
 	go build -buildvcs=false -o build/demo ./deploy/demo
 	build/demo -bin $(BIN) -model $(MODEL)
+
+drills: build ## break a worker on purpose, one line a drill: make drills ONLY=health
+	go build -trimpath -buildvcs=false -tags llorch_faults -ldflags '$(LDFLAGS)' -o build/llorch-faults ./agent/cmd/llorch
+	go build -buildvcs=false -o build/drills ./deploy/drills
+	build/drills -bin $(BIN) -faulty build/llorch-faults -model $(MODEL) -only '$(ONLY)'
 
 run: build ## leave the worker serving and print a line to try it with
 	go build -buildvcs=false -o build/demo ./deploy/demo

@@ -41,6 +41,9 @@ type Info struct {
 func Load(ctx context.Context, ins *Inspection, o Options) (*Engine, error) {
 	o = o.withDefaults()
 	dev, err := backend.Open(o.Device, backend.Options{Index: o.Index, Threads: o.Threads, ISA: o.ISA})
+	if err == nil {
+		dev, err = withFaults(dev)
+	}
 	if err != nil {
 		return nil, errors.Join(err, ins.Close())
 	}

@@ -10,6 +10,7 @@ if [ -n "$unformatted" ]; then
     exit 1
 fi
 go vet ./...
+go vet -tags llorch_faults ./inference
 go tool staticcheck ./...
 # deploy/check is a module of its own, which ./... does not reach. The tool is the one just built.
 staticcheck=$(go tool -n staticcheck)

@@ -1,0 +1,4 @@
+package main
+
+// drain: being told to stop, at every moment.
+var drain = []Drill{}

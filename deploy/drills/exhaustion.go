@@ -1,0 +1,4 @@
+package main
+
+// exhaustion: descriptors, disk, memory and threads that are used up.
+var exhaustion = []Drill{}

@@ -1,0 +1,4 @@
+package main
+
+// integrity: files and pages that are not what was loaded.
+var integrity = []Drill{}

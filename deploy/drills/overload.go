@@ -1,0 +1,4 @@
+package main
+
+// overload: more work than can be done.
+var overload = []Drill{}

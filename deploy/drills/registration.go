@@ -1,0 +1,4 @@
+package main
+
+// registration: the orchestrator that is down, slow, wrong or forgetful.
+var registration = []Drill{}

@@ -1,0 +1,4 @@
+package main
+
+// systemd: what the service manager is told.
+var systemd = []Drill{}
