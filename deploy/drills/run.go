@@ -41,7 +41,7 @@ func (r *runner) run(ctx context.Context, drills []Drill) bool {
 
 func (r *runner) one(ctx context.Context, d Drill) {
 	began := time.Now()
-	figure, err, logs := r.attempt(ctx, d)
+	figure, logs, err := r.attempt(ctx, d)
 	if err != nil && ctx.Err() != nil {
 		err = fmt.Errorf("interrupted (%w)", err)
 	}
@@ -64,10 +64,10 @@ func (r *runner) one(ctx context.Context, d Drill) {
 
 // attempt runs one drill within its limit. Whatever happens, what it started
 // has ended afterwards.
-func (r *runner) attempt(ctx context.Context, d Drill) (figure string, err error, logs string) {
+func (r *runner) attempt(ctx context.Context, d Drill) (figure, logs string, err error) {
 	b, err := r.bench()
 	if err != nil {
-		return "", err, ""
+		return "", "", err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, d.Limit, fmt.Errorf("more than the %v it may take", d.Limit))
 	defer cancel()
@@ -100,5 +100,5 @@ func (r *runner) attempt(ctx context.Context, d Drill) (figure string, err error
 		got.err = errors.Join(cause, got.err)
 	}
 	logs = b.logTails() // before the workers are ended: what they say about that explains nothing
-	return got.figure, errors.Join(got.err, b.close()), logs
+	return got.figure, logs, errors.Join(got.err, b.close())
 }
