@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"llorch/agent/listen"
 	"llorch/agent/notify"
 	"llorch/callback"
 	"llorch/config"
@@ -26,6 +27,7 @@ type Options struct {
 	Bar     io.Writer        // takes a progress bar while loading; nil = none
 	Signals <-chan os.Signal // the first drains, the second cuts; nil = none
 	Notify  *notify.Socket   // hears of start, watchdog and stop; nil = none
+	Sockets []listen.Socket  // that came with the process; none = as Config says
 }
 
 // worker is one process: its settings and what start-up has made so far.
@@ -37,12 +39,15 @@ type worker struct {
 	machine *Machine
 	metrics *Metrics
 	server  *Server
-	serving chan error // the result of Serve
+	serving chan error // the results of Serve
 	source  changer
 	engine  *inference.Engine
 	info    ModelInfo
 	claims  []residency.Claim
 	notify  *notify.Socket
+	sockets []listen.Socket
+
+	listeners []net.Listener // all that were opened or inherited
 
 	epoch      string           // of this process's life
 	held       map[string]int64 // bytes seen in memory, by class, before the worker was registered
@@ -62,6 +67,7 @@ func Run(ctx context.Context, o Options) error {
 	w := newWorker(ctx, o)
 	defer w.cut()
 	defer w.stop(nil)
+	defer w.closeListeners()
 	go w.heed(o.Signals)
 	err := w.run()
 	if err != nil {
@@ -71,7 +77,7 @@ func Run(ctx context.Context, o Options) error {
 }
 
 func newWorker(ctx context.Context, o Options) *worker {
-	w := &worker{cfg: o.Config, version: o.Version, bar: o.Bar, notify: o.Notify, serving: make(chan error, 1)}
+	w := &worker{cfg: o.Config, version: o.Version, bar: o.Bar, notify: o.Notify, sockets: o.Sockets}
 	w.log = o.Log.With("worker_id", w.cfg.WorkerID)
 	w.epoch = callback.NewEpoch(time.Now())
 	w.membership.dismissed = make(chan error, 1)
@@ -86,7 +92,7 @@ func newWorker(ctx context.Context, o Options) *worker {
 		Machine: w.machine, Metrics: w.metrics, Log: w.log, WorkerID: w.cfg.WorkerID, Model: w.cfg.ModelRef,
 		Token: w.cfg.APIToken.Reveal(), AdminToken: w.cfg.AdminToken.Reveal(), Origins: w.cfg.Origins(), MaxTokens: w.cfg.MaxTokensOut, MaxBody: int64(w.cfg.MaxBodyBytes),
 		Timeout: w.cfg.InferenceTimeout(), WriteTimeout: w.cfg.WriteTimeout, ShutdownTimeout: w.cfg.ShutdownTimeout,
-		Loopback: w.loopback(), AlsoHost: w.cfg.AdvertiseHost, Stop: w.askStop,
+		AlsoHost: w.cfg.AdvertiseHost, Stop: w.askStop,
 	})
 	return w
 }
@@ -175,47 +181,6 @@ func (w *worker) logStart() {
 		w.log.Warn("configuration", "note", note)
 	}
 	w.log.Debug("configuration", "config", w.cfg)
-	if w.cfg.APIToken == "" && !w.loopback() {
-		w.log.Warn("open to the network", "address", w.cfg.BindAddress(),
-			"note", "no token is set, so anybody who reaches this port may use and stop the worker: set LLORCH_API_TOKEN or --local-mode")
-	}
-}
-
-// loopback reports whether only this machine can reach the worker.
-func (w *worker) loopback() bool {
-	host, _, err := net.SplitHostPort(w.cfg.BindAddress())
-	ip := net.ParseIP(host)
-	return err == nil && (ip != nil && ip.IsLoopback() || host == "localhost")
-}
-
-// bind takes the port before anything slow: a second worker on the same port
-// must fail at once, and probes get an answer from the first moment.
-func (w *worker) bind() error {
-	l, err := net.Listen("tcp", w.cfg.BindAddress())
-	if err != nil {
-		return fmt.Errorf("agent: listen on %s: %w", w.cfg.BindAddress(), err)
-	}
-	go func() { w.serving <- w.server.Serve(l) }()
-	w.log.Info("listening", "address", l.Addr().String())
-	return w.bindDebug()
-}
-
-// bindDebug opens the listener for profiles where one was asked for.
-func (w *worker) bindDebug() error {
-	if w.cfg.DebugAddr == "" {
-		return nil
-	}
-	l, err := net.Listen("tcp", w.cfg.DebugAddr)
-	if err != nil {
-		return fmt.Errorf("agent: listen on %s for profiles: %w", w.cfg.DebugAddr, err)
-	}
-	go func() {
-		if err := w.server.ServeDebug(l); err != nil {
-			w.log.Warn("debug listener ended", "error", err)
-		}
-	}()
-	w.log.Info("listening for profiles", "address", l.Addr().String())
-	return nil
 }
 
 // serve waits for the end: a wish to stop, a device fault, the orchestrator's word, or a listener that broke.

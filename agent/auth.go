@@ -89,6 +89,23 @@ func (g *guard) refuse(c *gin.Context, code, message, identity string) {
 	c.Abort()
 }
 
+// requireCertificate refuses a client that came over TLS and has shown no
+// certificate, where the server asks for one. One that was shown has been
+// verified in the handshake. A Unix socket and the debug listener have no TLS.
+func (s *Server) requireCertificate(c *gin.Context) {
+	if !s.clientCertificates || c.Request.TLS == nil {
+		return
+	}
+	if len(c.Request.TLS.VerifiedChains) > 0 {
+		c.Set(identityKey, "certificate:"+hex.EncodeToString(c.Request.TLS.PeerCertificates[0].SerialNumber.Bytes()))
+		return
+	}
+	s.log.Warn("client certificate missing", "path", c.FullPath(), "remote", c.Request.RemoteAddr, "correlation_id", correlation(c))
+	no := false
+	writeError(c, http.StatusForbidden, "CLIENT_CERTIFICATE_REQUIRED", "this route asks for a client certificate", &no, nil)
+	c.Abort()
+}
+
 // bearer returns the token of the one Authorization header. The scheme is
 // case-sensitive; spaces round the token do not belong to it.
 func bearer(h http.Header) (string, bool) {

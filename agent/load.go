@@ -35,7 +35,7 @@ func EngineOptions(c config.Config) (inference.Options, error) {
 	return inference.Options{
 		Device: device.Kind, Index: device.Index, Threads: c.Threads, MaxBatch: c.MaxBatch, MaxQueue: queue,
 		MaxPrompt: c.MaxTokensIn, MaxContext: c.MaxContext, CacheBytes: int64(c.KVCacheMB) << 20, CacheType: cache,
-		ChunkTokens: c.PrefillChunk,
+		ChunkTokens: c.PrefillChunk, Verify: inference.Verify(c.VerifyWeights),
 	}, nil
 }
 
@@ -110,7 +110,7 @@ func (w *worker) load() error {
 	w.describe()
 	w.loadTime = time.Since(began)
 	info := w.engine.Info()
-	w.log.Info("model_load_complete", "model", w.info.Name, "architecture", info.Architecture, "quant_kind", info.Quant,
+	w.log.Info("model_load_complete", "model", w.info.Name, "architecture", info.Architecture, "quant_kind", info.Quant, "digest", info.Digest,
 		"vocab_size", info.Vocab, "tokenizer_vocab", tokenizerVocab, "context_length", info.Context, "layers", info.Layers, "parameters", info.Params,
 		"model_size_mb", info.FileBytes>>20, "vram_bytes", w.info.DeviceBytes, "device", info.Device.Name, "isa", info.Device.ISA,
 		"threads", info.Device.Threads, "gomaxprocs", runtime.GOMAXPROCS(0), "duration_ms", w.loadTime.Milliseconds())

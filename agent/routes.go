@@ -51,11 +51,13 @@ func (s *Server) router() *gin.Engine {
 	}
 	r.NoMethod(func(c *gin.Context) {
 		if !open[c.Request.URL.Path] {
-			s.guard.check(classToken)(c)
+			for _, check := range s.admission(classToken) {
+				if check(c); c.IsAborted() {
+					return
+				}
+			}
 		}
-		if !c.IsAborted() {
-			emptyStatus(c, http.StatusMethodNotAllowed)
-		}
+		emptyStatus(c, http.StatusMethodNotAllowed)
 	})
 	return r
 }
@@ -78,16 +80,21 @@ func (s *Server) mount(r *gin.Engine, e route) {
 	if e.class != classAdmin {
 		chain = append(chain, s.origins.headers)
 	}
-	if e.class != classOpen {
-		chain = append(chain, s.guard.check(e.class))
-	}
-	chain = append(chain, e.handle)
+	chain = append(append(chain, s.admission(e.class)...), e.handle)
 	s.classes[e.method+" "+e.path] = e.class
 	r.Handle(e.method, e.path, chain...)
 	if e.method == http.MethodGet && e.path != progressPath { // whose answer is a stream
 		s.classes[http.MethodHead+" "+e.path] = e.class
 		r.Handle(http.MethodHead, e.path, chain...)
 	}
+}
+
+// admission is what a class asks for, in order.
+func (s *Server) admission(class authClass) []gin.HandlerFunc {
+	if class == classOpen {
+		return nil
+	}
+	return []gin.HandlerFunc{s.requireCertificate, s.guard.check(class)}
 }
 
 func emptyStatus(c *gin.Context, status int) {

@@ -66,17 +66,20 @@ type Server struct {
 	timeout         time.Duration
 	bodyTimeout     time.Duration
 	loopback        bool
-	origins         *origins
-	classes         map[string]authClass // of "METHOD path" on both listeners; complete once NewServer returns
-	alsoHost        string
-	writeTimeout    time.Duration
-	shutdownTimeout time.Duration
-	stop            func(cause string) bool
-	now             func() time.Time
-	started         time.Time
-	serving         atomic.Pointer[serving]
-	http            *http.Server
-	debug           *http.Server
+	// clientCertificates says that over TLS every route that is not open asks for one.
+	// It and loopback are settled before the first Serve.
+	clientCertificates bool
+	origins            *origins
+	classes            map[string]authClass // of "METHOD path" on both listeners; complete once NewServer returns
+	alsoHost           string
+	writeTimeout       time.Duration
+	shutdownTimeout    time.Duration
+	stop               func(cause string) bool
+	now                func() time.Time
+	started            time.Time
+	serving            atomic.Pointer[serving]
+	http               *http.Server
+	debug              *http.Server
 }
 
 // serving is the engine and what it serves, known once loading is over.

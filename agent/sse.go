@@ -18,7 +18,10 @@ type stream struct {
 	control *http.ResponseController
 	buf     []byte // frames not yet written
 	timeout time.Duration
-	err     error // of the first write that failed; nothing is written after it
+	// rests says that the deadline is lifted between writes: HTTP/2 resets a stream
+	// when it passes, also while nothing is written. HTTP/1 keeps it for its own last chunk.
+	rests bool
+	err   error // of the first write that failed; nothing is written after it
 }
 
 // openStream sends the headers of an event stream.
@@ -33,7 +36,8 @@ func (s *Server) openStream(c *gin.Context) *stream {
 	if u, ok := w.(interface{ Unwrap() http.ResponseWriter }); ok {
 		w = u.Unwrap() // gin's Flush drops the error that tells of a lost client
 	}
-	return &stream{w: w, control: http.NewResponseController(w), buf: make([]byte, 0, 4<<10), timeout: s.writeTimeout}
+	return &stream{w: w, control: http.NewResponseController(w), buf: make([]byte, 0, 4<<10), timeout: s.writeTimeout,
+		rests: c.Request.ProtoMajor >= 2}
 }
 
 // flush sends what is in the buffer.
@@ -50,6 +54,9 @@ func (st *stream) flush() error {
 	st.buf = st.buf[:0]
 	if st.err == nil {
 		st.err = st.control.Flush()
+	}
+	if st.rests && st.err == nil {
+		_ = st.control.SetWriteDeadline(time.Time{})
 	}
 	return st.err
 }

@@ -23,6 +23,10 @@ type Config struct {
 	Port          int    `koanf:"port"`           // 1 to 65535
 	AdvertiseHost string `koanf:"advertise_host"` // host of the address told to the orchestrator; empty: see URI
 	LocalMode     bool   `koanf:"local_mode"`     // listen on loopback only
+	UnixSocket    string `koanf:"unix_socket"`    // absolute path; empty: none. Beside the port, or instead of it
+	TLSCert       string `koanf:"tls_cert"`       // PEM file; empty: plain HTTP
+	TLSKey        string `koanf:"tls_key"`        // PEM file
+	TLSClientCA   string `koanf:"tls_client_ca"`  // PEM file; empty: clients are not asked for certificates
 	APIToken      Secret `koanf:"api_token"`      // asked of callers, sent with the callback; empty: open
 	AdminToken    Secret `koanf:"admin_token"`    // asked of callers of admin routes; empty: APIToken
 	CORSOrigins   string `koanf:"cors_origins"`   // with commas; see Origins
@@ -53,6 +57,7 @@ type Config struct {
 	KVCacheMB           int    `koanf:"kv_cache_mb"`           // MiB; 0: from the memory plan
 	KVDType             string `koanf:"kv_dtype"`              // f16, bf16, f32
 	Threads             int    `koanf:"threads"`               // 0: the backend's choice
+	VerifyWeights       string `koanf:"verify_weights"`        // off, auto, require, sha256
 	MLock               bool   `koanf:"mlock"`
 
 	HangTimeout       time.Duration `koanf:"hang_timeout"`       // without a step while work waits; 0: not watched
@@ -65,6 +70,9 @@ type Config struct {
 	LogFormat string `koanf:"log_format"` // json, pretty, auto
 	LogLevel  string `koanf:"log_level"`  // debug, info, warn, error
 	File      string `koanf:"config"`     // the file that was read; empty: none
+
+	// Inherits says that a service manager has passed sockets on, so that no port need be named. The caller of Load sets it.
+	Inherits bool `koanf:"-"`
 
 	// Notes tell what was accepted without effect, one sentence each, to be logged once at start. They hold no secret.
 	Notes []string `koanf:"-"`
@@ -82,6 +90,7 @@ func Default() Config {
 		MaxBatch:            16,
 		MaxQueue:            64,
 		KVDType:             "f16",
+		VerifyWeights:       "auto",
 		HangTimeout:         15 * time.Second,
 		ResidencyInterval:   60 * time.Second,
 		ShutdownTimeout:     4 * time.Second,
@@ -107,7 +116,7 @@ func (c Config) BindAddress() string {
 }
 
 // URI is the worker's base address as told to the orchestrator: AdvertiseHost if given, else the one address it
-// listens on, else localhost (the pool manager that spawned it is on the same host).
+// listens on, else localhost (the pool manager that spawned it is on the same host). With TLS it is https.
 func (c Config) URI() string {
 	host := c.AdvertiseHost
 	if ip := net.ParseIP(c.Host); host == "" && c.Host != "" && (ip == nil || !ip.IsUnspecified()) {
@@ -116,7 +125,11 @@ func (c Config) URI() string {
 	if host == "" {
 		host = "localhost"
 	}
-	return "http://" + net.JoinHostPort(host, strconv.Itoa(c.Port))
+	scheme := "http"
+	if c.TLSCert != "" {
+		scheme = "https"
+	}
+	return scheme + "://" + net.JoinHostPort(host, strconv.Itoa(c.Port))
 }
 
 // Origins are those of web pages that may use the API: scheme://host[:port], or one *.

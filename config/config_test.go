@@ -81,3 +81,9 @@ func TestInferenceTimeout(t *testing.T) {
 		t.Errorf("default inference timeout %v, want 5m", got)
 	}
 }
+
+func TestURIWithTLS(t *testing.T) {
+	if got := (Config{Port: 8443, AdvertiseHost: "w.example", TLSCert: "/c.pem"}).URI(); got != "https://w.example:8443" {
+		t.Error(got)
+	}
+}

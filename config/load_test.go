@@ -65,9 +65,10 @@ func TestEverySettingInEverySource(t *testing.T) {
 		"log_format": "pretty", "log_level": "warn", "model": "/m", "model_ref": "hf:acme/mini", "backend": "cuda",
 		"device": "cuda:2", "gpu": "3", "gpu_device": "3", "cuda_device": "4", "metal_device": "1", "threads": "7",
 		"max_batch": "9", "max_context": "512", "prefill_chunk": "64", "kv_cache_mb": "128", "kv_cache_size_mb": "128",
-		"kv_dtype": "bf16", "mlock": "true", "worker_id": "w-17", "host": "10.0.0.1", "port": "8004",
+		"kv_dtype": "bf16", "verify_weights": "sha256", "mlock": "true", "worker_id": "w-17", "host": "10.0.0.1", "port": "8004",
 		"advertise_host": "pod.local", "local_mode": "true", "api_token": "s3cret", "api_key": "s3cret",
 		"admin_token": "adm1n", "cors_origins": "https://a.example", "debug_addr": "127.0.0.1:6060",
+		"unix_socket": "/run/w.sock", "tls_cert": "/c.pem", "tls_key": "/k.pem", "tls_client_ca": "/ca.pem",
 		"callback_url": "http://h/ready", "callback_profile": "v2", "callback_timeout": "7s", "spawn_window": "1m1s",
 		"callback_ca": "/ca.pem", "callback_cert": "/cert.pem", "callback_key": "/key.pem", "callback_secret_file": "/secret",
 		"deregister_url": "http://h/bye", "register_interval": "9s", "heartbeat_interval": "8s", "hive_url": "http://h:1", "queen_url": "http://q:1", "max_tokens_in": "100", "max_tokens_out": "200",
@@ -192,6 +193,33 @@ func TestValidateServe(t *testing.T) {
 	err = c.ValidateServe()
 	if !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "model is missing") || !strings.Contains(err.Error(), "port is missing") {
 		t.Errorf("want model and port named, got %v", err)
+	}
+}
+
+func TestServeSettingsThatBelongTogether(t *testing.T) {
+	for line, want := range map[string]string{
+		"--port 1 --tls-cert /c --tls-key /k":                     "",
+		"--port 1 --tls-cert /c --tls-key /k --tls-client-ca /a":  "",
+		"--port 1 --tls-cert /c":                                  "tls_cert and tls_key belong together",
+		"--port 1 --tls-key /k":                                   "tls_cert and tls_key belong together",
+		"--port 1 --tls-client-ca /a":                             "needs tls_cert",
+		"--unix-socket /s":                                        "",
+		"--unix-socket /s --port 1 --callback-url http://h/ready": "",
+		"--unix-socket /s --callback-url http://h/ready":          "callback_url tells it",
+		"": "give --port",
+	} {
+		c, err := load(t, "", nil, append(strings.Fields(line), "--model=/m"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = c.ValidateServe()
+		if want == "" && err != nil || want != "" && (!errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v, want %q", line, err, want)
+		}
+		c.Inherits = true
+		if err := c.ValidateServe(); err != nil && strings.Contains(err.Error(), "port") {
+			t.Errorf("%s with sockets that were passed on: %v", line, err)
+		}
 	}
 }
 

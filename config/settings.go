@@ -70,6 +70,7 @@ var settings = []setting{
 	{key: "kv_cache_mb", kind: autoInt, group: Engine, usage: "size of the KV cache in MiB, or auto: from the free memory"},
 	{key: "kv_cache_size_mb", kind: autoInt, group: Engine, alias: "kv_cache_mb"},
 	{key: "kv_dtype", group: Engine, usage: "number format of the KV cache: f16, bf16 or f32"},
+	{key: "verify_weights", group: Engine, usage: "check the model's files while loading: off, auto (digests, compared where there is a manifest; no NaN or Inf), require (a manifest), or sha256 (a manifest with SHA-256)"},
 	{key: "mlock", kind: boolean, group: Engine, usage: "lock the model in memory"},
 
 	{key: "worker_id", group: Serve, usage: "id told to the orchestrator (generated when not given)"},
@@ -77,6 +78,10 @@ var settings = []setting{
 	{key: "port", kind: integer, group: Serve, usage: "port to listen on, 1 to 65535"},
 	{key: "advertise_host", group: Serve, usage: "host of the address told to the orchestrator (localhost)"},
 	{key: "local_mode", kind: boolean, group: Serve, usage: "listen on loopback only"},
+	{key: "unix_socket", group: Serve, usage: "absolute path of a Unix socket to listen on, beside --port or instead of it (none)"},
+	{key: "tls_cert", group: Serve, usage: "PEM file with the server's certificate; read again when it changes (plain HTTP)"},
+	{key: "tls_key", group: Serve, usage: "PEM file with its private key"},
+	{key: "tls_client_ca", group: Serve, usage: "PEM file with the authorities of client certificates, which are then asked for (none)"},
 	{key: "api_token", kind: secret, group: Serve, usage: "bearer token asked of callers and sent with the callback; better given as LLORCH_API_TOKEN"},
 	{key: "api_key", kind: secret, group: Serve, alias: "api_token"},
 	{key: "admin_token", kind: secret, group: Serve, usage: "bearer token of /shutdown, /cancel and profiles; better given as LLORCH_ADMIN_TOKEN (the API token)"},

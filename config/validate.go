@@ -24,19 +24,25 @@ func (c Config) Validate() error {
 	return errors.Join(c.checkNumbers(), c.checkWords(), c.checkNetwork(), c.checkURLs(), c.checkTokens(), c.checkListeners(), c.checkOrigins())
 }
 
-// ValidateServe is Validate for a worker about to serve: it also asks for a model and a port.
+// ValidateServe is Validate for a worker about to serve: it also asks for a model, a place to
+// listen and a whole certificate.
 func (c Config) ValidateServe() error {
 	var missing error
 	if c.Model == "" {
 		missing = fmt.Errorf("config: %w: model is missing: give --model <folder or weight file>", ErrUsage)
 	}
-	if c.Port == 0 {
-		missing = errors.Join(missing, fmt.Errorf("config: %w: port is missing: give --port with 1 to 65535", ErrUsage))
+	if c.Port == 0 && !c.Inherits {
+		switch {
+		case c.UnixSocket == "":
+			missing = errors.Join(missing, fmt.Errorf("config: %w: port is missing: give --port with 1 to 65535", ErrUsage))
+		case c.CallbackURL != "":
+			missing = errors.Join(missing, fmt.Errorf("config: %w: port is missing: callback_url tells it to the orchestrator, give --port", ErrUsage))
+		}
 	}
 	if (c.CallbackCert == "") != (c.CallbackKey == "") {
 		missing = errors.Join(missing, fmt.Errorf("config: %w: callback_cert and callback_key go together: give both or none", ErrUsage))
 	}
-	return errors.Join(missing, c.Validate())
+	return errors.Join(missing, c.checkTLS(), c.Validate())
 }
 
 func (c Config) checkNumbers() error {
@@ -90,6 +96,7 @@ func (c Config) checkWords() error {
 		oneOf("backend", c.Backend, "cpu", "cuda", "metal", "ref")
 	}
 	oneOf("kv_dtype", c.KVDType, "f16", "bf16", "f32")
+	oneOf("verify_weights", c.VerifyWeights, "off", "auto", "require", "sha256")
 	oneOf("callback_profile", c.CallbackProfile, "auto", "v1", "v1s", "v2", "none")
 	oneOf("metrics_compat", c.MetricsCompat, "vllm", "none")
 	oneOf("log_format", c.LogFormat, "auto", "json", "pretty")

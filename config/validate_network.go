@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"path/filepath"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // maxTokenBytes is the longest bearer header the contract lets a server accept.
@@ -29,8 +31,33 @@ func (c Config) checkTokens() error {
 	return errors.Join(errs...)
 }
 
-// checkListeners keeps profiles off the network: they show memory.
+// maxSocketPath is what an address of a Unix socket holds on Linux, less its final zero; elsewhere it is a little less.
+const maxSocketPath = 107
+
+// checkListeners checks addresses beside host and port.
 func (c Config) checkListeners() error {
+	var errs []error
+	// A path that begins otherwise may be an abstract socket, which no file mode protects.
+	if p := c.UnixSocket; p != "" && (!filepath.IsAbs(p) || len(p) > maxSocketPath || strings.ContainsFunc(p, unicode.IsControl)) {
+		errs = append(errs, fmt.Errorf("config: %w: unix_socket is %.200q: give an absolute path of at most %d bytes", ErrUsage, p, maxSocketPath))
+	}
+	return errors.Join(append(errs, c.checkDebug())...)
+}
+
+// checkTLS checks what belongs together.
+func (c Config) checkTLS() error {
+	var errs []error
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		errs = append(errs, fmt.Errorf("config: %w: tls_cert and tls_key belong together: give both or none", ErrUsage))
+	}
+	if c.TLSClientCA != "" && c.TLSCert == "" {
+		errs = append(errs, fmt.Errorf("config: %w: tls_client_ca asks clients for certificates, which needs tls_cert and tls_key", ErrUsage))
+	}
+	return errors.Join(errs...)
+}
+
+// checkDebug keeps profiles off the network: they show memory.
+func (c Config) checkDebug() error {
 	if c.DebugAddr == "" {
 		return nil
 	}

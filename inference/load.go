@@ -75,7 +75,12 @@ func (e *Engine) load(ctx context.Context, ins *Inspection, o Options) error {
 	if err := ins.Source.Map(); err != nil {
 		return err
 	}
-	err := ins.Source.Populate(ctx, func(done, total int64) { progress("populate", done, total) })
+	check, err := checkFiles(ctx, ins.Source, o.Verify)
+	if err != nil {
+		return err
+	}
+	defer check.stop() // whatever happens: it reads the mapping
+	err = ins.Source.Populate(ctx, check.examination(), func(done, total int64) { progress("populate", done, total) })
 	if err != nil {
 		return err
 	}
@@ -86,7 +91,14 @@ func (e *Engine) load(ctx context.Context, ins *Inspection, o Options) error {
 	if e.kv, err = allocCache(ctx, e.dev, ins, o, plan); err != nil {
 		return err
 	}
+	// The check runs beside what came so far. The warm-up is not for damaged
+	// weights, and wants the cores to itself.
+	digest, err := check.digest(ctx)
+	if err != nil {
+		return err
+	}
 	e.info = ins.info(o, plan)
+	e.info.Digest = digest
 	e.info.Device = e.dev.Info()
 	e.sched = &scheduler{pool: kvcache.NewPool(plan.Pages, PageSize), maxBatch: o.MaxBatch, chunk: o.ChunkTokens, mixed: o.MixedTokens}
 	e.publish()

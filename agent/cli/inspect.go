@@ -36,6 +36,7 @@ type modelReport struct {
 	TokenizerKind string       `json:"tokenizer_kind"`
 	BOS           int32        `json:"bos"`
 	EOS           []int32      `json:"eos"`
+	Digest        string       `json:"manifest_digest,omitempty"` // as the manifest says; verify compares
 	Files         []fileReport `json:"files"`
 	Formats       []formatSum  `json:"formats"`
 	Warnings      []string     `json:"warnings,omitempty"`
@@ -139,6 +140,9 @@ func inspect(ctx context.Context, cfg config.Config, tensors bool) (*modelReport
 		MaxPositions: s.MaxPositions, TiedHead: s.TiedHead, Vocab: s.Vocab, TokenizerKind: ins.Tok.Kind(), BOS: s.BOS, EOS: s.EOS,
 		Warnings: slices.Concat(ins.Source.Warnings, s.Warnings),
 	}
+	if r.Digest, err = inference.StoredDigest(ins.Source.Dir); err != nil {
+		r.Warnings = append(r.Warnings, err.Error())
+	}
 	r.files(ins, tensors)
 	plan, forecast, err := agent.Forecast(ctx, ins, &o)
 	var short *residency.ShortfallError
@@ -184,6 +188,9 @@ func (r *modelReport) print(w io.Writer) {
 	println(w, "shape         %d layers, hidden %d, ffn %d, %d heads, %d kv heads, head dim %d, tied head %v", r.Layers, r.Hidden, r.FFN, r.Heads, r.KVHeads, r.HeadDim, r.TiedHead)
 	println(w, "positions     %d", r.MaxPositions)
 	println(w, "tokenizer     %s, %d entries, bos %d, eos %v", r.TokenizerKind, r.Vocab, r.BOS, r.EOS)
+	if r.Digest != "" {
+		println(w, "manifest      %s (not compared: see verify)", r.Digest)
+	}
 	for _, f := range r.Files {
 		println(w, "file          %s: %d tensors, %s", f.Path, f.Tensors, size(f.Bytes))
 	}

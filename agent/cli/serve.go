@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -13,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"llorch/agent"
+	"llorch/agent/listen"
 	"llorch/agent/notify"
 	"llorch/config"
 )
@@ -25,15 +27,29 @@ func serveCommand(p *Program) *cobra.Command {
 	config.Register(c.Flags(), config.Common|config.Engine|config.Serve)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		cfg, err := config.Load(c.Flags(), p.Environ)
-		if err == nil {
-			err = cfg.ValidateServe()
-		}
 		if err != nil {
 			return err
 		}
-		return p.serve(c.Context(), cfg)
+		sockets, err := p.inherit()
+		if err != nil {
+			return err
+		}
+		cfg.Inherits = len(sockets) > 0
+		if err := cfg.ValidateServe(); err != nil {
+			return err
+		}
+		return p.serve(c.Context(), cfg, sockets)
 	}
 	return c
+}
+
+// inherit takes the sockets that came with the process; its children shall not look for them.
+func (p *Program) inherit() ([]listen.Socket, error) {
+	sockets, err := listen.Inherit(p.Environ, os.Getpid())
+	for _, name := range listen.Variables {
+		err = errors.Join(err, os.Unsetenv(name))
+	}
+	return sockets, err
 }
 
 const (
@@ -42,7 +58,7 @@ const (
 )
 
 // serve runs a worker under the process's signals.
-func (p *Program) serve(ctx context.Context, cfg config.Config) error {
+func (p *Program) serve(ctx context.Context, cfg config.Config, sockets []listen.Socket) error {
 	if ctx == nil {
 		ctx = context.Background()
 	}
@@ -66,7 +82,7 @@ func (p *Program) serve(ctx context.Context, cfg config.Config) error {
 	}
 	defer manager.Close()
 	err = agent.Run(ctx, agent.Options{
-		Config: cfg, Version: p.version(), Log: log, Bar: bar, Signals: signals, Notify: manager,
+		Config: cfg, Version: p.version(), Log: log, Bar: bar, Signals: signals, Notify: manager, Sockets: sockets,
 	})
 	if err != nil {
 		return fmt.Errorf("%w: %w", errReported, err)

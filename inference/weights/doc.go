@@ -11,11 +11,14 @@
 //     the reason. Memory stays below max(64 MiB, 4 × header).
 //   - Open parses and maps nothing, so that inspecting a model and planning its
 //     memory are cheap. Headers are read with pread, never through the mapping.
-//   - Mapped bytes are never read by Go code of this package: a file truncated
-//     underneath would raise SIGBUS. ReadTensor reads with pread and fails with
-//     an error; Populate asks the kernel, which answers with an error code. The
-//     backend that reads Tensor.Data in its kernels handles the signal, and asks
-//     Changed for the cause.
+//   - Mapped bytes are read by guarded alone: a file truncated underneath raises
+//     SIGBUS, which guarded turns into an *Error. ReadTensor reads with pread and
+//     fails with an error; Populate asks the kernel, which answers with an error
+//     code. The backend that reads Tensor.Data in its kernels handles the signal,
+//     and asks Changed for the cause.
+//   - What Examine hashed and searched is what the mapping held when Populate had
+//     brought it in, each byte read once, and a file that changed meanwhile is an
+//     error. It does not wait for the disk, and the disk does not wait for it.
 //   - Nothing of a model folder is executed: pickle files are refused by name.
 //
 // Decisions:

@@ -52,7 +52,7 @@ func TestMap(t *testing.T) {
 	if len(s.Regions()) != 0 {
 		t.Error("regions before Map")
 	}
-	if err := s.Populate(context.Background(), nil); err == nil {
+	if err := s.Populate(context.Background(), nil, nil); err == nil {
 		t.Error("Populate before Map")
 	}
 	for range 2 { // a second Map changes nothing
@@ -110,7 +110,7 @@ func TestPopulate(t *testing.T) {
 		t.Fatal(err)
 	}
 	var seen []int64
-	err := s.Populate(context.Background(), func(done, total int64) {
+	err := s.Populate(context.Background(), nil, func(done, total int64) {
 		if total != s.FileBytes() {
 			t.Errorf("total %d", total)
 		}
@@ -131,7 +131,7 @@ func TestPopulate(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if err := s.Populate(ctx, nil); !errors.Is(err, context.Canceled) {
+	if err := s.Populate(ctx, nil, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
 }
@@ -146,7 +146,7 @@ func TestPopulateTruncated(t *testing.T) {
 	if err := os.Truncate(path, 8192); err != nil {
 		t.Fatal(err)
 	}
-	err := s.Populate(context.Background(), nil)
+	err := s.Populate(context.Background(), nil, nil)
 	refused(t, err, path, "", -1, "truncated from")
 	if !errors.Is(err, ErrChanged) {
 		t.Errorf("%v is not ErrChanged", err)

@@ -74,8 +74,10 @@ func (s *Source) Regions() []Region {
 	var r []Region
 	for i := range s.Files {
 		if f := &s.Files[i]; len(f.mapped) > 0 {
-			r = append(r, Region{f.Path, uintptr(unsafe.Pointer(&f.mapped[0])), int64(len(f.mapped))})
+			r = append(r, Region{f.Path, addressOf(f.mapped), int64(len(f.mapped))})
 		}
 	}
 	return r
 }
+
+func addressOf(b []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(b))) }

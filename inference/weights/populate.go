@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	populateSlice = 64 << 20
+	populateSlice = 16 << 20
 	progressEvery = 250 * time.Millisecond
 )
 
@@ -21,9 +21,10 @@ var errNoPopulate = errors.New("the kernel cannot populate a mapping")
 // every 500 ms, and at the end, done never falling. A page that cannot be had, say since
 // the file was truncated, is an *Error and never a signal.
 //
-// When ctx ends it returns ctx's error after at most the slice under way. A nil
-// progress is allowed.
-func (s *Source) Populate(ctx context.Context, progress func(done, total int64)) error {
+// When ctx ends it returns ctx's error after at most the slice under way. Progress
+// may be nil, and x too: an examination that is told what has arrived, and whose
+// error ends Populate early.
+func (s *Source) Populate(ctx context.Context, x *Examination, progress func(done, total int64)) error {
 	if progress == nil {
 		progress = func(_, _ int64) {}
 	}
@@ -32,7 +33,7 @@ func (s *Source) Populate(ctx context.Context, progress func(done, total int64))
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	finished := make(chan error, 1)
-	go func() { finished <- s.populate(ctx, &done) }()
+	go func() { finished <- s.populate(ctx, x, &done) }()
 
 	tick := time.NewTicker(progressEvery)
 	defer tick.Stop()
@@ -48,7 +49,7 @@ func (s *Source) Populate(ctx context.Context, progress func(done, total int64))
 	}
 }
 
-func (s *Source) populate(ctx context.Context, done *atomic.Int64) error {
+func (s *Source) populate(ctx context.Context, x *Examination, done *atomic.Int64) error {
 	for i := range s.Files {
 		f := &s.Files[i]
 		if f.mapped == nil && f.Size > 0 {
@@ -63,6 +64,9 @@ func (s *Source) populate(ctx context.Context, done *atomic.Int64) error {
 				return err
 			}
 			done.Add(int64(n))
+			if err := x.arrived(i, from+n); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

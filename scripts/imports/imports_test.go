@@ -33,6 +33,7 @@ var allowed = []struct {
 	{"inference/tokenize", nil},
 	{"inference/kvcache", nil},
 	{"inference/sample", nil},
+	{"inference/manifest", []string{"inference/weights"}},
 	{"inference/synthetic", []string{"inference/tensor", "inference/weights"}},
 	{"inference/weights/strictjson", nil},
 	{"inference/weights", []string{"inference/tensor", "inference/weights/strictjson"}},

@@ -1,0 +1,221 @@
+package manifest
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"llorch/inference/tensor"
+	"llorch/inference/weights"
+)
+
+// folder writes a model of two tensors and what lies beside them.
+func folder(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	f, err := os.Create(filepath.Join(dir, "model.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	specs := []weights.Spec{{Name: "a", Type: tensor.F32, Shape: []int{100}}, {Name: "b", Type: tensor.BF16, Shape: []int{7}}}
+	err = weights.WriteSafeTensors(f, specs, func(i int, w io.Writer) error {
+		n, _ := specs[i].Bytes()
+		_, err := w.Write(make([]byte, n))
+		return err
+	})
+	if err := errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	save(t, dir, "config.json", "{}")
+	save(t, dir, "tokenizer.json", `{"added_tokens":[]}`)
+	return dir
+}
+
+func save(t *testing.T, dir, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// compute returns the manifest of the folder as it is, and compares it with the
+// stored one, if that is given.
+func compute(t *testing.T, dir string, stored *Manifest) (*Manifest, error) {
+	t.Helper()
+	s, err := weights.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.Map(); err != nil {
+		t.Fatal(err)
+	}
+	x := s.Examine(t.Context(), weights.Checks{SHA256: true})
+	defer x.Stop()
+	if err := s.Populate(t.Context(), x, nil); err != nil {
+		t.Fatal(err)
+	}
+	sums, err := x.Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := Of(s, sums, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if stored != nil {
+		return m, Compare(t.Context(), s, m, stored, true)
+	}
+	return m, m.AddParts(context.WithoutCancel(t.Context()), s)
+}
+
+// written makes a folder with its manifest, as it is read back.
+func written(t *testing.T) (string, *Manifest) {
+	t.Helper()
+	dir := folder(t)
+	m, err := compute(t, dir, nil)
+	if err == nil {
+		err = m.Write(dir, false)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err = Read(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir, m
+}
+
+func TestManifestFits(t *testing.T) {
+	dir, m := written(t)
+	got, err := compute(t, dir, m)
+	if err != nil || got.Digest != m.Digest || len(m.Files) != 3 {
+		t.Errorf("%v: %+v", err, m)
+	}
+	elsewhere, err := compute(t, folder(t), nil)
+	if err != nil || elsewhere.Digest != m.Digest {
+		t.Errorf("the same files in another folder: %s, want %s (%v)", elsewhere.Digest, m.Digest, err)
+	}
+}
+
+// Whichever bit of a weight file's tensors flips, file, tensor and bytes are
+// named; in any other covered file, the file.
+func TestOneBit(t *testing.T) {
+	dir, m := written(t)
+	f, _ := m.file("model.safetensors")
+	for _, p := range f.Parts[1:] {
+		for _, at := range []int64{p.Offset, p.Offset + p.Bytes - 1} {
+			flip(t, filepath.Join(dir, f.Name), at)
+			var d *Difference
+			if _, err := compute(t, dir, m); !errors.As(err, &d) || d.Tensor != p.Tensor || d.From != p.Offset || d.To != p.Offset+p.Bytes ||
+				filepath.Base(d.File) != f.Name {
+				t.Errorf("byte %d: %v", at, err)
+			}
+			flip(t, filepath.Join(dir, f.Name), at)
+		}
+	}
+	for _, name := range []string{"config.json", "tokenizer.json"} {
+		flip(t, filepath.Join(dir, name), 1)
+		var d *Difference
+		if _, err := compute(t, dir, m); !errors.As(err, &d) || filepath.Base(d.File) != name {
+			t.Errorf("%s: %v", name, err)
+		}
+		flip(t, filepath.Join(dir, name), 1)
+	}
+	if _, err := compute(t, dir, m); err != nil {
+		t.Errorf("after all bits are back: %v", err)
+	}
+}
+
+func flip(t *testing.T, path string, at int64) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text[at] ^= 1
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestDifferences(t *testing.T) {
+	for _, c := range []struct {
+		name, want string
+		change     func(dir string, m *Manifest)
+	}{
+		{"a file more", "chat_template.jinja: it is not in the manifest", func(dir string, _ *Manifest) { save(t, dir, "chat_template.jinja", "x") }},
+		{"a file less", "config.json: the manifest lists it", func(dir string, _ *Manifest) { os.Remove(filepath.Join(dir, "config.json")) }},
+		{"longer", "tokenizer.json: 1 bytes long, and 19 in the manifest", func(dir string, _ *Manifest) { save(t, dir, "tokenizer.json", "x") }},
+		{"no SHA-256", "no SHA-256", func(_ string, m *Manifest) { m.Files[0].SHA256 = "" }},
+		{"another SHA-256", "digest sha256 ", func(_ string, m *Manifest) { m.Files[1].SHA256 = strings.Repeat("0", 64) }},
+		{"other tensors", "the header describes other tensors", func(_ string, m *Manifest) { m.Files[1].XXH3, m.Files[1].Parts[1].Tensor = "", "c" }},
+		{"no parts", "digest xxh3 ", func(_ string, m *Manifest) { m.Files[1].XXH3, m.Files[1].Parts = "", nil }},
+		{"two tensors", "the first of 2 parts", func(_ string, m *Manifest) { f := &m.Files[1]; f.XXH3, f.Parts[1].XXH3, f.Parts[2].XXH3 = "", "", "" }},
+	} {
+		dir, m := written(t)
+		c.change(dir, m)
+		if _, err := compute(t, dir, m); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", c.name, err, c.want)
+		}
+	}
+}
+
+func TestReadRefuses(t *testing.T) {
+	dir, m := written(t)
+	text, err := os.ReadFile(filepath.Join(dir, Name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := string(text)
+	for name, c := range map[string][2]string{
+		"no JSON":         {"{", "unexpected EOF"},
+		"empty":           {"", "EOF"},
+		"another version": {strings.Replace(whole, `"version": 1`, `"version": 2`, 1), "version 2"},
+		"newer fields":    {`{"version":2,"new":1}`, "version 2"},
+		"unknown field":   {strings.Replace(whole, `"version": 1`, `"version": 1, "x": 0`, 1), "unknown field"},
+		"edited":          {strings.Replace(whole, m.Files[0].XXH3, strings.Repeat("0", 32), 1), "not that of its files"},
+		"text behind":     {whole + "{}", "text behind"},
+		"twice":           {`{"version":1,"digest":"","files":[{"name":"a"},{"name":"a"}]}`, "there twice"},
+	} {
+		save(t, dir, Name, c[0])
+		if _, err := Read(dir); err == nil || !strings.Contains(err.Error(), c[1]) || !strings.Contains(err.Error(), Name) {
+			t.Errorf("%s: %v, want %q", name, err, c[1])
+		}
+	}
+	if err := os.Remove(filepath.Join(dir, Name)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Read(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("none: %v", err)
+	}
+}
+
+func TestWrite(t *testing.T) {
+	dir, m := written(t)
+	if err := m.Write(dir, false); err != nil {
+		t.Errorf("the same once more: %v", err)
+	}
+	save(t, dir, Name, "mine")
+	if err := m.Write(dir, false); err == nil || !strings.Contains(err.Error(), "--force") {
+		t.Errorf("another one is there: %v", err)
+	}
+	if text, _ := os.ReadFile(filepath.Join(dir, Name)); string(text) != "mine" {
+		t.Error("it was replaced all the same")
+	}
+	if err := m.Write(dir, true); err != nil {
+		t.Error(err)
+	}
+	if _, err := Read(dir); err != nil {
+		t.Error(err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, ".manifest-*")); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}

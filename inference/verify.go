@@ -1,0 +1,149 @@
+package inference
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"llorch/inference/manifest"
+	"llorch/inference/weights"
+)
+
+// Verify says what a load checks of the model's files.
+type Verify string
+
+const (
+	VerifyOff     Verify = "off"     // nothing
+	VerifyAuto    Verify = "auto"    // digests are computed, and compared with the manifest where there is one; no weight is NaN or Inf
+	VerifyRequire Verify = "require" // the same, and there must be a manifest
+	VerifySHA256  Verify = "sha256"  // the same with SHA-256, too
+)
+
+// fileCheck is the check of a model's files beside a load. Nil checks nothing.
+type fileCheck struct {
+	*weights.Examination
+	source *weights.Source
+	stored *manifest.Manifest // nil: there is none
+	sha256 bool
+}
+
+// checkFiles begins to check. The files are mapped; stop must be called.
+func checkFiles(ctx context.Context, s *weights.Source, v Verify) (*fileCheck, error) {
+	if v == VerifyOff {
+		return nil, nil
+	}
+	stored, err := manifest.Read(s.Dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	if err != nil && v != VerifyAuto && v != "" {
+		return nil, fmt.Errorf("%w: --verify-weights %s asks for a manifest: write it with `verify --write`", err, v)
+	}
+	c := &fileCheck{source: s, stored: stored, sha256: v == VerifySHA256}
+	c.Examination = s.Examine(ctx, weights.Checks{SHA256: c.sha256, Finite: true})
+	return c, nil
+}
+
+// examination is what Populate feeds.
+func (c *fileCheck) examination() *weights.Examination {
+	if c == nil {
+		return nil
+	}
+	return c.Examination
+}
+
+func (c *fileCheck) stop() {
+	if c != nil {
+		c.Stop()
+	}
+}
+
+// digest waits for the end of the check and returns the digest of the model, ""
+// where nothing is checked.
+func (c *fileCheck) digest(ctx context.Context) (string, error) {
+	if c == nil {
+		return "", nil
+	}
+	sums, err := c.Result()
+	if err != nil {
+		return "", err
+	}
+	got, err := manifest.Of(c.source, sums, c.sha256)
+	if err == nil && c.stored != nil {
+		err = manifest.Compare(ctx, c.source, got, c.stored, c.sha256)
+	}
+	if err != nil {
+		return "", err
+	}
+	return got.Digest, nil
+}
+
+// ManifestName is the file in a model's folder that VerifyFiles compares with.
+const ManifestName = manifest.Name
+
+// StoredDigest is what the manifest of a model's folder says of the model, ""
+// where there is no manifest. Nothing is compared.
+func StoredDigest(dir string) (string, error) {
+	m, err := manifest.Read(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return m.Digest, nil
+}
+
+// Files is what VerifyFiles found.
+type Files struct {
+	Dir        string
+	Digest     string
+	Found      *manifest.Manifest // computed from the files
+	Stored     *manifest.Manifest // nil: the folder has none
+	Difference error              // between the two, the first one
+}
+
+// VerifyFiles computes the digests of the model at path, and compares them with
+// its manifest. With parts those of the tensors, too, as a manifest to be
+// written needs them. progress may be nil.
+func VerifyFiles(ctx context.Context, path string, sha256, parts bool, progress func(done, total int64)) (_ *Files, err error) {
+	s, err := weights.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	if err := s.Map(); err != nil {
+		return nil, err
+	}
+	r := &Files{Dir: s.Dir}
+	stored, broken := manifest.Read(s.Dir)
+	switch {
+	case broken == nil:
+		r.Stored = stored
+	case !errors.Is(broken, fs.ErrNotExist):
+		r.Difference = broken
+	}
+	x := s.Examine(ctx, weights.Checks{SHA256: sha256, Finite: true})
+	defer x.Stop()
+	if err := s.Populate(ctx, x, progress); err != nil {
+		return nil, err
+	}
+	sums, err := x.Result()
+	if err != nil {
+		return nil, err
+	}
+	if r.Found, err = manifest.Of(s, sums, sha256); err != nil {
+		return nil, err
+	}
+	r.Digest = r.Found.Digest
+	if parts {
+		if err := r.Found.AddParts(ctx, s); err != nil {
+			return nil, err
+		}
+	}
+	if r.Stored != nil {
+		r.Difference = manifest.Compare(ctx, s, r.Found, r.Stored, sha256)
+	}
+	return r, nil
+}
