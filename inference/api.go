@@ -68,6 +68,10 @@ type Error struct {
 	Retriable bool   // on another worker, or here later
 	Field     string // of the request, for CodeInvalidRequest
 	Err       error
+	// RetryAfter is, for a refusal for want of room or time, when those who wait
+	// now will have begun, by the speed measured so far: who returns before
+	// finds their places taken. Zero where nothing is known.
+	RetryAfter time.Duration
 }
 
 func (e *Error) Error() string { return fmt.Sprintf("inference: %s: %v", e.Code, e.Err) }
@@ -75,11 +79,13 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // Sentinels a caller decides on.
 var (
-	ErrTooLong   = errors.New("prompt does not fit the context")   // → 400
-	ErrBusy      = errors.New("all slots and the queue are full")  // → 503 ALL_SLOTS_BUSY
-	ErrDuplicate = errors.New("a request with this id is running") // → 409
-	ErrDraining  = errors.New("the engine is draining")            // → 503
-	ErrClosed    = errors.New("the engine is closed")
+	ErrTooLong       = errors.New("prompt does not fit the context")                       // → 400
+	ErrBusy          = errors.New("all slots and the queue are full")                      // → ALL_SLOTS_BUSY
+	ErrBusyTokens    = errors.New("the requests that wait have as many tokens as may")     // → ALL_SLOTS_BUSY
+	ErrDeadlineUnmet = errors.New("the deadline cannot be met behind the requests before") // → 408
+	ErrDuplicate     = errors.New("a request with this id is running")                     // → 409
+	ErrDraining      = errors.New("the engine is draining")                                // → 503
+	ErrClosed        = errors.New("the engine is closed")
 	// Causes a caller cancels a request's context with; the stream then ends
 	// with the code beside it.
 	ErrCancelled = errors.New("cancelled")         // CodeCancelled
@@ -90,6 +96,8 @@ var (
 type Stats struct {
 	SlotsTotal, SlotsBusy int
 	Queued, QueueCap      int
+	QueuedTokens          int           // of those that wait: prompts and expected answers
+	QueueWait             time.Duration // what a request that came now would wait, about
 	PagesTotal, PagesFree int
 	PageSize              int
 	Steps                 uint64 // moves with every step: the heartbeat

@@ -3,6 +3,7 @@ package inference
 import (
 	"context"
 	"errors"
+	"time"
 
 	"llorch/inference/backend"
 )
@@ -12,13 +13,14 @@ import (
 type DrainReport struct {
 	Completed int // ended well
 	Cut       int // ended by the drain, their caller or an error
+	Refused   int // asked for since
 }
 
 // Drain refuses new requests and waits for those in flight. When ctx ends first
 // it cuts them; each still gets its terminal event. It returns when no request
 // is left.
 func (e *Engine) Drain(ctx context.Context) DrainReport {
-	completed, failed := e.stats.completed.Load(), e.stats.failed.Load()
+	completed, failed, refused := e.stats.completed.Load(), e.stats.failed.Load(), e.stats.refusedDraining.Load()
 	e.mu.Lock()
 	if e.refuse == nil {
 		e.refuse = ErrDraining
@@ -35,7 +37,10 @@ func (e *Engine) Drain(ctx context.Context) DrainReport {
 			done = nil
 		}
 	}
-	return DrainReport{int(e.stats.completed.Load() - completed), int(e.stats.failed.Load() - failed)}
+	return DrainReport{
+		Completed: int(e.stats.completed.Load() - completed), Cut: int(e.stats.failed.Load() - failed),
+		Refused: int(e.stats.refusedDraining.Load() - refused),
+	}
 }
 
 func (e *Engine) empty() bool {
@@ -86,6 +91,7 @@ func (e *Engine) Stats() Stats {
 	return Stats{
 		SlotsTotal: e.info.MaxBatch, SlotsBusy: running,
 		Queued: max(in-running, 0), QueueCap: e.info.MaxQueue,
+		QueuedTokens: int(e.stats.queuedTokens.Load()), QueueWait: time.Duration(e.stats.queueWait.Load()),
 		PagesTotal: e.sched.pool.Total(), PagesFree: int(e.stats.pagesFree.Load()), PageSize: e.sched.pool.PageSize(),
 		Steps: e.stats.steps.Load(), TokensIn: e.stats.tokensIn.Load(), TokensOut: e.stats.tokensOut.Load(),
 		Preemptions: e.stats.preemptions.Load(),

@@ -9,7 +9,7 @@ import (
 
 // emit hands out the tokens of the step that has just run.
 func (e *Engine) emit() {
-	now := time.Now()
+	now := e.now()
 	for i, q := range e.input.sampling {
 		if id := e.input.ids[i]; id < 0 {
 			e.fail(q, &Error{Code: CodeInferenceFailed, Retriable: true, Err: sample.ErrNotFinite})
@@ -48,7 +48,7 @@ func (e *Engine) token(q *sequence, id int32, now time.Time) {
 		}
 	}
 	if text != "" || !e.eos[id] {
-		q.events <- Event{Text: text, Index: q.sent, ID: id, At: now}
+		q.out.send(Event{Text: text, Index: q.sent, ID: id, At: now})
 		q.sent++
 		e.stats.tokensOut.Add(1)
 	}
@@ -65,10 +65,15 @@ func (e *Engine) leave(q *sequence, ev Event) {
 	e.stats.preemptions.Add(uint64(q.preemptions))
 	e.mu.Lock()
 	delete(e.inFlight, q.id)
+	e.line = without(e.line, q)
+	if ev.End != nil {
+		e.admission.pace.answered(len(q.ids)-q.prompt, q.limit-q.prompt)
+	}
 	e.mu.Unlock()
 	e.stats.inside.Add(-1)
 	e.publish()
-	q.finish(ev)
+	ev.At = e.now()
+	q.out.finish(q.ctx, ev, q.release)
 	signal(e.left)
 }
 

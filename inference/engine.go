@@ -27,14 +27,20 @@ type Engine struct {
 	closers []func() error   // files and tokenizer, after the device
 	eos     map[int32]bool
 
-	sched *scheduler // the loop's own
-	input stepInput
+	sched    *scheduler // the loop's own
+	reviewed time.Time
+	input    stepInput
+	now      func() time.Time
 
 	mu       sync.Mutex // protects the fields below
 	inbox    []*sequence
 	inFlight map[string]bool
-	refuse   error // why Generate refuses; nil while it serves
+	line     []*sequence // all of those, by arrival
+	refuse   error       // why Generate refuses; nil while it serves
 	closing  bool
+
+	admission admission
+	loads     []load // reused
 
 	wake    chan struct{} // room for one: something for the loop to see
 	cut     atomic.Bool   // the loop is to end all sequences
@@ -48,16 +54,21 @@ type Engine struct {
 // counters are what Stats reads. The loop writes them once a step.
 type counters struct {
 	steps, tokensIn, tokensOut, preemptions, completed, failed atomic.Uint64
-	running, inside, pagesFree                                 atomic.Int64
+	refusedDraining                                            atomic.Uint64
+	running, inside, pagesFree, queuedTokens, queueWait        atomic.Int64
 }
 
-// Generate queues a request. The channel it returns has room for all events of
-// the request and is closed after the terminal one, so that a slow reader never
-// stops the loop. Cancelling ctx ends the stream within one step; the cause
-// decides how (ErrTimeout, else cancelled). The error is an *Error that wraps
-// ErrTooLong, ErrBusy, ErrDuplicate, ErrDraining, ErrClosed or the device fault.
+// reviewEvery is how often the requests that wait are looked through.
+const reviewEvery = 50 * time.Millisecond
+
+// Generate queues a request. The channel it returns is closed after the terminal
+// event. A slow reader never stops the loop; one that stops reading must cancel
+// ctx, or what it has not read is kept for it. Cancelling ctx ends the stream
+// within one step; the cause decides how (ErrTimeout, else cancelled). The error
+// is an *Error that wraps ErrTooLong, ErrBusy, ErrBusyTokens, ErrDeadlineUnmet,
+// ErrDuplicate, ErrDraining, ErrClosed or the device fault.
 func (e *Engine) Generate(ctx context.Context, r Request) (<-chan Event, error) {
-	if err := e.refused(r.ID); err != nil { // before the work of tokenizing
+	if err := e.refused(r); err != nil { // before the work of tokenizing
 		return nil, err
 	}
 	ids, err := e.encode(r.Prompt)
@@ -71,41 +82,55 @@ func (e *Engine) Generate(ctx context.Context, r Request) (<-chan Event, error) 
 func (e *Engine) submit(q *sequence) (<-chan Event, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if err := e.refusal(q.id); err != nil {
+	if err := e.refusal(q.id, q.load()); err != nil {
 		q.release()
 		return nil, err
 	}
 	e.inFlight[q.id] = true
+	e.line = append(e.line, q)
 	e.inbox = append(e.inbox, q)
 	e.stats.inside.Add(1)
 	signal(e.wake)
-	return q.events, nil
+	return q.out.events, nil
 }
 
-func (e *Engine) refused(id string) error {
+func (e *Engine) refused(r Request) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.refusal(id)
+	return e.refusal(r.ID, load{answer: min(max(r.MaxTokens, 1), e.info.Context), deadline: r.Deadline})
 }
 
 // refusal is why a request of this id cannot be taken now. e.mu is held.
-func (e *Engine) refusal(id string) error {
+func (e *Engine) refusal(id string, l load) error {
 	switch {
 	case e.refuse != nil:
+		if errors.Is(e.refuse, ErrDraining) {
+			e.stats.refusedDraining.Add(1)
+		}
 		return &Error{Code: CodeUnhealthy, Retriable: true, Err: e.refuse}
 	case e.inFlight[id]:
 		return &Error{Code: CodeInvalidRequest, Field: "job_id", Err: ErrDuplicate}
-	case len(e.inFlight) >= e.info.MaxBatch+e.info.MaxQueue:
-		return &Error{Code: CodeUnhealthy, Retriable: true, Err: ErrBusy}
+	}
+	if err := e.admission.decide(e.now(), l, e.lineup()); err != nil {
+		return err
 	}
 	return nil
+}
+
+// lineup is what each request in flight still asks. e.mu is held.
+func (e *Engine) lineup() []load {
+	e.loads = e.loads[:0]
+	for _, q := range e.line {
+		e.loads = append(e.loads, q.load())
+	}
+	return e.loads
 }
 
 // newSequence makes a sequence of a request whose prompt has the tokens ids.
 func (e *Engine) newSequence(ctx context.Context, r Request, ids []int32) *sequence {
 	q := &sequence{
 		id: r.ID, ids: ids, prompt: len(ids), limit: len(ids) + min(max(r.MaxTokens, 1), e.info.Context-len(ids)),
-		params: r.Sampling, text: e.tok.NewStreamAfter(ids), stop: newStopMatcher(r.Stop), queued: time.Now(),
+		params: r.Sampling, text: e.tok.NewStreamAfter(ids), stop: newStopMatcher(r.Stop), queued: e.now(), deadline: r.Deadline,
 	}
 	if q.params.Penalizes() {
 		q.seen = make(map[int32]bool, len(ids))
@@ -113,7 +138,8 @@ func (e *Engine) newSequence(ctx context.Context, r Request, ids []int32) *seque
 			q.see(id)
 		}
 	}
-	q.events = make(chan Event, q.limit-q.prompt+1)
+	q.out = newOutbox()
+	q.tell()
 	q.ctx, q.release = ctx, func() {}
 	if !r.Deadline.IsZero() {
 		q.ctx, q.release = context.WithDeadlineCause(ctx, r.Deadline, ErrTimeout)
@@ -150,10 +176,10 @@ func (e *Engine) loop() {
 	for e.admit() {
 		step := e.sched.next()
 		e.publish() // a first step may be long, and who asks meanwhile must see its slots taken
-		now := time.Now()
+		began := e.now()
 		for _, w := range step {
 			if w.seq.started.IsZero() {
-				w.seq.started = now
+				w.seq.started = began
 			}
 		}
 		err := e.run(step)
@@ -168,8 +194,29 @@ func (e *Engine) loop() {
 		}
 		e.sched.commit(step)
 		e.emit()
+		e.learn(step, e.now().Sub(began))
 		e.publish()
 	}
+}
+
+// learn notes how long a step took and what it left to do.
+func (e *Engine) learn(step []work, took time.Duration) {
+	prompts, decodes := 0, 0
+	for _, w := range step {
+		rows := w.to - w.from
+		if w.decode { // rows beyond one are a replay, which costs as a prefill does
+			decodes++
+			rows--
+		}
+		prompts += rows
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, w := range step {
+		w.seq.tell()
+	}
+	e.admission.pace.stepped(took, prompts, decodes)
+	e.sched.share = e.admission.pace.share
 }
 
 // run computes a step: logits, and the next token of each row that wants one.
@@ -193,9 +240,13 @@ func (e *Engine) admit() bool {
 		e.mu.Lock()
 		arrived, closing := e.inbox, e.closing
 		e.inbox = nil
+		late := e.review()
 		e.mu.Unlock()
 		for _, q := range arrived {
 			e.sched.add(q)
+		}
+		for _, q := range late {
+			e.fail(q, &Error{Code: CodeTimeout, Retriable: true, Err: ErrDeadlineUnmet})
 		}
 		e.sweep(closing || e.cut.Load())
 		e.publish()
@@ -209,9 +260,28 @@ func (e *Engine) admit() bool {
 	}
 }
 
+// review looks, now and then, who waits in vain, and how long a newcomer would
+// wait. e.mu is held.
+func (e *Engine) review() (late []*sequence) {
+	now := e.now()
+	if len(e.line) > 0 && now.Sub(e.reviewed) < reviewEvery {
+		return nil
+	}
+	e.reviewed = now
+	line := e.lineup()
+	for _, i := range e.admission.late(now, line) {
+		late = append(late, e.line[i])
+	}
+	wait, tokens := e.admission.line(line, nil)
+	e.stats.queueWait.Store(int64(wait))
+	e.stats.queuedTokens.Store(int64(tokens))
+	return late
+}
+
 // sweep ends the sequences whose caller has gone or whose time is up, or all.
 func (e *Engine) sweep(all bool) {
 	e.sched.each(func(q *sequence) {
+		q.out.flush()
 		if q.ctx.Err() != nil {
 			e.fail(q, cancelled(context.Cause(q.ctx)))
 		} else if all {

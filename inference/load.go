@@ -11,6 +11,12 @@ import (
 	"llorch/inference/sample"
 )
 
+// queueRounds is the automatic bound of what waits, in caches full. All that can
+// be computed at once is in the cache, so who waits behind so many caches full
+// waits for as many rounds of whole answers. With a cache of whole contexts and
+// the usual queue only the number of requests binds.
+const queueRounds = 8
+
 // Info is what was loaded.
 type Info struct {
 	Name, Path          string // of the model
@@ -21,10 +27,13 @@ type Info struct {
 	Heads, KVHeads      int
 	HeadDim             int
 	MaxBatch, MaxQueue  int
-	MaxPrompt           int // tokens
-	Params              int64
-	FileBytes           int64 // of the weight files
-	Plan                Plan
+	// QueueTokens bounds the tokens of requests that wait, prompts and expected
+	// answers; by default queueRounds times what the cache holds.
+	QueueTokens int
+	MaxPrompt   int // tokens
+	Params      int64
+	FileBytes   int64 // of the weight files
+	Plan        Plan
 	// LongStep bounds what a prefill step takes, from the warm-up's: its rows
 	// cost more each than those of a full step. Long contexts add to it.
 	LongStep time.Duration
@@ -50,6 +59,7 @@ func Load(ctx context.Context, ins *Inspection, o Options) (*Engine, error) {
 	e := &Engine{
 		tok: ins.Tok, dev: dev, closers: []func() error{ins.Close}, eos: map[int32]bool{}, inFlight: map[string]bool{},
 		wake: make(chan struct{}, 1), left: make(chan struct{}, 1), stopped: make(chan struct{}), faulted: make(chan struct{}),
+		now: o.now,
 	}
 	for _, id := range ins.Spec.EOS {
 		e.eos[id] = true
@@ -100,7 +110,11 @@ func (e *Engine) load(ctx context.Context, ins *Inspection, o Options) error {
 	e.info = ins.info(o, plan)
 	e.info.Digest = digest
 	e.info.Device = e.dev.Info()
-	e.sched = &scheduler{pool: kvcache.NewPool(plan.Pages, PageSize), maxBatch: o.MaxBatch, chunk: o.ChunkTokens, mixed: o.MixedTokens}
+	e.sched = &scheduler{pool: kvcache.NewPool(plan.Pages, PageSize), maxBatch: o.MaxBatch, chunk: o.ChunkTokens, mixed: o.MixedTokens, share: firstShare}
+	e.admission = admission{
+		slots: e.info.MaxBatch, waiters: e.info.MaxQueue, tokens: e.info.QueueTokens,
+		cache: plan.Pages * PageSize, pace: pace{share: firstShare},
+	}
 	e.publish()
 	progress("warmup", plan.Weights, plan.Weights)
 	if err := e.warmUp(o.ChunkTokens); err != nil {
@@ -139,11 +153,16 @@ func (ins *Inspection) info(o Options, p Plan) Info {
 	if o.MaxPrompt > 0 {
 		prompt = min(prompt, o.MaxPrompt)
 	}
+	queue := max(o.MaxQueue, 0)
+	tokens := o.QueueTokens
+	if tokens <= 0 {
+		tokens = p.Pages * PageSize * queueRounds
+	}
 	return Info{
 		MaxPrompt: prompt,
 		Name:      ins.Name, Path: ins.Source.Path, Architecture: s.Architecture, Quant: ins.Quant(),
 		TokenizerKind: ins.Tok.Kind(), Vocab: s.Vocab, Context: p.Context, Layers: s.Layers, Hidden: s.Hidden, FFN: s.FFN,
-		Heads: s.Heads, KVHeads: s.KVHeads, HeadDim: s.HeadDim, MaxBatch: o.MaxBatch, MaxQueue: max(o.MaxQueue, 0),
+		Heads: s.Heads, KVHeads: s.KVHeads, HeadDim: s.HeadDim, MaxBatch: o.MaxBatch, MaxQueue: queue, QueueTokens: tokens,
 		Params: ins.Params(), FileBytes: ins.Source.FileBytes(), Plan: p, BOS: s.BOS, EOS: s.EOS,
 	}
 }
@@ -154,10 +173,10 @@ func (ins *Inspection) info(o Options, p Plan) Info {
 // prefill is timed for steps of chunk rows.
 func (e *Engine) warmUp(chunk int) error {
 	n := min(8, e.info.Context-1)
-	began := time.Now()
 	q := &sequence{ids: make([]int32, n), prompt: n, pages: []int32{0}}
 	for from, to := 0, n; from < n+1; from, to = to, to+1 {
 		work := []work{{seq: q, from: from, to: to, decode: from > 0}}
+		began := time.Now()
 		if err := e.run(work); err != nil {
 			return fmt.Errorf("warm-up: %w", err)
 		}
@@ -166,6 +185,9 @@ func (e *Engine) warmUp(chunk int) error {
 		}
 		if from == 0 {
 			e.info.LongStep = time.Since(began) * time.Duration(max(chunk/n, 1))
+		}
+		if work[0].decode {
+			e.admission.pace.stepped(time.Since(began), 0, 1)
 		}
 		q.ids = append(q.ids, e.input.ids[0])
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"time"
 
 	"llorch/inference/backend"
 	"llorch/inference/model"
@@ -18,6 +19,7 @@ type Options struct {
 	ISA         string         // "" = the best there is
 	MaxBatch    int            // sequences that run at once; 0 = 8
 	MaxQueue    int            // requests that wait beyond those; <0 = none, 0 = 32
+	QueueTokens int            // tokens of the requests that wait; 0 = see Info
 	MaxPrompt   int            // tokens of a prompt; 0 = what the context holds
 	MaxContext  int            // tokens of one sequence; 0 = the model's, at most 4096
 	CacheBytes  int64          // keys and values of all sequences; 0 = from Available
@@ -27,6 +29,8 @@ type Options struct {
 	Verify      Verify         // "" = VerifyAuto
 	Available   int64          // memory the process may take, for the automatic cache; 0 = not known
 	Progress    func(Progress) // called from the loading goroutine; may be nil
+
+	now func() time.Time // nil = time.Now
 }
 
 // Progress is where loading stands.
@@ -105,6 +109,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.CacheType == 0 {
 		o.CacheType = tensor.F16
+	}
+	if o.now == nil {
+		o.now = time.Now
 	}
 	def(&o.MaxBatch, 8)
 	def(&o.ChunkTokens, 512)

@@ -3,6 +3,7 @@ package inference
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"llorch/inference/sample"
@@ -23,13 +24,15 @@ type sequence struct {
 	release     context.CancelFunc // frees ctx's timer
 	params      sample.Params
 	seen        map[int32]bool // the set behind params.Seen; nil without a penalty
-	events      chan Event
+	out         outbox
 	text        *tokenize.Stream
 	stop        *stopMatcher
 	sent        int // token events
 	preemptions int
 	queued      time.Time // Generate
 	started     time.Time // first step
+	deadline    time.Time // zero = none
+	asks        asks
 	first       time.Time // first token chosen
 }
 
@@ -47,12 +50,22 @@ func (q *sequence) see(id int32) {
 	q.params.Seen = append(q.params.Seen, id)
 }
 
-// finish sends the terminal event. The channel has room for it.
-func (q *sequence) finish(ev Event) {
-	ev.At = time.Now()
-	q.events <- ev
-	close(q.events)
-	q.release()
+// asks is what a sequence still asks of the device, told by the loop after
+// every step and read by those who ask to be let in.
+type asks struct {
+	held, prefill atomic.Int32
+	begun         atomic.Bool
+}
+
+func (q *sequence) tell() {
+	q.asks.held.Store(int32(len(q.ids)))
+	q.asks.prefill.Store(int32(max(q.prompt-q.done, 0)))
+	q.asks.begun.Store(!q.started.IsZero())
+}
+
+func (q *sequence) load() load {
+	held := int(q.asks.held.Load())
+	return load{held: held, prefill: int(q.asks.prefill.Load()), answer: q.limit - held, waits: !q.asks.begun.Load(), deadline: q.deadline}
 }
 
 func (q *sequence) end(reason StopReason, matched string, now time.Time) Event {
