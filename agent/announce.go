@@ -80,7 +80,7 @@ func (w *worker) tellStopping(cause error) {
 	if cause != nil {
 		text = "stopping: " + cause.Error()
 	}
-	w.tell(notify.Stopping(), notify.Status(text), notify.Extend(w.cfg.ShutdownTimeout+cutTime+flushTime+closeTime+time.Second))
+	w.tell(notify.Stopping(), notify.Status(text), notify.Extend(w.cfg.DrainTimeout+cutTime+flushTime+closeTime+time.Second))
 }
 
 func (w *worker) tellDrained(err error, r inference.DrainReport, took time.Duration) {

@@ -13,7 +13,7 @@
 //     Counters, state and the job's id are settled before that frame goes out.
 //   - A client can hurt itself only: bodies, headers, the time to send them and
 //     each write to a stream are bounded, and the engine never waits for a reader
-//     (the channel of a request has room for all of its events).
+//     (the engine keeps a few events of a request for its reader, the rest aside).
 //   - Prompts and generated text are never logged; hashes and lengths are.
 //   - Every route says in one table who may use it (open, token, admin); saying nothing
 //     closes it as an admin route, and fails a test.

@@ -48,7 +48,7 @@ func (w *worker) drain() inference.DrainReport {
 	if w.engine == nil {
 		return inference.DrainReport{}
 	}
-	ctx, cancel := context.WithTimeout(w.cutting, w.cfg.ShutdownTimeout)
+	ctx, cancel := context.WithTimeout(w.cutting, w.cfg.DrainTimeout)
 	defer cancel()
 	done := make(chan inference.DrainReport, 1)
 	go func() { done <- w.engine.Drain(ctx) }()

@@ -7,7 +7,8 @@ import (
 )
 
 // Engine is what the HTTP layer needs of an inference engine. The channel of
-// Generate has room for every event of its request and closes after the last.
+// Generate closes after its last event; what is not read when the request's
+// context ends may be dropped, but for that one.
 type Engine interface {
 	Generate(ctx context.Context, r inference.Request) (<-chan inference.Event, error)
 	Stats() inference.Stats

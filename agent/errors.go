@@ -6,7 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
+	"strconv"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -41,7 +44,9 @@ type refusal struct {
 // counts, the last line takes what is left.
 var refusals = [...]refusal{
 	{inference.ErrTooLong, http.StatusBadRequest, "INVALID_REQUEST", false, "too_long"},
-	{inference.ErrBusy, http.StatusServiceUnavailable, "ALL_SLOTS_BUSY", true, "busy"},
+	{inference.ErrBusy, http.StatusServiceUnavailable, codeBusy, true, "busy"}, // the status is the dialect's
+	{inference.ErrBusyTokens, http.StatusServiceUnavailable, codeBusy, true, "busy_tokens"},
+	{inference.ErrDeadlineUnmet, http.StatusRequestTimeout, "DEADLINE_UNMET", true, "deadline"},
 	{inference.ErrDuplicate, http.StatusConflict, "INVALID_REQUEST", false, "duplicate"},
 	{inference.ErrDraining, http.StatusServiceUnavailable, "WORKER_UNHEALTHY", false, "not_ready"},
 	{inference.ErrClosed, http.StatusServiceUnavailable, "WORKER_UNHEALTHY", false, "not_ready"},
@@ -75,16 +80,29 @@ func refusalOf(err error) refusal {
 	return r
 }
 
+// codeBusy refuses for want of room, whatever there is no room for: pool clients
+// know this word and try again.
+const codeBusy = "ALL_SLOTS_BUSY"
+
 // refuse answers a request that the engine did not take.
-func (s *Server) refuse(c *gin.Context, err error) {
+func (s *Server) refuse(c *gin.Context, d dialect, deadline time.Time, err error) {
 	r := refusalOf(err)
+	if r.code == codeBusy {
+		r.status = d.overload
+	}
 	s.metrics.refused(r.reason)
 	s.log.Warn("request refused", "status", r.status, "code", r.code, "error", err, "correlation_id", correlation(c))
 	var e *inference.Error
+	typed := errors.As(err, &e)
 	switch {
-	case r.code == "ALL_SLOTS_BUSY":
-		s.allBusy(c)
-	case errors.As(err, &e) && e.Field != "":
+	case r.code == codeBusy:
+		s.allBusy(c, r.status, e)
+	case errors.Is(err, inference.ErrDeadlineUnmet):
+		setRetryAfter(c, e)
+		writeJSON(c, r.status, deadlineBody{
+			Code: r.code, Message: messageOf(err), Deadline: deadline.UTC().Format(time.RFC3339Nano), Retriable: r.retriable,
+		})
+	case typed && e.Field != "":
 		writeFieldErrors(c, fieldErrors{{Field: e.Field, Constraint: s.constraintOf(err), Message: e.Field + ": " + e.Err.Error()}})
 	default:
 		var details map[string]any
@@ -102,15 +120,27 @@ func (s *Server) constraintOf(err error) string {
 	return "valid"
 }
 
-// allBusy answers with the body that pool clients know; they try again after
-// one, two and four seconds.
-func (s *Server) allBusy(c *gin.Context) {
+// allBusy answers with the body that pool clients know.
+func (s *Server) allBusy(c *gin.Context, status int, e *inference.Error) {
 	st := s.serving.Load().engine.Stats()
-	c.Header("Retry-After", "1")
-	writeJSON(c, http.StatusServiceUnavailable, errorBody{Error: errorDetail{
-		Code: "ALL_SLOTS_BUSY", Message: "all slots are busy and the queue is full: try again later",
-		SlotsTotal: &st.SlotsTotal, SlotsBusy: &st.SlotsBusy,
+	setRetryAfter(c, e)
+	writeJSON(c, status, errorBody{Error: errorDetail{
+		Code: codeBusy, Message: messageOf(e) + ": try again later", SlotsTotal: &st.SlotsTotal, SlotsBusy: &st.SlotsBusy,
 	}})
+}
+
+// maxRetryAfter bounds what a caller is told to wait, in seconds: by then the
+// estimate has gone stale, and a pool may have more workers.
+const maxRetryAfter = 60
+
+// setRetryAfter tells a caller when to come back, as the engine has measured: in
+// whole seconds, one at least.
+func setRetryAfter(c *gin.Context, e *inference.Error) {
+	wait := time.Duration(0)
+	if e != nil {
+		wait = e.RetryAfter
+	}
+	c.Header("Retry-After", strconv.Itoa(int(min(max(math.Ceil(wait.Seconds()), 1), maxRetryAfter))))
 }
 
 // messageOf is the reason without our package prefixes, which mean nothing to a caller.

@@ -13,10 +13,15 @@ import (
 	"llorch/inference/sample"
 )
 
-// execute answers POST /execute, and POST /v1/inference where done adds the
-// [DONE] line. Refusals come in the order in which they cost least: state,
-// deadline, body, fields, engine.
-func (s *Server) execute(done bool) gin.HandlerFunc {
+// dialect is how a route speaks with its clients.
+type dialect struct {
+	done     bool // a [DONE] line follows the last frame
+	overload int  // status of a refusal for want of room: 503, or 429 for clients that know that one
+}
+
+// execute answers the routes that generate. Refusals come in the order in which
+// they cost least: state, deadline, body, fields, engine.
+func (s *Server) execute(d dialect) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		if standing := s.machine.Standing(); !standing.State.Accepts() || s.serving.Load() == nil {
 			s.notReady(c, standing)
@@ -45,7 +50,7 @@ func (s *Server) execute(done bool) gin.HandlerFunc {
 			writeFieldErrors(c, errs)
 			return
 		}
-		s.generate(c, r, deadline, done)
+		s.generate(c, d, r, deadline)
 	}
 }
 
@@ -82,7 +87,7 @@ func (s *Server) expired(c *gin.Context, given string) {
 }
 
 // generate runs a valid request and streams its answer.
-func (s *Server) generate(c *gin.Context, r *generateRequest, deadline time.Time, done bool) {
+func (s *Server) generate(c *gin.Context, d dialect, r *generateRequest, deadline time.Time) {
 	ctx, cancel := context.WithCancelCause(c.Request.Context())
 	defer cancel(nil)
 	if !deadline.IsZero() {
@@ -92,7 +97,7 @@ func (s *Server) generate(c *gin.Context, r *generateRequest, deadline time.Time
 	}
 	entry, ok := s.jobs.add(r.JobID, cancel)
 	if !ok {
-		s.refuse(c, &inference.Error{Code: inference.CodeInvalidRequest, Err: inference.ErrDuplicate})
+		s.refuse(c, d, deadline, &inference.Error{Code: inference.CodeInvalidRequest, Err: inference.ErrDuplicate})
 		return
 	}
 	defer entry.release()
@@ -100,7 +105,7 @@ func (s *Server) generate(c *gin.Context, r *generateRequest, deadline time.Time
 	serving, arrived := s.serving.Load(), s.now()
 	events, err := serving.engine.Generate(ctx, request)
 	if err != nil {
-		s.refuse(c, err)
+		s.refuse(c, d, deadline, err)
 		return
 	}
 	x := &exchange{
@@ -109,7 +114,7 @@ func (s *Server) generate(c *gin.Context, r *generateRequest, deadline time.Time
 		mirror: s.metrics.mirror.Load(), release: watchRelease(ctx, s.metrics.release),
 	}
 	x.start(request, c.GetString(identityKey))
-	x.finish(x.relay(events), done)
+	x.finish(x.relay(events), d.done)
 }
 
 // engineRequest turns the body into what the engine takes, under the id run. A seed that was not

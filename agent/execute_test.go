@@ -142,6 +142,7 @@ func TestRefusalsOfTheEngine(t *testing.T) {
 	}{
 		{&inference.Error{Code: inference.CodeInvalidRequest, Field: "prompt", Err: fmt.Errorf("%w: 300 of 256 tokens", inference.ErrTooLong)}, 400, ""},
 		{&inference.Error{Code: inference.CodeUnhealthy, Err: inference.ErrBusy}, 503, "ALL_SLOTS_BUSY"},
+		{&inference.Error{Code: inference.CodeUnhealthy, Err: inference.ErrBusyTokens}, 503, "ALL_SLOTS_BUSY"},
 		{&inference.Error{Code: inference.CodeInvalidRequest, Err: inference.ErrDuplicate}, 409, "INVALID_REQUEST"},
 		{&inference.Error{Code: inference.CodeUnhealthy, Err: inference.ErrDraining}, 503, "WORKER_UNHEALTHY"},
 		{inference.ErrClosed, 503, "WORKER_UNHEALTHY"},

@@ -17,7 +17,7 @@ import (
 var outcomes = [...]string{"success", "error", "cancelled", "timeout"}
 
 // refusalReasons label requests that never began.
-var refusalReasons = [...]string{"invalid", "too_long", "busy", "duplicate", "not_ready", "timeout", "cancelled", "internal"}
+var refusalReasons = [...]string{"invalid", "too_long", "busy", "busy_tokens", "deadline", "duplicate", "not_ready", "timeout", "cancelled", "internal"}
 
 // Metrics are the worker's counters and gauges. worker_* names are the wire's;
 // llorch_* names are our own; see mirror for vllm:*.
@@ -91,6 +91,9 @@ func (x *Metrics) registerLive(r prometheus.Registerer, m *Machine, started time
 		func() float64 { return float64(x.stats().Steps) })
 	gauge("llorch_slots_busy", "Requests being computed.", func() float64 { return float64(x.stats().SlotsBusy) })
 	gauge("llorch_requests_queued", "Requests waiting for a slot.", func() float64 { return float64(x.stats().Queued) })
+	gauge("llorch_queue_tokens", "Tokens of the requests that wait: prompts and expected answers.", func() float64 { return float64(x.stats().QueuedTokens) })
+	gauge("llorch_queue_wait_seconds", "How long a request that came now would wait for its first step, by what has been measured.",
+		func() float64 { return x.stats().QueueWait.Seconds() })
 	counter("llorch_preemptions_total", "Sequences set back for want of cache pages.", func() float64 { return float64(x.stats().Preemptions) })
 	gauge("llorch_cache_pages_free", "Free pages of the KV cache.", func() float64 { return float64(x.stats().PagesFree) })
 	gauge("llorch_cache_pages", "Pages of the KV cache.", func() float64 { return float64(x.stats().PagesTotal) })

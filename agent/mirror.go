@@ -26,12 +26,15 @@ import (
 // appears then, as vLLM's own metrics do. A nil mirror records nothing.
 type mirror struct {
 	success                                *prometheus.CounterVec
-	rejected                               prometheus.Counter
+	rejected                               *prometheus.CounterVec
 	firstToken, interToken                 prometheus.Histogram
 	e2e, queue, prefill, decode, inference prometheus.Histogram
 	promptTokens, generationTokens         prometheus.Histogram
 	maxTokens, choices                     prometheus.Histogram
 }
+
+// rejections are vLLM's words for refusals for want of room.
+var rejections = map[string]string{"busy": "max_num_queued_reqs", "busy_tokens": "max_num_queued_tokens"}
 
 // finishedReasons are vLLM's words for how a request ended.
 var finishedReasons = [...]string{"stop", "length", "abort", "error"}
@@ -71,9 +74,9 @@ func newMirror(r prometheus.Registerer, info ModelInfo, stats func() inference.S
 	m := &mirror{
 		success: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "vllm:request_success_total",
 			Help: "Requests that began, by how they ended; cancelled, out of time and cut by a drain are abort."}, []string{"finished_reason"}),
-		rejected: prometheus.NewCounter(prometheus.CounterOpts{Name: "vllm:admission_rejections_total",
-			Help:        "Requests refused because all slots and the queue were full.",
-			ConstLabels: prometheus.Labels{"reason": "max_num_queued_reqs"}}),
+		rejected: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "vllm:admission_rejections_total",
+			Help: "Requests refused because the queue was full, in requests or in tokens; of those, prompts and expected answers count.",
+		}, []string{"reason"}),
 		firstToken: histogram("time_to_first_token_seconds", "From taking a request in to its first token.", firstTokenBuckets),
 		interToken: histogram("inter_token_latency_seconds", "Between two tokens of a request.", perTokenBuckets),
 		e2e:        histogram("e2e_request_latency_seconds", "From taking a request in to its end, of requests that ended well.", requestBuckets),
@@ -89,6 +92,9 @@ func newMirror(r prometheus.Registerer, info ModelInfo, stats func() inference.S
 	}
 	for _, reason := range finishedReasons {
 		m.success.WithLabelValues(reason)
+	}
+	for _, name := range rejections {
+		m.rejected.WithLabelValues(name)
 	}
 	perModel.MustRegister(m.success, m.rejected)
 	perModel.MustRegister(renamed(m.interToken, "vllm:time_per_output_token_seconds", "The older name of inter_token_latency_seconds."))
@@ -159,8 +165,8 @@ func (m *mirror) finished(last inference.Event, arrived time.Time, maxTokens int
 
 // refused records a refusal for want of room; refusals for other reasons have no name in vLLM.
 func (m *mirror) refused(reason string) {
-	if m != nil && reason == "busy" {
-		m.rejected.Inc()
+	if name, ok := rejections[reason]; ok && m != nil {
+		m.rejected.WithLabelValues(name).Inc()
 	}
 }
 

@@ -18,6 +18,8 @@ type route struct {
 // /cancel does, so it is as much an admin's; a client ends its own job by
 // closing its connection.
 func (s *Server) routes() []route {
+	native := dialect{overload: s.overload}
+	ended := dialect{overload: s.overload, done: true}
 	return []route{
 		{"GET", "/", classOpen, s.health},
 		{"GET", "/health", classOpen, s.health},
@@ -27,8 +29,8 @@ func (s *Server) routes() []route {
 		{"GET", "/metrics", classOpen, s.metrics.serve},
 		{"GET", "/v1/ready", classToken, s.ready},
 		{"GET", progressPath, classToken, s.loadingProgress},
-		{"POST", "/execute", classToken, s.execute(false)},
-		{"POST", "/v1/inference", classToken, s.execute(true)},
+		{"POST", "/execute", classToken, s.execute(native)},
+		{"POST", "/v1/inference", classToken, s.execute(ended)},
 		{"POST", "/cancel", classAdmin, s.cancel},
 		{"POST", "/cancel/:id", classAdmin, s.cancelPath},
 		{"DELETE", "/v1/inference/:id", classAdmin, s.deleteInference},

@@ -40,6 +40,7 @@ type ServerOptions struct {
 	BodyTimeout     time.Duration // for a body to arrive; 0 = 20 s
 	WriteTimeout    time.Duration // of one write to a stream; 0 = none
 	ShutdownTimeout time.Duration // told to callers of /shutdown
+	OverloadStatus  int           // of a refusal for want of room; 0 = 503
 
 	// Loopback says that the server is meant for this machine alone: requests
 	// that name another host are refused. AlsoHost is one more name it has.
@@ -74,6 +75,7 @@ type Server struct {
 	alsoHost           string
 	writeTimeout       time.Duration
 	shutdownTimeout    time.Duration
+	overload           int
 	stop               func(cause string) bool
 	now                func() time.Time
 	started            time.Time
@@ -102,6 +104,9 @@ func NewServer(o ServerOptions) *Server {
 	if o.BodyTimeout == 0 {
 		o.BodyTimeout = 20 * time.Second
 	}
+	if o.OverloadStatus == 0 {
+		o.OverloadStatus = http.StatusServiceUnavailable
+	}
 	if o.Stop == nil {
 		o.Stop = func(string) bool { return false }
 	}
@@ -109,7 +114,7 @@ func NewServer(o ServerOptions) *Server {
 		machine: o.Machine, metrics: o.Metrics, log: o.Log, guard: newGuard(o.Token, o.AdminToken, o.Log), jobs: newJobs(o.Machine),
 		workerID: o.WorkerID, model: o.Model, maxTokens: o.MaxTokens, maxBody: o.MaxBody, timeout: o.Timeout,
 		bodyTimeout: o.BodyTimeout, loopback: o.Loopback, origins: newOrigins(o.Origins), classes: map[string]authClass{}, alsoHost: o.AlsoHost,
-		writeTimeout: o.WriteTimeout, shutdownTimeout: o.ShutdownTimeout, stop: o.Stop, now: o.Now, started: o.Now(),
+		writeTimeout: o.WriteTimeout, shutdownTimeout: o.ShutdownTimeout, overload: o.OverloadStatus, stop: o.Stop, now: o.Now, started: o.Now(),
 	}
 	s.http, s.debug = newHTTP(s.router(), o.Log), newHTTP(s.debugRouter(), o.Log)
 	return s

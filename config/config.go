@@ -52,6 +52,8 @@ type Config struct {
 	InferenceTimeoutSec int    `koanf:"inference_timeout_sec"` // a request's time in seconds; 0: no limit
 	MaxBatch            int    `koanf:"max_batch"`             // sequences in a step
 	MaxQueue            int    `koanf:"max_queue"`             // requests waiting beyond those running; 0: none
+	MaxQueueTokens      int    `koanf:"max_queue_tokens"`      // tokens of those; 0: the engine's choice
+	OverloadStatus      int    `koanf:"overload_status"`       // of a refusal for want of room: 503, 429
 	MaxContext          int    `koanf:"max_context"`           // tokens; 0: the model's own
 	PrefillChunk        int    `koanf:"prefill_chunk"`         // prompt tokens in a step; 0: the engine's choice
 	KVCacheMB           int    `koanf:"kv_cache_mb"`           // MiB; 0: from the memory plan
@@ -62,7 +64,7 @@ type Config struct {
 
 	HangTimeout       time.Duration `koanf:"hang_timeout"`       // without a step while work waits; 0: not watched
 	ResidencyInterval time.Duration `koanf:"residency_interval"` // 0: verified at start only
-	ShutdownTimeout   time.Duration `koanf:"shutdown_timeout"`   // for running requests after the first signal
+	DrainTimeout      time.Duration `koanf:"drain_timeout"`      // for running requests after the first signal
 	WriteTimeout      time.Duration `koanf:"write_timeout"`      // of one write to a stream
 	MaxBodyBytes      int           `koanf:"max_body_bytes"`     // of a request
 	MetricsCompat     string        `koanf:"metrics_compat"`     // vllm, none
@@ -93,7 +95,8 @@ func Default() Config {
 		VerifyWeights:       "auto",
 		HangTimeout:         15 * time.Second,
 		ResidencyInterval:   60 * time.Second,
-		ShutdownTimeout:     4 * time.Second,
+		OverloadStatus:      503,
+		DrainTimeout:        4 * time.Second,
 		WriteTimeout:        10 * time.Second,
 		MaxBodyBytes:        2 << 20,
 		MetricsCompat:       "vllm",

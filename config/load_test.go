@@ -74,6 +74,7 @@ func TestEverySettingInEverySource(t *testing.T) {
 		"deregister_url": "http://h/bye", "register_interval": "9s", "heartbeat_interval": "8s", "hive_url": "http://h:1", "queen_url": "http://q:1", "max_tokens_in": "100", "max_tokens_out": "200",
 		"inference_timeout_sec": "33", "max_queue": "0", "max_body_bytes": "4096", "write_timeout": "3s",
 		"hang_timeout": "20s", "residency_interval": "0s", "metrics_compat": "none", "shutdown_timeout": "2s",
+		"drain_timeout": "2s", "max_queue_tokens": "5000", "overload_status": "429",
 	}
 	for _, s := range settings {
 		if s.key == "config" {

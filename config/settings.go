@@ -104,12 +104,15 @@ var settings = []setting{
 	{key: "max_tokens_out", kind: integer, group: Serve, usage: "largest max_tokens of a request"},
 	{key: "inference_timeout_sec", kind: integer, group: Serve, usage: "seconds a request may take; 0: no limit"},
 	{key: "max_queue", kind: integer, group: Serve, usage: "requests that may wait; 0: refuse at once when all slots are busy"},
+	{key: "max_queue_tokens", kind: autoInt, group: Serve, usage: "tokens of the requests that wait, prompts and expected answers, or auto: eight times what the cache holds"},
+	{key: "overload_status", kind: integer, group: Serve, usage: "HTTP status of a refusal for want of room: 503, or 429 for clients that expect that"},
 	{key: "max_body_bytes", kind: integer, group: Serve, usage: "largest request body in bytes"},
 	{key: "write_timeout", kind: duration, group: Serve, usage: "time for one write to a stream before its reader is given up"},
 	{key: "metrics_compat", group: Serve, usage: "also export metrics under the names of another engine: vllm, or none"},
 	{key: "hang_timeout", kind: duration, group: Serve, usage: "time without a step, while requests wait, after which the device is taken to hang; 0s: never"},
 	{key: "residency_interval", kind: duration, group: Serve, usage: "how often residency is verified again; 0s: at start only"},
-	{key: "shutdown_timeout", kind: duration, group: Serve, usage: "time for running requests after SIGTERM, SIGINT or /shutdown"},
+	{key: "drain_timeout", kind: duration, group: Serve, usage: "time for running requests after SIGTERM, SIGINT or /shutdown"},
+	{key: "shutdown_timeout", kind: duration, group: Serve, alias: "drain_timeout"},
 }
 
 // lookup finds a setting by key.

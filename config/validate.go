@@ -59,6 +59,10 @@ func (c Config) checkNumbers() error {
 	within("inference_timeout_sec", c.InferenceTimeoutSec, 0, 7*24*3600)
 	within("max_batch", c.MaxBatch, 1, 4096)
 	within("max_queue", c.MaxQueue, 0, 1<<20)
+	within("max_queue_tokens", c.MaxQueueTokens, 0, many)
+	if c.OverloadStatus != 503 && c.OverloadStatus != 429 {
+		errs = append(errs, fmt.Errorf("config: %w: overload_status is %d: give 503, which pool clients know, or 429", ErrUsage, c.OverloadStatus))
+	}
 	within("max_context", c.MaxContext, 0, many)
 	if c.MaxContext == 1 {
 		errs = append(errs, fmt.Errorf("config: %w: max_context is 1: give 2 or more, for a token of prompt and one of answer, or auto", ErrUsage))
@@ -71,9 +75,9 @@ func (c Config) checkNumbers() error {
 		errs = append(errs, fmt.Errorf("config: %w: callback_timeout and write_timeout must be above 0 (are %v, %v)",
 			ErrUsage, c.CallbackTimeout, c.WriteTimeout))
 	}
-	if c.SpawnWindow < 0 || c.ResidencyInterval < 0 || c.ShutdownTimeout < 0 {
-		errs = append(errs, fmt.Errorf("config: %w: spawn_window, residency_interval and shutdown_timeout cannot be below 0 (are %v, %v, %v)",
-			ErrUsage, c.SpawnWindow, c.ResidencyInterval, c.ShutdownTimeout))
+	if c.SpawnWindow < 0 || c.ResidencyInterval < 0 || c.DrainTimeout < 0 {
+		errs = append(errs, fmt.Errorf("config: %w: spawn_window, residency_interval and drain_timeout cannot be below 0 (are %v, %v, %v)",
+			ErrUsage, c.SpawnWindow, c.ResidencyInterval, c.DrainTimeout))
 	}
 	if c.HeartbeatInterval < minCallInterval || c.RegisterInterval != 0 && c.RegisterInterval < minCallInterval {
 		errs = append(errs, fmt.Errorf("config: %w: heartbeat_interval and register_interval are %v and %v: give %v or more; register_interval may be 0s for never",

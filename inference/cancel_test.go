@@ -24,6 +24,7 @@ func TestCancelWithinOneStep(t *testing.T) {
 	e, w := openPaced(t, Options{MaxBatch: 4, MaxQueue: 12, ChunkTokens: 64, CacheBytes: pagesBytes(t, 24)})
 	random := rand.New(rand.NewPCG(3, 4))
 	var readers sync.WaitGroup
+	var mu sync.Mutex // of what follows
 	var victims []*victim
 	where, sent := map[string]int{}, 0
 	ask := func(step int) {
@@ -43,6 +44,8 @@ func TestCancelWithinOneStep(t *testing.T) {
 		})
 	}
 	w.do(func(step int) { // on the loop's goroutine: the scheduler may be looked into
+		mu.Lock()
+		defer mu.Unlock()
 		held := 0
 		for _, v := range victims {
 			if q := find(e.sched, v.id); q != nil && v.step < step {
@@ -60,11 +63,15 @@ func TestCancelWithinOneStep(t *testing.T) {
 			ask(step)
 		}
 	})
+	mu.Lock()
 	ask(0)
+	mu.Unlock()
 	for e.Stats().SlotsBusy+e.Stats().Queued > 0 {
 		time.Sleep(time.Millisecond)
 	}
 	readers.Wait()
+	mu.Lock()
+	defer mu.Unlock()
 	for _, v := range victims {
 		v.cancel()
 	}

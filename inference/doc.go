@@ -5,7 +5,7 @@
 // queues a sequence; the loop, the only goroutine that touches the device, asks
 // the scheduler who runs in the next step, runs the model's forward pass over
 // the flattened rows of all of them, and sends each token on its request's own
-// channel. That channel has room for the whole answer, so that no reader can
+// channel. What its reader leaves no room for is kept aside, so that no reader can
 // slow the loop.
 //
 // What must always hold:
