@@ -20,13 +20,12 @@ type flood struct {
 	random  *rand.Rand
 	readers sync.WaitGroup
 
-	mu               sync.Mutex
-	ended            []answer
-	at               []time.Time // of each end
-	sent, refused    int
-	guessed, waited  time.Duration // of those that ended: foretold and real
-	wrong            []error
-	preemptionsSoFar uint64
+	mu              sync.Mutex
+	ended           []answer
+	at              []time.Time // of each end
+	sent, refused   int
+	guessed, waited time.Duration // of those that ended: foretold and real
+	wrong           []error
 }
 
 // send asks for one story.
