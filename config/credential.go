@@ -13,6 +13,11 @@ import (
 // folder named by CREDENTIALS_DIRECTORY.
 var credentials = []struct{ name, key string }{{"api-token", "api_token"}, {"admin-token", "admin_token"}}
 
+// credentialFiles stay files, which are read when they are used: their paths become settings.
+var credentialFiles = []struct{ name, key string }{
+	{"callback-secret", "callback_secret_file"}, {"tls-cert", "tls_cert"}, {"tls-key", "tls_key"}, {"tls-client-ca", "tls_client_ca"},
+}
+
 // credentialLayer reads them. One line end after a token is not part of it. No such folder or file is no setting, an
 // empty file is an error: it was meant to close the worker.
 func credentialLayer(environ []string) (layer, error) {
@@ -38,9 +43,10 @@ func credentialLayer(environ []string) (layer, error) {
 			}
 			l[c.key] = token
 		}
-		// The secret of signatures stays in its file: it is read again whenever it is used.
-		if path := filepath.Join(dir, "callback-secret"); exists(path) {
-			l["callback_secret_file"] = path
+		for _, c := range credentialFiles {
+			if path := filepath.Join(dir, c.name); exists(path) {
+				l[c.key] = path
+			}
 		}
 		return l, nil
 	}

@@ -52,6 +52,30 @@ func TestAdminCredential(t *testing.T) {
 	}
 }
 
+func TestCredentialsOfTLS(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name string) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("x"), 0o400); err != nil {
+			t.Fatal(err)
+		}
+	}
+	environ := []string{"CREDENTIALS_DIRECTORY=" + dir, "LLORCH_MODEL=m", "LLORCH_PORT=1"}
+	write("tls-key")
+	cfg, err := Load(nil, environ)
+	if err == nil {
+		err = cfg.ValidateServe()
+	}
+	if !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "belong together") {
+		t.Errorf("a key without a certificate: %v", err)
+	}
+	write("tls-cert")
+	write("tls-client-ca")
+	cfg, err = Load(nil, append(environ, "LLORCH_TLS_CLIENT_CA=/other"))
+	if err != nil || cfg.TLSKey != filepath.Join(dir, "tls-key") || cfg.TLSCert != filepath.Join(dir, "tls-cert") || cfg.TLSClientCA != "/other" {
+		t.Errorf("%q %q %q %v", cfg.TLSCert, cfg.TLSKey, cfg.TLSClientCA, err)
+	}
+}
+
 func TestOrigins(t *testing.T) {
 	for text, want := range map[string]string{"": "", "*": "*", "https://A.example, http://b:8080": "https://a.example http://b:8080"} {
 		if got := strings.Join(Config{CORSOrigins: text}.Origins(), " "); got != want {

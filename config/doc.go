@@ -4,8 +4,8 @@
 //
 //	defaults < file (--config or LLORCH_CONFIG) < credential < LLORCH_* environment < flags
 //
-// Credentials are tokens alone: the files api-token and admin-token in $CREDENTIALS_DIRECTORY, where a service manager
-// puts them.
+// Credentials are the files that a service manager puts into $CREDENTIALS_DIRECTORY: the tokens api-token and
+// admin-token, and callback-secret, tls-cert, tls-key and tls-client-ca, whose paths are the settings.
 //
 // Every setting has one name: the YAML key max_queue is the variable LLORCH_MAX_QUEUE and the flag --max-queue. One
 // table (settings.go) holds them all, so a setting cannot exist in one source and be missing in another, and a value

@@ -3,10 +3,12 @@ package cli
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -34,7 +36,8 @@ func healthCommand(p *Program) *cobra.Command {
 	}
 	config.Register(c.Flags(), config.Common|config.Serve)
 	c.Flags().VisitAll(func(f *pflag.Flag) {
-		f.Hidden = f.Name != "port" && f.Name != "host" && f.Name != "config" // the rest is for those who pass serve's flags
+		// The rest is there for those who pass the same flags to both.
+		f.Hidden = !slices.Contains([]string{"config", "host", "port", "unix-socket", "tls-cert", "tls-key"}, f.Name)
 	})
 	c.Flags().BoolVar(&live, "live", false, "ask GET /live: whether the process answers, ready or not")
 	c.Flags().DurationVar(&timeout, "timeout", timeout, "how long to wait for the answer")
@@ -43,7 +46,7 @@ func healthCommand(p *Program) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if cfg.Port == 0 {
+		if cfg.Port == 0 && cfg.UnixSocket == "" {
 			return usagef("port is missing: give --port or LLORCH_PORT, as the worker has it")
 		}
 		path := "/ready"
@@ -59,12 +62,12 @@ func healthCommand(p *Program) *cobra.Command {
 
 // askHealth copies the worker's answer to out; any but 200 is an error.
 func askHealth(ctx context.Context, cfg config.Config, path string, out io.Writer) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+localAddress(cfg)+path, nil)
+	base, transport := localWorker(cfg)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+path, nil)
 	if err != nil {
 		return fmt.Errorf("health: %w", err)
 	}
-	// No proxy: the worker is here.
-	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
+	resp, err := (&http.Client{Transport: transport}).Do(req)
 	if err != nil {
 		return fmt.Errorf("health: %w", err)
 	}
@@ -78,6 +81,25 @@ func askHealth(ctx context.Context, cfg config.Config, path string, out io.Write
 		return fmt.Errorf("health: %s answered %d", path, resp.StatusCode)
 	}
 	return nil
+}
+
+// localWorker is how the worker is reached from its own machine: past any
+// proxy, and by its Unix socket if it has no port.
+func localWorker(cfg config.Config) (base string, transport *http.Transport) {
+	transport = &http.Transport{DisableKeepAlives: true}
+	switch {
+	case cfg.Port == 0:
+		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "unix", cfg.UnixSocket)
+		}
+		return "http://localhost", transport
+	case cfg.TLSCert != "":
+		// Its certificate is for the name that others use, and nothing secret is sent.
+		transport.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // see above
+		return "https://" + localAddress(cfg), transport
+	}
+	return "http://" + localAddress(cfg), transport
 }
 
 // localAddress is where the worker is reached from its own machine.

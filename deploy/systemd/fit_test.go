@@ -16,7 +16,8 @@ func TestServicesFitTheWorker(t *testing.T) {
 			"Type": {"notify"}, "NotifyAccess": {"main"}, "WatchdogSec": {"30s"}, "LimitMEMLOCK": {"infinity"}, "DynamicUser": {"yes"},
 			"LoadCredential": {
 				"api-token:" + credentials + "api-token", "admin-token:" + credentials + "admin-token",
-				"callback-secret:" + credentials + "callback-secret", "tls-key:" + credentials + "tls-key",
+				"callback-secret:" + credentials + "callback-secret", "tls-cert:" + credentials + "tls-cert",
+				"tls-key:" + credentials + "tls-key", "tls-client-ca:" + credentials + "tls-client-ca",
 			},
 		} {
 			if !slices.Equal(d[key], want) {
