@@ -187,7 +187,8 @@ func (w *worker) logStart() {
 func (w *worker) serve() error {
 	var watches sync.WaitGroup
 	ctx, end := context.WithCancel(w.stopping)
-	watches.Go(func() { w.watchResidency(ctx) })
+	lost := make(chan error, 1)
+	watches.Go(func() { w.watchResidency(ctx, lost) })
 	watches.Go(func() { w.watchSteps(ctx, w.engine.Stats, w.engine.Info().LongStep) })
 	defer func() { end(); watches.Wait() }()
 	select {
@@ -204,6 +205,11 @@ func (w *worker) serve() error {
 		err = fmt.Errorf("%w: %w", ErrDeregistered, err)
 		if e := w.machine.toBecause(Draining, CauseDeregistered, err.Error()); e != nil {
 			w.log.Warn("deregistered", "error", e)
+		}
+		return err
+	case err := <-lost:
+		if e := w.machine.toBecause(Draining, CauseResidency, err.Error()); e != nil {
+			w.log.Warn("residency", "error", e)
 		}
 		return err
 	case err := <-w.serving:

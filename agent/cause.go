@@ -39,9 +39,10 @@ var causeFacts = [numCauses]struct {
 	CauseRegistering: {"registering", http.StatusServiceUnavailable, true, exitError},
 	// The worker does not end itself for a hang: a watchdog that is starved does, by a signal. A stop that is asked for
 	// does not wait for the device.
-	CauseHang:         {"hang", http.StatusServiceUnavailable, true, exitOK},
-	CauseResidency:    {"residency", http.StatusServiceUnavailable, true, exitOK},
-	CauseFilesChanged: {"files_changed", http.StatusServiceUnavailable, true, exitOK}, // heals when the old files are put back
+	CauseHang: {"hang", http.StatusServiceUnavailable, true, exitOK},
+	// These two end the process when they last, see --residency-timeout: a new worker may get the memory, or the new files.
+	CauseResidency:    {"residency", http.StatusServiceUnavailable, true, exitLost},
+	CauseFilesChanged: {"files_changed", http.StatusServiceUnavailable, true, exitLost}, // heals when the old files are put back
 	CauseFault:        {"device_fault", http.StatusServiceUnavailable, false, exitRestart},
 	CauseDeregistered: {"deregistered", http.StatusServiceUnavailable, false, exitDeregistered}, // while it drains for that
 	CauseDraining:     {"draining", http.StatusServiceUnavailable, false, exitOK},
@@ -53,6 +54,7 @@ const (
 	exitOK      = 0
 	exitError   = 1
 	exitRestart = 3 // nothing is wrong with the settings: start the worker again
+	exitLost    = 4 // the model's memory or files were lost for good: the same
 
 	exitDeregistered = 5 // the orchestrator has no use for this worker: do not start it again by yourself
 )
@@ -63,6 +65,9 @@ var ErrFault = errors.New("agent: device fault")
 // ErrDeregistered marks the end of a worker that its orchestrator no longer wants.
 var ErrDeregistered = errors.New("agent: deregistered")
 
+// ErrLost marks the end of a worker whose model is not in memory any more.
+var ErrLost = errors.New("agent: residency lost")
+
 // ExitStatus is the status a process must end with after Run returned err.
 func ExitStatus(err error) int {
 	switch {
@@ -72,6 +77,8 @@ func ExitStatus(err error) int {
 		return causeFacts[CauseFault].exit
 	case errors.Is(err, ErrDeregistered):
 		return causeFacts[CauseDeregistered].exit
+	case errors.Is(err, ErrLost):
+		return causeFacts[CauseResidency].exit
 	}
 	return exitError
 }

@@ -2,7 +2,11 @@
 
 package agent
 
-import "llorch/residency"
+import (
+	"context"
+
+	"llorch/residency"
+)
 
 // fetch does nothing where residency cannot be observed either.
-func fetch([]residency.Loss) {}
+func fetch(context.Context, []residency.Loss, func()) {}

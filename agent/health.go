@@ -16,6 +16,7 @@ type healthBody struct {
 	VRAMBytesUsed int64     `json:"vram_bytes_used"`
 	Model         string    `json:"model"`
 	Resident      bool      `json:"resident"`
+	Missing       int64     `json:"missing_bytes,omitempty"` // by the last residency check
 	QuantKind     string    `json:"quant_kind"`
 	TokenizerKind string    `json:"tokenizer_kind"`
 	VocabSize     int       `json:"vocab_size"`
@@ -52,7 +53,7 @@ func (s *Server) health(c *gin.Context) {
 	b := healthBody{
 		Status: "healthy", Resident: s.machine.Resident(), UptimeSeconds: int64(s.now().Sub(s.started).Seconds()),
 		Capabilities: capabilities, Protocol: "sse", WorkerID: s.workerID, State: state.String(),
-		Model: s.model,
+		Model: s.model, Missing: s.machine.Missing(),
 	}
 	if s.guard.open { // /health needs no token, and a reason may name files
 		b.Reason = standing.Reason

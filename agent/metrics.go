@@ -31,6 +31,7 @@ type Metrics struct {
 	duration  prometheus.Histogram
 	resident  *prometheus.GaugeVec
 	residency prometheus.Gauge
+	restored  prometheus.Counter
 	serving   atomic.Pointer[serving]
 	mirrors   bool
 	mirror    atomic.Pointer[mirror] // nil until a model is loaded, or for ever
@@ -57,6 +58,8 @@ func NewMetrics(workerID string, m *Machine, started time.Time) *Metrics {
 			Name: "llorch_resident_bytes", Help: "Bytes found resident by the last check, by class of memory."}, []string{"class"}),
 		residency: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "llorch_residency_ok", Help: "1 when the last residency check found everything in place."}),
+		restored: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "llorch_residency_restored_bytes_total", Help: "Bytes that were found missing from memory and read in again."}),
 	}
 	for _, o := range outcomes {
 		x.requests.WithLabelValues(o)
@@ -64,7 +67,7 @@ func NewMetrics(workerID string, m *Machine, started time.Time) *Metrics {
 	for _, reason := range refusalReasons {
 		x.refusals.WithLabelValues(reason)
 	}
-	worker.MustRegister(x.requests, x.refusals, x.generated, x.duration, x.resident, x.residency)
+	worker.MustRegister(x.requests, x.refusals, x.generated, x.duration, x.resident, x.residency, x.restored)
 	x.registerLive(worker, m, started)
 	h := promhttp.HandlerFor(r, promhttp.HandlerOpts{})
 	x.handler = func(c *gin.Context) { h.ServeHTTP(c.Writer, c.Request) }
@@ -97,6 +100,8 @@ func (x *Metrics) registerLive(r prometheus.Registerer, m *Machine, started time
 	counter("llorch_preemptions_total", "Sequences set back for want of cache pages.", func() float64 { return float64(x.stats().Preemptions) })
 	gauge("llorch_cache_pages_free", "Free pages of the KV cache.", func() float64 { return float64(x.stats().PagesFree) })
 	gauge("llorch_cache_pages", "Pages of the KV cache.", func() float64 { return float64(x.stats().PagesTotal) })
+	gauge("llorch_residency_missing_bytes", "Bytes of the model's memory that the last residency check did not find in memory.",
+		func() float64 { return float64(m.Missing()) })
 	gauge("llorch_state", "State of the worker: 0 starting, 1 loading, 2 verifying, 3 registering, 4 ready, 5 busy, 6 degraded, 7 faulted, 8 draining, 9 stopped.",
 		func() float64 { s, _ := m.State(); return float64(s) })
 	gauge("llorch_load_progress", "Share of the model that is loaded, 0 to 1.", func() float64 { return float64(m.Progress().Percent) / 100 })

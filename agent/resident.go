@@ -12,10 +12,6 @@ import (
 // changer tells whether the model's files are still those that were loaded.
 type changer interface{ Changed() error }
 
-// retryDegraded is how soon a degraded worker looks again, if the configured
-// interval is longer.
-const retryDegraded = 5 * time.Second
-
 // verify claims all memory that the device computes from and has it observed.
 // A worker whose model is not wholly in memory does not get ready.
 func (w *worker) verify() error {
@@ -63,7 +59,7 @@ func (w *worker) observe() residency.Report {
 	if err != nil {
 		w.log.Warn("residency", "error", err)
 	}
-	w.machine.SetResident(report.Resident)
+	w.machine.SetResidency(report.Resident, report.Missing)
 	w.metrics.observed(report.Resident, report.Held)
 	if err := w.metrics.explain(report.Held); err != nil {
 		w.log.Warn("residency", "error", err)
@@ -71,44 +67,79 @@ func (w *worker) observe() residency.Report {
 	return report
 }
 
-// watchResidency checks again and again until ctx ends.
-func (w *worker) watchResidency(ctx context.Context) {
+// watchResidency checks again on a timer, after idle time and after the machine
+// slept, until ctx ends. It sends to lost when what is missing has not come back
+// for as long as the settings allow.
+func (w *worker) watchResidency(ctx context.Context, lost chan<- error) {
 	if w.cfg.ResidencyInterval <= 0 {
 		return
 	}
-	timer := time.NewTimer(w.cfg.ResidencyInterval)
-	defer timer.Stop()
+	k := newKeeper(w.cfg.ResidencyInterval, w.cfg.ResidencyTimeout, readClocks())
+	tick := time.NewTicker(min(keepTick, w.cfg.ResidencyInterval))
+	defer tick.Stop()
 	for {
+		woken := false
 		select {
 		case <-ctx.Done():
 			return
-		case <-timer.C:
+		case <-tick.C:
+		case <-w.machine.idle.woken:
+			woken = true
 		}
-		next := w.cfg.ResidencyInterval
-		if !w.recheck() {
-			next = min(next, retryDegraded)
+		why := k.due(readClocks(), woken)
+		if why == "" {
+			continue
 		}
-		timer.Reset(next)
+		err := w.recheck(ctx, why)
+		if k.checked(readClocks(), err == nil) {
+			lost <- fmt.Errorf("%w for %v: %w", ErrLost, w.cfg.ResidencyTimeout, err)
+			return
+		}
 	}
 }
 
-// recheck makes the worker degraded when memory is missing or the model's files
-// have changed under the mapping, and ready again when all is well. Missing
-// pages are asked for: a degraded worker takes no work, so nothing else would
-// bring them back.
-func (w *worker) recheck() bool {
+// restoreGrace is how long missing pages may take to be read in again before
+// the worker says that it is not ready: a request would wait no longer for them.
+const restoreGrace = 500 * time.Millisecond
+
+// recheck looks at the memory and the model's files. Pages that are missing are
+// read in again and looked at once more. The worker is degraded when that takes
+// long, or does not help, or the files have changed under the mapping, and is
+// ready again when all is well. The error says what is not well.
+func (w *worker) recheck(ctx context.Context, why string) error {
 	report := w.observe()
-	lost := w.impairedBy(CauseResidency, report.Err())
+	if len(report.Losses) > 0 {
+		report = w.restore(ctx, report, why)
+	}
+	missing := report.Err()
 	changed := w.source.Changed()
 	if changed != nil {
 		changed = fmt.Errorf("the model's files changed after loading; start a new worker: %w", changed)
 	}
-	if w.impairedBy(CauseFilesChanged, changed) || lost {
-		w.log.Error("residency lost", "error", errors.Join(report.Err(), changed), "missing", report.Missing)
-		fetch(report.Losses)
-		return false
+	w.impairedBy(CauseResidency, missing)
+	w.impairedBy(CauseFilesChanged, changed)
+	err := errors.Join(missing, changed)
+	if err != nil {
+		w.log.Error("residency lost", "error", err, "missing", report.Missing, "found_by", why)
 	}
-	return true
+	return err
+}
+
+// restore reads the pages in again that report lacks, and looks again.
+func (w *worker) restore(ctx context.Context, report residency.Report, why string) residency.Report {
+	began, missing, slow := time.Now(), report.Missing, false
+	w.log.Warn("residency", "missing", missing, "found_by", why, "note", "pages were taken from memory and are read again")
+	fetch(ctx, report.Losses, func() {
+		if !slow && time.Since(began) > restoreGrace {
+			slow = w.impairedBy(CauseResidency, report.Err())
+		}
+	})
+	report = w.observe()
+	w.metrics.restored.Add(float64(max(0, missing-report.Missing)))
+	if report.Resident {
+		w.log.Info("residency restored", "bytes", missing, "duration_ms", time.Since(began).Milliseconds(), "found_by", why)
+	}
+	return report
 }
 
 // impairedBy records whether cause holds, which is what err says.

@@ -10,6 +10,7 @@ import (
 	"time"
 	"unsafe"
 
+	dto "github.com/prometheus/client_model/go"
 	"golang.org/x/sys/unix"
 
 	"llorch/inference"
@@ -31,37 +32,112 @@ func held(t *testing.T, memory []byte) (*worker, *filesOf) {
 	return w, files
 }
 
-// Pages of a file that are not in memory make the worker degraded; asking for
-// them brings it back at the next check.
-func TestLostPagesDegradeAndHeal(t *testing.T) {
-	const pages = 16
-	size := pages * os.Getpagesize()
-	memory, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+// mapped returns memory of its own pages, all written to.
+func mapped(t *testing.T) []byte {
+	t.Helper()
+	memory, err := unix.Mmap(-1, 0, 16*os.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer unix.Munmap(memory)
+	t.Cleanup(func() { unix.Munmap(memory) })
 	for i := range memory {
 		memory[i] = 1
 	}
+	return memory
+}
+
+// Pages that are gone are read in again at the check that misses them, and a
+// worker that has them back soon stays ready.
+func TestLostPagesAreRestored(t *testing.T) {
+	memory := mapped(t)
 	w, _ := held(t, memory)
-	if !w.recheck() || !w.machine.Resident() {
-		t.Fatal("memory that was just written is not resident")
+	if err := w.recheck(t.Context(), "timer"); err != nil || !w.machine.Resident() {
+		t.Fatalf("memory that was just written is not resident: %v", err)
 	}
-	if err := unix.Madvise(memory[:size/2], unix.MADV_DONTNEED); err != nil {
+	if err := unix.Madvise(memory[:len(memory)/2], unix.MADV_DONTNEED); err != nil {
 		t.Fatal(err)
 	}
-	if w.recheck() || w.machine.Resident() {
-		t.Fatal("half of the pages are gone, yet resident")
+	if err := w.recheck(t.Context(), "timer"); err != nil || !w.machine.Resident() || w.machine.Missing() != 0 {
+		t.Errorf("resident %v, missing %d: %v", w.machine.Resident(), w.machine.Missing(), err)
 	}
-	if s, cause := w.machine.State(); s != Degraded || !strings.Contains(cause, "not in memory") {
-		t.Errorf("%s because of %q", s, cause)
+	if s, _ := w.machine.State(); s != Ready {
+		t.Errorf("%s though the pages came back at once", s)
 	}
-	if !w.recheck() { // the check before has asked for the pages
-		t.Error("pages that were asked for did not come back")
+	var restored dto.Metric
+	if err := w.metrics.restored.Write(&restored); err != nil || restored.GetCounter().GetValue() != float64(len(memory)/2) {
+		t.Errorf("restored %v bytes, want %d", restored.GetCounter().GetValue(), len(memory)/2)
+	}
+}
+
+// Pages that do not come back make the worker degraded, with their number; it
+// heals when they can be had again.
+func TestLostPagesDegradeAndHeal(t *testing.T) {
+	memory := mapped(t)
+	w, _ := held(t, memory)
+	half := memory[:len(memory)/2]
+	if err := errors.Join(unix.Madvise(half, unix.MADV_DONTNEED), unix.Mprotect(half, unix.PROT_NONE)); err != nil {
+		t.Fatal(err)
+	}
+	if w.recheck(t.Context(), "timer") == nil || w.machine.Resident() || w.machine.Missing() != int64(len(half)) {
+		t.Fatalf("half of the pages are gone: resident %v, missing %d", w.machine.Resident(), w.machine.Missing())
+	}
+	if s, reason := w.machine.State(); s != Degraded || !strings.Contains(reason, "not in memory") || w.machine.Standing().Cause != CauseResidency {
+		t.Errorf("%s because of %q", s, reason)
+	}
+	if err := unix.Mprotect(half, unix.PROT_READ|unix.PROT_WRITE); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.recheck(t.Context(), "timer"); err != nil {
+		t.Errorf("pages that can be had again: %v", err)
 	}
 	if s, _ := w.machine.State(); s != Ready {
 		t.Errorf("%s after the pages came back", s)
+	}
+}
+
+// A loss that lasts ends the worker with its own exit status.
+func TestLossThatLastsEndsTheWorker(t *testing.T) {
+	w, files := held(t, mapped(t))
+	files.err = errors.New("replaced")
+	w.cfg.ResidencyInterval, w.cfg.ResidencyTimeout = 2*time.Millisecond, 10*time.Millisecond
+	lost := make(chan error, 1)
+	go w.watchResidency(t.Context(), lost)
+	select {
+	case err := <-lost:
+		if !errors.Is(err, ErrLost) || !strings.Contains(err.Error(), "replaced") || ExitStatus(err) != 4 {
+			t.Errorf("exit status %d: %v", ExitStatus(err), err)
+		}
+	case <-time.After(30 * time.Second):
+		t.Error("the worker would wait for ever")
+	}
+}
+
+// The first request after a long idle time has the pages looked at.
+func TestIdleWakesTheKeeper(t *testing.T) {
+	m := NewMachine(nil)
+	now := time.Unix(1000, 0)
+	m.now = func() time.Time { return now }
+	woken := func() bool {
+		select {
+		case <-m.idle.woken:
+			return true
+		default:
+			return false
+		}
+	}
+	for i, step := range []struct {
+		idle time.Duration
+		want bool
+	}{{0, false}, {idleLong - 1, false}, {idleLong, true}, {time.Second, false}} {
+		now = now.Add(step.idle)
+		m.begin()
+		m.begin() // a second one beside it is not first
+		if got := woken(); got != step.want {
+			t.Errorf("step %d, idle for %v: woken %v", i, step.idle, got)
+		}
+		now = now.Add(time.Hour) // busy is not idle
+		m.done()
+		m.done()
 	}
 }
 
@@ -69,7 +145,7 @@ func TestChangedFilesDegrade(t *testing.T) {
 	memory := make([]byte, 1)
 	w, files := held(t, memory)
 	files.err = errors.New("replaced")
-	if w.recheck() {
+	if w.recheck(t.Context(), "timer") == nil {
 		t.Error("changed files passed")
 	}
 	if s, cause := w.machine.State(); s != Degraded || !strings.Contains(cause, "replaced") {
@@ -87,7 +163,7 @@ func TestRecheckLeavesADrainAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	files.err = errors.New("replaced")
-	w.recheck()
+	w.recheck(t.Context(), "timer")
 	if s, _ := w.machine.State(); s != Draining {
 		t.Errorf("%s", s)
 	}

@@ -97,7 +97,7 @@ func TestUnknownPathsAndMethods(t *testing.T) {
 
 func TestHealthBody(t *testing.T) {
 	f := serveFake(t, &fakeEngine{script: words("x")}, nil)
-	f.machine.SetResident(true)
+	f.machine.SetResidency(true, 0)
 	want := `{"status":"healthy","vram_bytes":1000,"vram_bytes_used":1500,"model":"mini","resident":true,"quant_kind":"BF16",` +
 		`"tokenizer_kind":"hf-json","vocab_size":320,"context_length":256,"uptime_seconds":0,"capabilities":["text-gen"],` +
 		`"protocol":"sse","memory_architecture":"ram","worker_id":"w-1","state":"ready"}`

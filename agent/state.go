@@ -77,6 +77,8 @@ type Machine struct {
 	active   atomic.Int64
 	progress atomic.Pointer[Progress]
 	resident atomic.Bool
+	missing  atomic.Int64
+	idle     idleWatch
 }
 
 // NewMachine returns a machine in Starting. A nil logger is silent.
@@ -84,7 +86,7 @@ func NewMachine(log *slog.Logger) *Machine {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	m := &Machine{log: log, now: time.Now}
+	m := &Machine{log: log, now: time.Now, idle: idleWatch{woken: make(chan struct{}, 1)}}
 	m.current.Store(&phase{state: Starting, cause: CauseStarting, since: m.now()})
 	m.impaired.Store(&[]impairment{})
 	m.progress.Store(&Progress{Phase: "start"})
@@ -124,12 +126,26 @@ func (m *Machine) toBecause(next State, cause Cause, reason string) error {
 }
 
 // begin counts a request in; the state shows busy while any is in flight.
-func (m *Machine) begin() { m.active.Add(1) }
+func (m *Machine) begin() {
+	if m.active.Add(1) == 1 {
+		m.idle.began(m.now())
+	}
+}
 
-func (m *Machine) done() { m.active.Add(-1) }
+func (m *Machine) done() {
+	if m.active.Add(-1) == 0 {
+		m.idle.ended(m.now())
+	}
+}
 
 // Resident is the last verdict of the residency check, false before the first.
 func (m *Machine) Resident() bool { return m.resident.Load() }
 
-// SetResident records a verdict.
-func (m *Machine) SetResident(ok bool) { m.resident.Store(ok) }
+// Missing is how many bytes that check did not find in memory.
+func (m *Machine) Missing() int64 { return m.missing.Load() }
+
+// SetResidency records a verdict.
+func (m *Machine) SetResidency(ok bool, missing int64) {
+	m.resident.Store(ok)
+	m.missing.Store(missing)
+}

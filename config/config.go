@@ -65,6 +65,7 @@ type Config struct {
 	HangTimeout       time.Duration `koanf:"hang_timeout"`       // without a step while work waits; 0: not watched
 	ResidencyInterval time.Duration `koanf:"residency_interval"` // 0: verified at start only
 	DrainTimeout      time.Duration `koanf:"drain_timeout"`      // for running requests after the first signal
+	ResidencyTimeout  time.Duration `koanf:"residency_timeout"`  // of a loss, then exit status 4; 0: for ever
 	WriteTimeout      time.Duration `koanf:"write_timeout"`      // of one write to a stream
 	MaxBodyBytes      int           `koanf:"max_body_bytes"`     // of a request
 	MetricsCompat     string        `koanf:"metrics_compat"`     // vllm, none
@@ -97,6 +98,7 @@ func Default() Config {
 		ResidencyInterval:   60 * time.Second,
 		OverloadStatus:      503,
 		DrainTimeout:        4 * time.Second,
+		ResidencyTimeout:    2 * time.Minute,
 		WriteTimeout:        10 * time.Second,
 		MaxBodyBytes:        2 << 20,
 		MetricsCompat:       "vllm",

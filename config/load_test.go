@@ -73,8 +73,8 @@ func TestEverySettingInEverySource(t *testing.T) {
 		"callback_ca": "/ca.pem", "callback_cert": "/cert.pem", "callback_key": "/key.pem", "callback_secret_file": "/secret",
 		"deregister_url": "http://h/bye", "register_interval": "9s", "heartbeat_interval": "8s", "hive_url": "http://h:1", "queen_url": "http://q:1", "max_tokens_in": "100", "max_tokens_out": "200",
 		"inference_timeout_sec": "33", "max_queue": "0", "max_body_bytes": "4096", "write_timeout": "3s",
-		"hang_timeout": "20s", "residency_interval": "0s", "metrics_compat": "none", "shutdown_timeout": "2s",
 		"drain_timeout": "2s", "max_queue_tokens": "5000", "overload_status": "429",
+		"hang_timeout": "20s", "residency_interval": "0s", "residency_timeout": "9s", "metrics_compat": "none", "shutdown_timeout": "2s",
 	}
 	for _, s := range settings {
 		if s.key == "config" {

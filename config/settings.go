@@ -113,6 +113,7 @@ var settings = []setting{
 	{key: "residency_interval", kind: duration, group: Serve, usage: "how often residency is verified again; 0s: at start only"},
 	{key: "drain_timeout", kind: duration, group: Serve, usage: "time for running requests after SIGTERM, SIGINT or /shutdown"},
 	{key: "shutdown_timeout", kind: duration, group: Serve, alias: "drain_timeout"},
+	{key: "residency_timeout", kind: duration, group: Serve, usage: "how long missing memory or changed model files may last before the worker drains and exits with status 4; 0s: for ever"},
 }
 
 // lookup finds a setting by key.

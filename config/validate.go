@@ -75,9 +75,9 @@ func (c Config) checkNumbers() error {
 		errs = append(errs, fmt.Errorf("config: %w: callback_timeout and write_timeout must be above 0 (are %v, %v)",
 			ErrUsage, c.CallbackTimeout, c.WriteTimeout))
 	}
-	if c.SpawnWindow < 0 || c.ResidencyInterval < 0 || c.DrainTimeout < 0 {
-		errs = append(errs, fmt.Errorf("config: %w: spawn_window, residency_interval and drain_timeout cannot be below 0 (are %v, %v, %v)",
-			ErrUsage, c.SpawnWindow, c.ResidencyInterval, c.DrainTimeout))
+	if c.SpawnWindow < 0 || c.ResidencyInterval < 0 || c.ResidencyTimeout < 0 || c.DrainTimeout < 0 {
+		errs = append(errs, fmt.Errorf("config: %w: spawn_window, residency_interval, residency_timeout and drain_timeout cannot be below 0 (are %v, %v, %v, %v)",
+			ErrUsage, c.SpawnWindow, c.ResidencyInterval, c.ResidencyTimeout, c.DrainTimeout))
 	}
 	if c.HeartbeatInterval < minCallInterval || c.RegisterInterval != 0 && c.RegisterInterval < minCallInterval {
 		errs = append(errs, fmt.Errorf("config: %w: heartbeat_interval and register_interval are %v and %v: give %v or more; register_interval may be 0s for never",

@@ -4,7 +4,9 @@
 // Exit status: 0 for success and for a stop that was asked for, 1 when the
 // command failed, 2 when the command line or the settings are wrong; usage is
 // then on standard error. 3 is a worker that lost its device after it was
-// started: start it again. A worker's own errors are in its log, on standard output.
+// started: start it again. 4 is one whose model was not in memory, or not the
+// model on disk, for longer than --residency-timeout; 5 is one that its
+// orchestrator dismissed. A worker's own errors are in its log, on standard output.
 package cli
 
 import (
@@ -71,7 +73,9 @@ func rootCommand(p *Program) *cobra.Command {
 	root.Short = "an inference worker: one model, one device, managed by an orchestrator"
 	root.Long = "Loads a model, proves that it is resident, tells the orchestrator that it is ready and streams tokens until it is\n" +
 		"drained. Without a command it serves.\n\n" +
-		"Exit status: 0 stopped as asked, 1 could not start or failed, 2 wrong flags or settings, 3 lost its device: start it again."
+		"Exit status: 0 stopped as asked, 1 could not start or failed, 2 wrong flags or settings, 3 lost its device: start it again,\n" +
+		"4 lost the model's memory or files for longer than --residency-timeout: start it again, 5 dismissed by its\n" +
+		"orchestrator: leave starting it to that."
 	root.Version = p.version()
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.SilenceErrors, root.SilenceUsage = true, true
