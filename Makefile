@@ -16,6 +16,8 @@ BENCHARGS ?= --shape tinyllama --dtype bf16
 
 # Which drills `make drills` runs: names, sections or promise numbers, comma-separated; all by default.
 ONLY      ?=
+# Minutes of `make soak`.
+MIN       ?= 30
 
 # A wire-contract check kept outside this repository; `make test` runs it where it is found.
 CONTRACT_CHECK ?= $(wildcard ../shared/checks/contract.py)
@@ -23,7 +25,7 @@ CONTRACT_CHECK ?= $(wildcard ../shared/checks/contract.py)
 # Flags from a developer's environment must not decide what is built or tested here.
 export GOFLAGS :=
 
-.PHONY: build drills demo run test race lint bench fuzz-short test-model clean help libtokenizers contract
+.PHONY: build drills soak demo run test race lint bench fuzz-short test-model clean help libtokenizers contract
 
 build: libtokenizers ## build the worker as build/llorch-cpu
 	@mkdir -p build
@@ -37,6 +39,10 @@ drills: build ## break a worker on purpose, one line a drill: make drills ONLY=h
 	go build -trimpath -buildvcs=false -tags llorch_faults -ldflags '$(LDFLAGS)' -o build/llorch-faults ./agent/cmd/llorch
 	go build -buildvcs=false -o build/drills ./deploy/drills
 	build/drills -bin $(BIN) -faulty build/llorch-faults -model $(MODEL) -only '$(ONLY)'
+
+soak: build ## a thousand streams with faults at random, one table at the end: make soak MIN=30
+	go build -buildvcs=false -o build/drills ./deploy/drills
+	build/drills -bin $(BIN) -model $(MODEL) -soak $(MIN)
 
 run: build ## leave the worker serving and print a line to try it with
 	go build -buildvcs=false -o build/demo ./deploy/demo

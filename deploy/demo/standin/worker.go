@@ -22,6 +22,7 @@ type Spawn struct {
 	Bin, Model, ID string
 	CallbackURL    string // "" = none
 	Port           int
+	Idle           int       // connections kept for the next request; 0 = 2
 	Args           []string  // more flags
 	Env            []string  // more variables, NAME=value
 	Log            io.Writer // takes a copy of the worker's log; nil = none
@@ -86,7 +87,7 @@ func Start(s Spawn) (*Worker, error) {
 		args = append(args, "--callback-url", s.CallbackURL)
 	}
 	w := &Worker{ID: s.ID, Port: s.Port, log: &journal{copy: s.Log}, exited: make(chan struct{})}
-	w.client = &http.Client{Transport: &http.Transport{DisableCompression: true}}
+	w.client = &http.Client{Transport: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: s.Idle}}
 	w.cmd = exec.Command(s.Bin, append(args, s.Args...)...)
 	w.cmd.Stdout, w.cmd.Stderr = w.log, w.log
 	for _, v := range os.Environ() {
@@ -163,6 +164,9 @@ func (w *Worker) WaitHealthy(ctx context.Context) error {
 		}
 	}
 }
+
+// CloseIdle closes the connections that are kept for the next request.
+func (w *Worker) CloseIdle() { w.client.CloseIdleConnections() }
 
 // Signal sends a signal.
 func (w *Worker) Signal(s os.Signal) error { return w.cmd.Process.Signal(s) }
