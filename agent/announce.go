@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"llorch/agent/notify"
+	"llorch/callback"
 	"llorch/inference"
 )
 
@@ -83,8 +84,8 @@ func (w *worker) tellStopping(cause error) {
 	w.tell(notify.Stopping(), notify.Status(text), notify.Extend(w.cfg.DrainTimeout+cutTime+flushTime+closeTime+time.Second))
 }
 
-func (w *worker) tellDrained(err error, r inference.DrainReport, took time.Duration) {
-	text := fmt.Sprintf("drained: %d completed, %d cut, %.1f s", r.Completed, r.Cut, took.Seconds())
+func (w *worker) tellDrained(err error, r callback.DrainReport) {
+	text := fmt.Sprintf("drained: %d completed, %d cut, %d refused, %.1f s", r.Completed, r.Cut, r.Refused, r.Seconds)
 	if err != nil {
 		text = fmt.Sprintf("failed, exit status %d: %v (%s)", ExitStatus(err), err, text)
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"llorch/callback"
 	"llorch/inference"
 )
 
@@ -76,12 +77,12 @@ func TestStatusLine(t *testing.T) {
 
 func TestEndIsAnnounced(t *testing.T) {
 	w, heard := told(t, 0)
-	report := inference.DrainReport{Completed: 3, Cut: 1}
-	w.tellDrained(nil, report, 1200*time.Millisecond)
-	w.tellDrained(errors.Join(ErrFault), report, time.Second)
+	report := callback.DrainReport{Completed: 3, Cut: 1, Refused: 7, Seconds: 1.2}
+	w.tellDrained(nil, report)
+	w.tellDrained(errors.Join(ErrFault), report)
 	for _, want := range []string{
-		"STATUS=drained: 3 completed, 1 cut, 1.2 s",
-		"STATUS=failed, exit status 3: agent: device fault (drained: 3 completed, 1 cut, 1.0 s)",
+		"STATUS=drained: 3 completed, 1 cut, 7 refused, 1.2 s",
+		"STATUS=failed, exit status 3: agent: device fault (drained: 3 completed, 1 cut, 7 refused, 1.2 s)",
 	} {
 		if got := <-heard; !strings.HasPrefix(got, want) {
 			t.Errorf("got %q, want %q", got, want)

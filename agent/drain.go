@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"llorch/callback"
 	"llorch/inference"
 )
 
@@ -28,44 +29,56 @@ func (w *worker) shutdown(cause error) error {
 	w.move(Draining, why)
 	w.deregister()
 	w.tellStopping(cause)
-	report := w.drain()
-	told := w.tellOrchestrator(report, time.Since(began))
+	w.drain()
+	took := time.Since(w.machine.Standing().Since)
+	told := w.tellOrchestrator(w.drained(took))
 	ctx, cancel := context.WithTimeout(context.Background(), flushTime)
 	defer cancel()
 	cutConnections := w.server.Close(ctx)
 	err := w.closeEngine()
 	told()
 	w.move(Stopped, "")
-	w.tellDrained(errors.Join(cause, err), report, time.Since(began))
+	report := w.drained(took)
+	w.log.Info("drained", "completed", report.Completed, "cut", report.Cut, "refused", report.Refused, "seconds", report.Seconds)
+	w.tellDrained(errors.Join(cause, err), report)
 	w.log.Info("shutdown", "completed", report.Completed, "cut", report.Cut, "connections_cut", cutConnections != nil,
 		"duration_ms", time.Since(began).Milliseconds(), "exit", ExitStatus(errors.Join(cause, err)))
 	return err
 }
 
+// drained is what became of the requests of a drain that took so long. Requests
+// are refused until the listener closes, so that a later report may say more.
+func (w *worker) drained(took time.Duration) callback.DrainReport {
+	r := w.server.tally.report()
+	r.Seconds = took.Seconds()
+	return r
+}
+
 // drain gives running requests the configured time, then cuts them. A second
-// signal cuts at once, a fault leaves nothing to wait for.
-func (w *worker) drain() inference.DrainReport {
+// signal cuts at once, a fault leaves nothing to wait for. When it returns every
+// stream has its outcome, also where the device does not answer.
+func (w *worker) drain() {
 	if w.engine == nil {
-		return inference.DrainReport{}
+		return
 	}
 	ctx, cancel := context.WithTimeout(w.cutting, w.cfg.DrainTimeout)
 	defer cancel()
-	done := make(chan inference.DrainReport, 1)
-	go func() { done <- w.engine.Drain(ctx) }()
+	done := make(chan struct{})
+	go func() { w.engine.Drain(ctx); close(done) }()
 	select {
-	case report := <-done:
-		return report
+	case <-done:
 	case <-ctx.Done():
 		w.metrics.cutting.Store(true)
 		w.server.jobs.cancelAll(inference.ErrDraining)
 	}
+	late, end := context.WithTimeout(context.Background(), cutTime)
+	defer end()
 	select {
-	case report := <-done:
-		return report
-	case <-time.After(cutTime):
+	case <-done:
+	case <-late.Done():
 		w.log.Warn("drain", "note", "the device is inside a long step; the streams have ended without it")
-		return inference.DrainReport{Cut: w.engine.Stats().SlotsBusy + w.engine.Stats().Queued}
 	}
+	w.server.jobs.wait(late)
 }
 
 func (w *worker) closeEngine() error {

@@ -91,6 +91,9 @@ func (s *Server) refuse(c *gin.Context, d dialect, deadline time.Time, err error
 		r.status = d.overload
 	}
 	s.metrics.refused(r.reason)
+	if r.reason == "not_ready" {
+		s.refusedWhileStopping()
+	}
 	s.log.Warn("request refused", "status", r.status, "code", r.code, "error", err, "correlation_id", correlation(c))
 	var e *inference.Error
 	typed := errors.As(err, &e)

@@ -148,6 +148,7 @@ func (x *exchange) account(last inference.Event) {
 	took := x.server.now().Sub(x.began)
 	outcome := outcomeOf(last)
 	x.server.metrics.finished(outcome, took)
+	x.server.endedWhileStopping(outcome)
 	x.mirror.finished(last, x.arrived, x.maxTokens)
 	attrs := []any{"job_id", logID(x.job.id), "correlation_id", x.correlation, "outcome", outcome,
 		"tokens_generated", x.tokens, "duration_ms", took.Milliseconds(),

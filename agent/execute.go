@@ -62,6 +62,7 @@ func (s *Server) undecodable(c *gin.Context, err error) {
 // notReady tells a caller that came too early or too late how far the worker is.
 func (s *Server) notReady(c *gin.Context, standing Standing) {
 	s.metrics.refused("not_ready")
+	s.refusedWhileStopping()
 	state, details := standing.State, standing.details()
 	if state.loading() {
 		c.Header("Retry-After", "1")

@@ -13,7 +13,8 @@ import (
 type jobs struct {
 	mu      sync.Mutex
 	running map[string]*job
-	count   uint64 // of jobs so far
+	count   uint64        // of jobs so far
+	ended   chan struct{} // room for one: a job has ended
 	machine *Machine
 }
 
@@ -28,7 +29,9 @@ type job struct {
 	once   sync.Once
 }
 
-func newJobs(m *Machine) *jobs { return &jobs{running: map[string]*job{}, machine: m} }
+func newJobs(m *Machine) *jobs {
+	return &jobs{running: map[string]*job{}, machine: m, ended: make(chan struct{}, 1)}
+}
 
 // add enters a job; ok is false when its id is running already.
 func (j *jobs) add(id string, cancel context.CancelCauseFunc) (*job, bool) {
@@ -52,6 +55,10 @@ func (e *job) release() {
 		delete(e.owner.running, e.id)
 		e.owner.mu.Unlock()
 		e.owner.machine.done()
+		select {
+		case e.owner.ended <- struct{}{}:
+		default:
+		}
 	})
 }
 
@@ -65,6 +72,23 @@ func (j *jobs) cancel(id string) bool {
 	}
 	e.cancel(inference.ErrCancelled)
 	return true
+}
+
+// wait returns when no job runs, or ctx ends; it has one caller at a time.
+func (j *jobs) wait(ctx context.Context) {
+	for {
+		j.mu.Lock()
+		left := len(j.running)
+		j.mu.Unlock()
+		if left == 0 {
+			return
+		}
+		select {
+		case <-j.ended:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // cancelAll stops every job. Their streams end with a terminal frame within

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"llorch/callback"
-	"llorch/inference"
 )
 
 // lastWord is how long the last call of a registration may take after the
@@ -128,12 +127,12 @@ func (w *worker) deregister() {
 // tellOrchestrator says what became of the requests, beside what the stop has
 // still to do. The function it returns waits for the end of that, which is
 // never later than lastWord.
-func (w *worker) tellOrchestrator(r inference.DrainReport, took time.Duration) (wait func()) {
+func (w *worker) tellOrchestrator(r callback.DrainReport) (wait func()) {
 	m := w.membership
 	if m.client == nil {
 		return func() {}
 	}
-	m.client.Drained(callback.DrainReport{Completed: r.Completed, Cut: r.Cut, Seconds: took.Seconds()})
+	m.client.Drained(r)
 	late := time.AfterFunc(lastWord, m.abandon)
 	return func() {
 		<-m.kept

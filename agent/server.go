@@ -60,6 +60,7 @@ type Server struct {
 	metrics         *Metrics
 	log             *slog.Logger
 	guard           *guard
+	tally           tally
 	jobs            *jobs
 	workerID, model string
 	maxTokens       int

@@ -13,14 +13,13 @@ import (
 type DrainReport struct {
 	Completed int // ended well
 	Cut       int // ended by the drain, their caller or an error
-	Refused   int // asked for since
 }
 
 // Drain refuses new requests and waits for those in flight. When ctx ends first
 // it cuts them; each still gets its terminal event. It returns when no request
 // is left.
 func (e *Engine) Drain(ctx context.Context) DrainReport {
-	completed, failed, refused := e.stats.completed.Load(), e.stats.failed.Load(), e.stats.refusedDraining.Load()
+	completed, failed := e.stats.completed.Load(), e.stats.failed.Load()
 	e.mu.Lock()
 	if e.refuse == nil {
 		e.refuse = ErrDraining
@@ -37,10 +36,7 @@ func (e *Engine) Drain(ctx context.Context) DrainReport {
 			done = nil
 		}
 	}
-	return DrainReport{
-		Completed: int(e.stats.completed.Load() - completed), Cut: int(e.stats.failed.Load() - failed),
-		Refused: int(e.stats.refusedDraining.Load() - refused),
-	}
+	return DrainReport{int(e.stats.completed.Load() - completed), int(e.stats.failed.Load() - failed)}
 }
 
 func (e *Engine) empty() bool {

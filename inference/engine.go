@@ -54,7 +54,6 @@ type Engine struct {
 // counters are what Stats reads. The loop writes them once a step.
 type counters struct {
 	steps, tokensIn, tokensOut, preemptions, completed, failed atomic.Uint64
-	refusedDraining                                            atomic.Uint64
 	running, inside, pagesFree, queuedTokens, queueWait        atomic.Int64
 }
 
@@ -104,9 +103,6 @@ func (e *Engine) refused(r Request) error {
 func (e *Engine) refusal(id string, l load) error {
 	switch {
 	case e.refuse != nil:
-		if errors.Is(e.refuse, ErrDraining) {
-			e.stats.refusedDraining.Add(1)
-		}
 		return &Error{Code: CodeUnhealthy, Retriable: true, Err: e.refuse}
 	case e.inFlight[id]:
 		return &Error{Code: CodeInvalidRequest, Field: "job_id", Err: ErrDuplicate}

@@ -92,7 +92,7 @@ func TestNotifyTranscript(t *testing.T) {
 		at := 0
 		for _, want := range []string{
 			`(?s)^STATUS=(starting|loading).*\nEXTEND_TIMEOUT_USEC=120000000$`, `^READY=1\nSTATUS=ready: \S+ at http://localhost:\d+$`,
-			`^WATCHDOG=1$`, `^STOPPING=1\nSTATUS=draining\nEXTEND_TIMEOUT_USEC=\d+$`, `^STATUS=drained: \d+ completed, \d+ cut, \d\.\d s$`,
+			`^WATCHDOG=1$`, `^STOPPING=1\nSTATUS=draining\nEXTEND_TIMEOUT_USEC=\d+$`, `^STATUS=drained: \d+ completed, \d+ cut, \d+ refused, \d\.\d s$`,
 		} {
 			re := regexp.MustCompile(want)
 			for at < len(heard) && !re.MatchString(heard[at]) {
