@@ -14,7 +14,7 @@ import (
 // is bounded: a device that hangs must not keep the process alive.
 const (
 	cutTime   = 2 * cancelGrace        // to end requests that were cut
-	flushTime = 200 * time.Millisecond // to send what is in sockets
+	flushTime = 300 * time.Millisecond // to send what is in sockets
 	closeTime = 300 * time.Millisecond // to free the device; the process ends anyway, and frees it then
 )
 

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -114,22 +115,25 @@ func firstShard(t *testing.T, dir string) string {
 	return files[0]
 }
 
+// enlarge writes to the end of a file.
+func enlarge(t *testing.T, path string) {
+	t.Helper()
+	w, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.WriteString("more")
+	if err := errors.Join(err, w.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // A model that changes on disk makes its worker unhealthy at the next check.
 func TestChangedModelDegrades(t *testing.T) {
 	dir := copyModel(t)
 	f := spawn(t, standin.Spawn{Model: dir, Args: []string{"--residency-interval", "100ms"}})
 	f.healthy()
-	w, err := os.OpenFile(firstShard(t, dir), os.O_APPEND|os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = w.WriteString("more")
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	enlarge(t, firstShard(t, dir))
 	eventually(t, "degraded", 10*time.Second, func() bool {
 		status, body := f.get("GET", "/health", nil)
 		return status == 503 && strings.Contains(body, `"state":"degraded"`) && strings.Contains(body, "changed")
