@@ -13,6 +13,7 @@ import (
 
 	"llorch/agent/listen"
 	"llorch/agent/notify"
+	"llorch/agent/trace"
 	"llorch/callback"
 	"llorch/config"
 	"llorch/inference"
@@ -28,6 +29,7 @@ type Options struct {
 	Signals <-chan os.Signal // the first drains, the second cuts; nil = none
 	Notify  *notify.Socket   // hears of start, watchdog and stop; nil = none
 	Sockets []listen.Socket  // that came with the process; none = as Config says
+	Trace   *trace.Tracer    // hears of each request; closed by Run; nil = no traces
 }
 
 // worker is one process: its settings and what start-up has made so far.
@@ -46,6 +48,7 @@ type worker struct {
 	claims  []residency.Claim
 	notify  *notify.Socket
 	sockets []listen.Socket
+	tracer  *trace.Tracer
 
 	listeners []net.Listener // all that were opened or inherited
 
@@ -77,7 +80,7 @@ func Run(ctx context.Context, o Options) error {
 }
 
 func newWorker(ctx context.Context, o Options) *worker {
-	w := &worker{cfg: o.Config, version: o.Version, bar: o.Bar, notify: o.Notify, sockets: o.Sockets}
+	w := &worker{cfg: o.Config, version: o.Version, bar: o.Bar, notify: o.Notify, sockets: o.Sockets, tracer: o.Trace}
 	w.log = o.Log.With("worker_id", w.cfg.WorkerID)
 	w.epoch = callback.NewEpoch(time.Now())
 	w.membership.dismissed = make(chan error, 1)
@@ -92,7 +95,7 @@ func newWorker(ctx context.Context, o Options) *worker {
 		Machine: w.machine, Metrics: w.metrics, Log: w.log, WorkerID: w.cfg.WorkerID, Model: w.cfg.ModelRef,
 		Token: w.cfg.APIToken.Reveal(), AdminToken: w.cfg.AdminToken.Reveal(), Origins: w.cfg.Origins(), MaxTokens: w.cfg.MaxTokensOut, MaxBody: int64(w.cfg.MaxBodyBytes),
 		Timeout: w.cfg.InferenceTimeout(), WriteTimeout: w.cfg.WriteTimeout, ShutdownTimeout: w.cfg.DrainTimeout, OverloadStatus: w.cfg.OverloadStatus,
-		AlsoHost: w.cfg.AdvertiseHost, Stop: w.askStop,
+		AlsoHost: w.cfg.AdvertiseHost, Trace: w.tracer, Stop: w.askStop,
 	})
 	return w
 }

@@ -11,13 +11,13 @@ import (
 )
 
 // errNoPort is a worker that would tell the orchestrator an address it has not.
-var errNoPort = errors.New("the callback tells where this worker is reached, and it listens on no port: give --port or a TCP socket")
+var errNoPort = errors.New("the orchestrator is told where this worker is reached, and it listens on no port: give --port or a TCP socket")
 
 // bind opens every listener before anything slow: a second worker on the same
 // address must fail at once, and probes get an answer from the first moment.
 func (w *worker) bind() error {
 	tcp, unix, err := w.openListeners()
-	if err == nil && len(tcp) == 0 && w.cfg.CallbackURL != "" {
+	if err == nil && len(tcp) == 0 && w.cfg.Announced() {
 		err = errNoPort
 	}
 	if err == nil && w.cfg.DebugAddr != "" {

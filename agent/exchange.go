@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"llorch/agent/trace"
 	"llorch/inference"
 )
 
@@ -37,12 +38,14 @@ type exchange struct {
 	last        time.Time // when the engine made the newest
 	mirror      *mirror
 	release     *releaseWatch
+	span        *trace.Request // nil without traces
 }
 
 // start sends the first frame, before any work of the engine can delay it.
 func (x *exchange) start(r inference.Request, identity string) {
 	sum := sha256.Sum256([]byte(r.Prompt))
-	x.server.log.Info("execute_start", "job_id", logID(x.job.id), "correlation_id", x.correlation, "identity", identity,
+	x.traceAsked(r)
+	x.logger().Info("execute_start", "job_id", logID(x.job.id), "correlation_id", x.correlation, "identity", identity,
 		"prompt_sha256", hex.EncodeToString(sum[:6]), "prompt_bytes", len(r.Prompt), "max_tokens", r.MaxTokens,
 		"temperature", r.Sampling.Temperature, "seed", r.Sampling.Seed)
 	x.stream.buf = appendStarted(x.stream.buf, x.job.id, x.info.Name, x.began)
@@ -99,7 +102,9 @@ var errNoEnd = &inference.Error{Code: inference.CodeInferenceFailed, Retriable: 
 
 func (x *exchange) token(ev inference.Event) {
 	x.stream.buf = appendToken(x.stream.buf, ev.Text, ev.Index)
-	x.tokens++
+	if x.tokens++; x.tokens == 1 {
+		x.span.FirstToken(ev.At)
+	}
 	x.mirror.token(x.arrived, x.last, ev.At)
 	x.last = ev.At
 	x.server.metrics.generated.Inc()
@@ -150,21 +155,22 @@ func (x *exchange) account(last inference.Event) {
 	x.server.metrics.finished(outcome, took)
 	x.server.endedWhileStopping(outcome)
 	x.mirror.finished(last, x.arrived, x.maxTokens)
+	x.traceEnded(last)
 	attrs := []any{"job_id", logID(x.job.id), "correlation_id", x.correlation, "outcome", outcome,
 		"tokens_generated", x.tokens, "duration_ms", took.Milliseconds(),
 		"tokens_per_sec", float64(x.tokens) / max(took.Seconds(), 1e-9)}
 	if e := last.End; e != nil {
 		attrs = append(attrs, "tokens_in", e.TokensIn, "stop_reason", string(e.Reason), "queued_ms", e.Queued.Milliseconds(),
 			"prefill_ms", e.Prefill.Milliseconds(), "decode_time_ms", e.Decode.Milliseconds(), "preemptions", e.Preemptions)
-		x.server.log.Info("execute_end", attrs...)
+		x.logger().Info("execute_end", attrs...)
 		return
 	}
 	attrs = append(attrs, "error", last.Err)
 	if outcome == "error" {
-		x.server.log.Error("execute_end", attrs...)
+		x.logger().Error("execute_end", attrs...)
 		return
 	}
-	x.server.log.Info("execute_end", attrs...)
+	x.logger().Info("execute_end", attrs...)
 }
 
 // outcomeOf is the metrics label of a stream's last event.

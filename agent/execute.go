@@ -112,7 +112,7 @@ func (s *Server) generate(c *gin.Context, d dialect, r *generateRequest, deadlin
 	x := &exchange{
 		server: s, job: entry, info: serving.info, arrived: arrived, began: s.now(), maxTokens: request.MaxTokens,
 		ctx: ctx, cancel: cancel, correlation: correlation(c), stream: s.openStream(c),
-		mirror: s.metrics.mirror.Load(), release: watchRelease(ctx, s.metrics.release),
+		mirror: s.metrics.mirror.Load(), release: watchRelease(ctx, s.metrics.release), span: spanOf(c),
 	}
 	x.start(request, c.GetString(identityKey))
 	x.finish(x.relay(events), d.done)

@@ -37,7 +37,7 @@ func (s *Server) requireOwnHost(c *gin.Context) {
 // needs nobody's leave to post to /shutdown on localhost. Programs send neither
 // Origin nor Sec-Fetch-Site and are not concerned.
 func (s *Server) checkOrigin(c *gin.Context) {
-	err := s.origins.check(c.Request, s.classes[c.Request.Method+" "+c.FullPath()])
+	err := s.origins.check(c.Request, s.classOf(c))
 	if err == nil {
 		return
 	}

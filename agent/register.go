@@ -63,7 +63,7 @@ func (w *worker) callbackOptions() callback.Options {
 		Epoch: w.epoch, Token: w.cfg.APIToken.Reveal(),
 		Files:   callback.Files{CA: w.cfg.CallbackCA, Cert: w.cfg.CallbackCert, Key: w.cfg.CallbackKey, Secret: w.cfg.CallbackSecretFile},
 		Timeout: w.cfg.CallbackTimeout, Window: w.cfg.SpawnWindow, Beat: w.cfg.HeartbeatInterval, Renew: w.cfg.RegisterInterval,
-		UserAgent: "llorch/" + w.version, Log: w.log, Health: w.pulse, Attempted: w.metrics.called, Moved: w.metrics.standing,
+		UserAgent: "llorch/" + w.version, Log: w.log, Health: w.pulse, Attempted: w.metrics.called, Trace: w.traceCall, Moved: w.metrics.standing,
 	}
 }
 

@@ -44,7 +44,7 @@ func (s *Server) routes() []route {
 // and says so only to those who may know.
 func (s *Server) router() *gin.Engine {
 	r := newRouter()
-	r.Use(correlate, s.recovery, s.limitBody, s.checkHost, s.checkOrigin)
+	r.Use(correlate, s.traced, s.recovery, s.limitBody, s.checkHost, s.checkOrigin)
 	rows := s.origins.withPreflight(s.routes())
 	open := map[string]bool{}
 	for _, e := range rows {
@@ -74,6 +74,11 @@ func newRouter() *gin.Engine {
 	r.ForwardedByClientIP = false
 	r.NoRoute(func(c *gin.Context) { emptyStatus(c, http.StatusNotFound) })
 	return r
+}
+
+// classOf is the class of the route that a request has found; unstated where there is none.
+func (s *Server) classOf(c *gin.Context) authClass {
+	return s.classes[c.Request.Method+" "+c.FullPath()]
 }
 
 // mount adds one row, behind what its class asks for. A GET answers HEAD, too.

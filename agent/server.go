@@ -12,6 +12,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"llorch/agent/trace"
 	"llorch/inference"
 )
 
@@ -47,6 +48,8 @@ type ServerOptions struct {
 	Loopback bool
 	AlsoHost string
 
+	Trace *trace.Tracer // nil = no traces
+
 	// Stop begins the drain; it reports whether this call began it. nil = never.
 	Stop func(cause string) bool
 	Now  func() time.Time // nil = time.Now
@@ -72,6 +75,7 @@ type Server struct {
 	// It and loopback are settled before the first Serve.
 	clientCertificates bool
 	origins            *origins
+	tracer             *trace.Tracer
 	classes            map[string]authClass // of "METHOD path" on both listeners; complete once NewServer returns
 	alsoHost           string
 	writeTimeout       time.Duration
@@ -115,7 +119,7 @@ func NewServer(o ServerOptions) *Server {
 		machine: o.Machine, metrics: o.Metrics, log: o.Log, guard: newGuard(o.Token, o.AdminToken, o.Log), jobs: newJobs(o.Machine),
 		workerID: o.WorkerID, model: o.Model, maxTokens: o.MaxTokens, maxBody: o.MaxBody, timeout: o.Timeout,
 		bodyTimeout: o.BodyTimeout, loopback: o.Loopback, origins: newOrigins(o.Origins), classes: map[string]authClass{}, alsoHost: o.AlsoHost,
-		writeTimeout: o.WriteTimeout, shutdownTimeout: o.ShutdownTimeout, overload: o.OverloadStatus, stop: o.Stop, now: o.Now, started: o.Now(),
+		writeTimeout: o.WriteTimeout, shutdownTimeout: o.ShutdownTimeout, overload: o.OverloadStatus, tracer: o.Trace, stop: o.Stop, now: o.Now, started: o.Now(),
 	}
 	s.http, s.debug = newHTTP(s.router(), o.Log), newHTTP(s.debugRouter(), o.Log)
 	return s

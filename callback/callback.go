@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"net/http"
 	"net/url"
 	"time"
 )
@@ -50,8 +51,10 @@ type Options struct {
 	Now       func() time.Time // nil: time.Now
 	Jitter    func() float64   // from [0, 1); nil: random
 	Health    func() Beat      // asked at each heartbeat; nil: healthy and ready
-	Attempted func(Outcome)    // told of each call that was not stopped by us; nil: nobody
-	Moved     func(State)      // told of each change of the registration; nil: nobody
+	// Trace begins a span round each call and adds the headers by which the receiver continues it; end takes the call's error. nil: no spans.
+	Trace     func(ctx context.Context, h http.Header) (end func(error))
+	Attempted func(Outcome) // told of each call that was not stopped by us; nil: nobody
+	Moved     func(State)   // told of each change of the registration; nil: nobody
 }
 
 // Client keeps one worker registered. Ready, then Keep, are called by one goroutine at a time; Drain and Drained by any.
@@ -154,6 +157,9 @@ func (o *Options) fill() {
 	}
 	if o.Health == nil {
 		o.Health = func() Beat { return Beat{Healthy: true, Status: "ready"} }
+	}
+	if o.Trace == nil {
+		o.Trace = func(context.Context, http.Header) func(error) { return func(error) {} }
 	}
 	if o.Attempted == nil {
 		o.Attempted = func(Outcome) {}

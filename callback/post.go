@@ -24,13 +24,15 @@ const (
 
 // post makes one attempt over a connection of its own, so that a name is looked up each time and a receiver that moved
 // is found. The error of an outcome other than Accepted says what is wrong.
-func (c *Client) post(ctx context.Context, t target, body []byte) (Outcome, error) {
+func (c *Client) post(ctx context.Context, t target, body []byte) (_ Outcome, err error) {
 	m := c.credentials.load()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, t.raw, bytes.NewReader(body))
 	if err != nil {
 		return Refused, fmt.Errorf("callback: %w", bare(err))
 	}
 	c.head(req.Header, m, body)
+	end := c.o.Trace(ctx, req.Header)
+	defer func() { end(err) }()
 	transport := &http.Transport{
 		// No Proxy: what is said here is meant for one address, and a variable of the environment must not send the token elsewhere.
 		DialContext: c.dial, DisableKeepAlives: true, DisableCompression: true, TLSClientConfig: m.tls, MaxResponseHeaderBytes: replyLimit,

@@ -70,6 +70,8 @@ type Config struct {
 	MaxBodyBytes      int           `koanf:"max_body_bytes"`     // of a request
 	MetricsCompat     string        `koanf:"metrics_compat"`     // vllm, none
 
+	OTLPEndpoint string `koanf:"otlp_endpoint"` // base address of an OpenTelemetry collector; empty: the standard variables decide
+
 	LogFormat string `koanf:"log_format"` // json, pretty, auto
 	LogLevel  string `koanf:"log_level"`  // debug, info, warn, error
 	File      string `koanf:"config"`     // the file that was read; empty: none
@@ -137,6 +139,11 @@ func (c Config) URI() string {
 	return scheme + "://" + net.JoinHostPort(host, strconv.Itoa(c.Port))
 }
 
+// Announced tells whether an orchestrator is told where the worker is reached.
+func (c Config) Announced() bool {
+	return c.CallbackURL != "" || c.HiveURL != "" || c.QueenURL != "" || c.DeregisterURL != ""
+}
+
 // Origins are those of web pages that may use the API: scheme://host[:port], or one *.
 func (c Config) Origins() []string {
 	if c.CORSOrigins == "" {
@@ -160,7 +167,7 @@ func (c Config) LogValue() slog.Value {
 	var attrs []slog.Attr
 	for key, v := range c.byKey() {
 		switch key {
-		case "callback_url", "deregister_url", "hive_url", "queen_url":
+		case "otlp_endpoint", "callback_url", "deregister_url", "hive_url", "queen_url":
 			v = redactURL(v.(string))
 		}
 		attrs = append(attrs, slog.Any(key, v))

@@ -48,6 +48,7 @@ func TestUsageErrors(t *testing.T) {
 		{"two times for a drain", "", nil, []string{"--drain-timeout", "1s", "--shutdown-timeout", "2s"}, "contradict each other"},
 		{"no output", "", nil, []string{"--max-tokens-out", "0"}, "max_tokens_out is 0: give 1 to"},
 		{"callback scheme", "", nil, []string{"--callback-url", "ftp://h/ready"}, "callback_url ftp://h/ready is not an http:// or https://"},
+		{"collector without a scheme", "", nil, []string{"--otlp-endpoint", "collector:4318"}, "otlp_endpoint"},
 		{"callback host", "", nil, []string{"--callback-url", "http:///ready"}, "callback_url"},
 		{"callback address alone", "", nil, []string{"--callback-url", "localhost:9200/ready"}, "callback_url"},
 		{"host with port", "", nil, []string{"--host", "0.0.0.0:80"}, "host is"},

@@ -68,7 +68,8 @@ func TestEverySettingInEverySource(t *testing.T) {
 		"kv_dtype": "bf16", "verify_weights": "sha256", "mlock": "true", "worker_id": "w-17", "host": "10.0.0.1", "port": "8004",
 		"advertise_host": "pod.local", "local_mode": "true", "api_token": "s3cret", "api_key": "s3cret",
 		"admin_token": "adm1n", "cors_origins": "https://a.example", "debug_addr": "127.0.0.1:6060",
-		"unix_socket": "/run/w.sock", "tls_cert": "/c.pem", "tls_key": "/k.pem", "tls_client_ca": "/ca.pem",
+		"otlp_endpoint": "http://collector:4318",
+		"unix_socket":   "/run/w.sock", "tls_cert": "/c.pem", "tls_key": "/k.pem", "tls_client_ca": "/ca.pem",
 		"callback_url": "http://h/ready", "callback_profile": "v2", "callback_timeout": "7s", "spawn_window": "1m1s",
 		"callback_ca": "/ca.pem", "callback_cert": "/cert.pem", "callback_key": "/key.pem", "callback_secret_file": "/secret",
 		"deregister_url": "http://h/bye", "register_interval": "9s", "heartbeat_interval": "8s", "hive_url": "http://h:1", "queen_url": "http://q:1", "max_tokens_in": "100", "max_tokens_out": "200",
@@ -206,7 +207,7 @@ func TestServeSettingsThatBelongTogether(t *testing.T) {
 		"--port 1 --tls-client-ca /a":                             "needs tls_cert",
 		"--unix-socket /s":                                        "",
 		"--unix-socket /s --port 1 --callback-url http://h/ready": "",
-		"--unix-socket /s --callback-url http://h/ready":          "callback_url tells it",
+		"--unix-socket /s --callback-url http://h/ready":          "the orchestrator is told it",
 		"": "give --port",
 	} {
 		c, err := load(t, "", nil, append(strings.Fields(line), "--model=/m"))

@@ -109,6 +109,7 @@ var settings = []setting{
 	{key: "max_body_bytes", kind: integer, group: Serve, usage: "largest request body in bytes"},
 	{key: "write_timeout", kind: duration, group: Serve, usage: "time for one write to a stream before its reader is given up"},
 	{key: "metrics_compat", group: Serve, usage: "also export metrics under the names of another engine: vllm, or none"},
+	{key: "otlp_endpoint", group: Serve, usage: "base address of an OpenTelemetry collector (OTEL_EXPORTER_OTLP_ENDPOINT, else no traces)"},
 	{key: "hang_timeout", kind: duration, group: Serve, usage: "time without a step, while requests wait, after which the device is taken to hang; 0s: never"},
 	{key: "residency_interval", kind: duration, group: Serve, usage: "how often residency is verified again; 0s: at start only"},
 	{key: "drain_timeout", kind: duration, group: Serve, usage: "time for running requests after SIGTERM, SIGINT or /shutdown"},

@@ -35,8 +35,8 @@ func (c Config) ValidateServe() error {
 		switch {
 		case c.UnixSocket == "":
 			missing = errors.Join(missing, fmt.Errorf("config: %w: port is missing: give --port with 1 to 65535", ErrUsage))
-		case c.CallbackURL != "":
-			missing = errors.Join(missing, fmt.Errorf("config: %w: port is missing: callback_url tells it to the orchestrator, give --port", ErrUsage))
+		case c.Announced():
+			missing = errors.Join(missing, fmt.Errorf("config: %w: port is missing: the orchestrator is told it, give --port", ErrUsage))
 		}
 	}
 	if (c.CallbackCert == "") != (c.CallbackKey == "") {
@@ -144,6 +144,7 @@ func isHostname(s string) bool {
 func (c Config) checkURLs() error {
 	var errs []error
 	for _, a := range []struct{ key, value string }{
+		{"otlp_endpoint", c.OTLPEndpoint},
 		{"callback_url", c.CallbackURL}, {"deregister_url", c.DeregisterURL}, {"hive_url", c.HiveURL}, {"queen_url", c.QueenURL},
 	} {
 		if a.value == "" {

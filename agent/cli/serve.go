@@ -16,6 +16,7 @@ import (
 	"llorch/agent"
 	"llorch/agent/listen"
 	"llorch/agent/notify"
+	"llorch/agent/trace"
 	"llorch/config"
 )
 
@@ -81,8 +82,15 @@ func (p *Program) serve(ctx context.Context, cfg config.Config, sockets []listen
 		log.Warn("service manager", "error", err)
 	}
 	defer manager.Close()
+	tracer, err := trace.Open(ctx, trace.Options{
+		Endpoint: cfg.OTLPEndpoint, Environ: p.Environ, WorkerID: cfg.WorkerID, Version: p.version(), Log: log,
+	})
+	if err != nil { // nor does it need a collector
+		log.Warn("tracing", "error", err)
+	}
 	err = agent.Run(ctx, agent.Options{
 		Config: cfg, Version: p.version(), Log: log, Bar: bar, Signals: signals, Notify: manager, Sockets: sockets,
+		Trace: tracer,
 	})
 	if err != nil {
 		return fmt.Errorf("%w: %w", errReported, err)

@@ -22,14 +22,18 @@ const searchTime = 2 * time.Second
 func holderOfPort(address string) string {
 	host, port, _ := net.SplitHostPort(address)
 	n, _ := strconv.Atoi(port)
-	return holder("tcp", func(s sockets.ConnectionStat) bool {
-		return int(s.Laddr.Port) == n && s.Status == "LISTEN" && overlap(host, s.Laddr.IP)
-	})
-}
-
-// holderOfPath is holderOfPort for a Unix socket.
-func holderOfPath(path string) string {
-	return holder("unix", func(s sockets.ConnectionStat) bool { return s.Laddr.IP == path })
+	ctx, cancel := context.WithTimeout(context.Background(), searchTime)
+	defer cancel()
+	all, err := sockets.ConnectionsWithoutUidsWithContext(ctx, "tcp")
+	if err != nil {
+		return "by a process that could not be looked for: " + err.Error()
+	}
+	for _, s := range all {
+		if s.Pid != 0 && int(s.Laddr.Port) == n && s.Status == "LISTEN" && overlap(host, s.Laddr.IP) {
+			return holder(ctx, s.Pid)
+		}
+	}
+	return holder(ctx, 0)
 }
 
 // overlap tells whether two hosts cannot both have a port. A name is taken to
@@ -39,23 +43,15 @@ func overlap(a, b string) bool {
 	return x == nil || y == nil || x.IsUnspecified() || y.IsUnspecified() || x.Equal(y)
 }
 
-func holder(kind string, match func(sockets.ConnectionStat) bool) string {
-	ctx, cancel := context.WithTimeout(context.Background(), searchTime)
-	defer cancel()
-	all, err := sockets.ConnectionsWithoutUidsWithContext(ctx, kind)
-	if err != nil {
-		return "by a process that could not be looked for: " + err.Error()
+// holder says in words who a process is; 0 is one that cannot be seen.
+func holder(ctx context.Context, pid int32) string {
+	switch int(pid) {
+	case 0:
+		return "by a process that this user cannot see: another user's, or one in another container"
+	case os.Getpid():
+		return "by this process itself"
 	}
-	for _, s := range all {
-		switch {
-		case s.Pid == 0 || !match(s):
-		case int(s.Pid) == os.Getpid():
-			return "by this process itself"
-		default:
-			return fmt.Sprintf("by process %d%s", s.Pid, describe(ctx, s.Pid))
-		}
-	}
-	return "by a process that this user cannot see: another user's, or one in another container"
+	return fmt.Sprintf("by process %d%s", pid, describe(ctx, pid))
 }
 
 // describe is " (program --worker-id id)", or less where less is known.

@@ -89,10 +89,13 @@ func removeStale(path string) error {
 	if file.Mode()&fs.ModeSocket == 0 {
 		return errors.New("there is a file that is no socket: move it away or give another path")
 	}
-	conn, err := net.DialTimeout("unix", path, dialTime)
+	ctx, cancel := context.WithTimeout(context.Background(), dialTime)
+	defer cancel()
+	conn, err := new(net.Dialer).DialContext(ctx, "unix", path)
 	switch {
 	case err == nil:
-		conn.Close()
+		defer conn.Close()
+		return fmt.Errorf("%w %s", syscall.EADDRINUSE, holder(ctx, peer(conn.(*net.UnixConn))))
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return os.Remove(path)
 	case errors.Is(err, fs.ErrNotExist):
@@ -100,7 +103,7 @@ func removeStale(path string) error {
 	case errors.Is(err, fs.ErrPermission):
 		return err
 	}
-	return fmt.Errorf("%w %s", syscall.EADDRINUSE, holderOfPath(path))
+	return fmt.Errorf("%w by a process that does not take connections: %w", syscall.EADDRINUSE, err)
 }
 
 // takeTurn holds the folder until done is called, or this process ends.
