@@ -149,16 +149,18 @@ func (c *Client) perform(ctx context.Context, s Step) {
 	}
 }
 
-// call makes one call within its time. Drain stops what is under way: what the drain has to say comes first.
+// call makes one call within its time. Drain and Drained stop what is under way: what they have to say comes first.
 func (c *Client) call(ctx context.Context, s Step, t target, body []byte) (Outcome, error) {
-	limit := c.o.Timeout
-	if s == SendDraining || s == SendDrained {
-		limit = min(limit, farewellLimit)
-	}
 	stopped, stop := context.WithCancel(ctx)
 	defer stop()
-	if c.leaving.Err() == nil {
+	limit := c.o.Timeout
+	switch {
+	case s == SendDraining || s == SendDrained:
+		limit = min(limit, farewellLimit)
+	case c.leaving.Err() == nil:
 		defer context.AfterFunc(c.leaving, stop)()
+	default:
+		defer context.AfterFunc(c.over, stop)()
 	}
 	within, cancel := context.WithTimeout(stopped, limit)
 	defer cancel()

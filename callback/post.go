@@ -113,7 +113,7 @@ func refuseAddress(_, address string, _ syscall.RawConn) error {
 // failureOf names the end of an attempt without an answer.
 func failureOf(err error) Outcome {
 	var certificate *tls.CertificateVerificationError
-	var alert tls.AlertError
+	var alert *net.OpError // crypto/tls marks an alert of either side so
 	var record tls.RecordHeaderError
 	var timed net.Error
 	switch {
@@ -121,7 +121,8 @@ func failureOf(err error) Outcome {
 		return Redirected
 	case errors.Is(err, ErrForbidden):
 		return Forbidden
-	case errors.As(err, &certificate), errors.As(err, &alert), errors.As(err, &record):
+	case errors.As(err, &certificate), errors.As(err, &record),
+		errors.As(err, &alert) && (alert.Op == "remote error" || alert.Op == "local error"):
 		return Untrusted
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timed) && timed.Timeout():
 		return Timeout

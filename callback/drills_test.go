@@ -1,0 +1,421 @@
+package callback
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"llorch/deploy/demo/standin"
+)
+
+// life is a client from its registration to its end, with quick waits, and all that was told of it.
+type life struct {
+	t      *testing.T
+	client *Client
+	end    func() error // stops it without a word, waits, and returns what Keep did
+
+	mu       sync.Mutex
+	outcomes []Outcome
+	states   []State
+}
+
+// limit is far above what any wait of these tests takes.
+const limit = 20 * time.Second
+
+// live makes a client that has not been started.
+func live(t *testing.T, o Options) *life {
+	t.Helper()
+	l := &life{t: t}
+	o.Card, o.Token = Card{WorkerID: "w-17", ModelRef: "m", Device: "cpu:0", Port: 8004, Implementation: "llorch-cpu", Version: "1"}, "s3cret"
+	if o.Epoch == "" {
+		o.Epoch = NewEpoch(time.Now())
+	}
+	if o.Beat == 0 {
+		o.Beat = 20 * time.Millisecond
+	}
+	if o.Window == 0 {
+		o.Window = limit
+	}
+	o.WaitMin, o.WaitMax = time.Millisecond, 20*time.Millisecond
+	o.Attempted = func(x Outcome) { l.mu.Lock(); defer l.mu.Unlock(); l.outcomes = append(l.outcomes, x) }
+	o.Moved = func(s State) { l.mu.Lock(); defer l.mu.Unlock(); l.states = append(l.states, s) }
+	var err error
+	if l.client, err = New(o); err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// register makes the first registration and keeps it in the background.
+func (l *life) register() *life {
+	l.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	if err := l.client.Ready(ctx, sample()); err != nil {
+		l.t.Fatal(err)
+	}
+	l.keep()
+	return l
+}
+
+func (l *life) keep() {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- l.client.Keep(ctx) }()
+	l.end = sync.OnceValue(func() error { cancel(); return <-done })
+	l.t.Cleanup(func() { _ = l.end() })
+}
+
+func (l *life) state() State {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.states) == 0 {
+		return Unregistered
+	}
+	return l.states[len(l.states)-1]
+}
+
+func (l *life) count(o Outcome) (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, x := range l.outcomes {
+		if x == o {
+			n++
+		}
+	}
+	return n
+}
+
+// told is what was heard so far, in short.
+func (l *life) told() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	counts := map[Outcome]int{}
+	for _, o := range l.outcomes {
+		counts[o]++
+	}
+	return fmt.Sprintf("outcomes %v, last states %v", counts, l.states[max(0, len(l.states)-5):])
+}
+
+func (l *life) await(what string, ok func() bool) {
+	l.t.Helper()
+	for end := time.Now().Add(limit); !ok(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(end) {
+			l.t.Fatalf("never happened: %s; %s", what, l.told())
+		}
+	}
+}
+
+func (l *life) awaitState(s State) {
+	l.t.Helper()
+	l.await(s.String(), func() bool { return l.state() == s })
+}
+
+// orchestrator opens a stand-in that ends with the test.
+func orchestrator(t *testing.T, how standin.Listener) *standin.Orchestrator {
+	t.Helper()
+	o, err := standin.Open(how)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { o.Close() })
+	return o
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	port, err := standin.FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+// An orchestrator breaks under a registered worker in each of these ways, and comes back with no memory of it. The
+// worker counts what it saw, is lost meanwhile, and registers again with the epoch it had.
+func TestOutages(t *testing.T) {
+	other := orchestrator(t, standin.Listener{})
+	answer := func(status int) func(*testing.T, int) func() {
+		return func(t *testing.T, port int) func() {
+			o := orchestrator(t, standin.Listener{Port: port, Answer: func(int, standin.Call) int { return status }})
+			return func() { o.Close() }
+		}
+	}
+	for name, c := range map[string]struct {
+		breaks func(t *testing.T, port int) (mend func())
+		want   Outcome
+	}{
+		"down": {func(*testing.T, int) func() { return func() {} }, Unreachable},
+		"slow": {func(t *testing.T, port int) func() {
+			hold := make(chan struct{})
+			o := orchestrator(t, standin.Listener{Port: port, Answer: func(int, standin.Call) int { <-hold; return 200 }})
+			return func() { o.Close(); close(hold) }
+		}, Timeout},
+		"half open": {func(t *testing.T, port int) func() {
+			s, err := standin.ListenSilent(port)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return func() { s.Close() }
+		}, Timeout},
+		"500":     {answer(500), ServerError},
+		"503":     {answer(503), ServerError},
+		"flooded": {answer(429), Busy},
+		"redirects": {func(t *testing.T, port int) func() {
+			o := orchestrator(t, standin.Listener{Port: port, Reply: func(n int, c standin.Call, w http.ResponseWriter) bool {
+				if strings.HasSuffix(c.Path, "heartbeat") { // a redirected heartbeat alone is no loss
+					w.WriteHeader(500)
+					return true
+				}
+				return standin.Redirect(other.URL("/ready"))(n, c, w)
+			}})
+			return func() { o.Close() }
+		}, Redirected},
+		"endless 500": {func(t *testing.T, port int) func() {
+			o := orchestrator(t, standin.Listener{Port: port, Reply: standin.Endless(500)})
+			return func() { o.Close() }
+		}, ServerError},
+	} {
+		t.Run(name, func(t *testing.T) {
+			port := freePort(t)
+			registry := &standin.Registry{}
+			o := orchestrator(t, standin.Listener{Port: port, Answer: registry.Answer})
+			renew := time.Duration(0)
+			if c.want == Busy {
+				renew = 10 * time.Millisecond // heartbeats that are answered 429 are no loss
+			}
+			l := live(t, Options{URL: o.URL("/ready"), HiveURL: o.URL(""), Timeout: 300 * time.Millisecond, Renew: renew}).register()
+			first, _ := registry.Member("w-17")
+			o.Close()
+			mend := c.breaks(t, port)
+			l.await(string(c.want), func() bool { return l.count(c.want) > 0 })
+			l.await("lost", func() bool { s := l.state(); return s == Lost || s == Reregistering })
+			mend()
+			registry.Forget()
+			orchestrator(t, standin.Listener{Port: port, Answer: registry.Answer})
+			l.await("registered again", func() bool { _, ok := registry.Member("w-17"); return ok && l.state() == Registered })
+			if again, ok := registry.Member("w-17"); !ok || again.Epoch != first.Epoch || again.Epoch == "" {
+				t.Errorf("%+v, was %+v", again, first)
+			}
+		})
+	}
+	if calls := other.Calls(); len(calls) > 0 {
+		t.Errorf("a call was taken elsewhere by a redirect: %+v", calls[0])
+	}
+}
+
+// An orchestrator that restarts between two heartbeats finds out by the next.
+func TestRestartWithLostState(t *testing.T) {
+	registry := &standin.Registry{}
+	o := orchestrator(t, standin.Listener{Answer: registry.Answer})
+	l := live(t, Options{URL: o.URL("/v2/internal/workers/ready"), QueenURL: o.URL("/")}).register()
+	for range 3 {
+		registry.Forget()
+		l.await("back in the registry", func() bool { m, ok := registry.Member("w-17"); return ok && m.Beats > 0 })
+	}
+	l.awaitState(Registered)
+	if l.count(Gone) < 3 || l.count(Conflict) > 0 {
+		t.Error(l.told())
+	}
+	// Each registration was one ready call: the registry counts them anew after each loss.
+	if m, _ := registry.Member("w-17"); m.Ready != 1 {
+		t.Errorf("%d ready calls for one loss", m.Ready)
+	}
+}
+
+// Where there are no heartbeats, the repeated ready call finds the loss.
+func TestRenewalFindsALoss(t *testing.T) {
+	registry := &standin.Registry{}
+	o := orchestrator(t, standin.Listener{Answer: registry.Answer})
+	l := live(t, Options{URL: o.URL("/ready"), Renew: 10 * time.Millisecond}).register()
+	registry.Forget()
+	l.await("back in the registry", func() bool { _, ok := registry.Member("w-17"); return ok })
+}
+
+// Of two processes with one identity the second is refused at the start, and the first is ended if the orchestrator
+// has given its identity away. It says nothing more then: not even that it drains.
+func TestTwoWorkersWithOneIdentity(t *testing.T) {
+	for name, beats := range map[string]bool{"told by a heartbeat": true, "told by a ready call": false} {
+		registry := &standin.Registry{}
+		o := orchestrator(t, standin.Listener{Answer: registry.Answer})
+		options := Options{URL: o.URL("/ready"), DeregisterURL: o.URL("/deregister")}
+		if beats {
+			options.HiveURL = o.URL("")
+		} else {
+			options.Renew = 10 * time.Millisecond
+		}
+		first := live(t, options).register()
+		second := live(t, options)
+		if err := second.client.Ready(t.Context(), sample()); !errors.Is(err, ErrRefused) || second.count(Conflict) != 1 {
+			t.Fatalf("%s: the second worker: %v, %s", name, err, second.told())
+		}
+		if first.state() != Registered {
+			t.Errorf("%s: the first is %s", name, first.state())
+		}
+		registry.Take("w-17", "another")
+		first.awaitState(Deregistered)
+		if err := first.end(); !errors.Is(err, ErrDeregistered) || !strings.Contains(err.Error(), "409") {
+			t.Errorf("%s: %v", name, err)
+		}
+		calls := len(o.Calls())
+		first.client.Drained(DrainReport{})
+		if err := first.client.Keep(t.Context()); err != nil || len(o.Calls()) != calls {
+			t.Errorf("%s: %v; a worker that has no identity any more has called", name, err)
+		}
+		if m, _ := registry.Member("w-17"); m.Epoch != "another" || m.State != "ready" {
+			t.Errorf("%s: %+v", name, m)
+		}
+	}
+}
+
+// A worker that is no longer wanted when it registers again is ended; one that meets a closed door is not.
+func TestRefusedWhenRegisteringAgain(t *testing.T) {
+	for status, ends := range map[int]bool{400: true, 401: true, 403: true, 404: true, 409: true, 410: true, 422: true, 408: false, 429: false, 503: false} {
+		o := orchestrator(t, standin.Listener{Answer: func(n int, _ standin.Call) int {
+			if n == 0 {
+				return 200
+			}
+			return status
+		}})
+		l := live(t, Options{URL: o.URL("/ready"), Renew: 5 * time.Millisecond}).register()
+		if !ends {
+			l.await("tried again and again", func() bool { return len(o.Calls()) > 3 })
+			if s := l.state(); s != Lost && s != Reregistering {
+				t.Errorf("%d: %s", status, s)
+			}
+			continue
+		}
+		l.awaitState(Deregistered)
+		if err := l.end(); !errors.Is(err, ErrDeregistered) || !strings.Contains(err.Error(), fmt.Sprint(status)) {
+			t.Errorf("%d: %v", status, err)
+		}
+		if n := len(o.Calls()); n != 2 {
+			t.Errorf("%d: %d calls", status, n)
+		}
+	}
+}
+
+// An answer that never ends is not read when it is yes, and only up to a limit when it is no.
+func TestEndlessBodies(t *testing.T) {
+	yes := orchestrator(t, standin.Listener{Reply: standin.Endless(200)})
+	l := live(t, Options{URL: yes.URL("/ready"), HiveURL: yes.URL("")}).register()
+	l.await("some heartbeats", func() bool { return l.count(Accepted) > 3 })
+	no := orchestrator(t, standin.Listener{Reply: standin.Endless(422)})
+	refused := live(t, Options{URL: no.URL("/ready")})
+	var e *RefusedError
+	if err := refused.client.Ready(t.Context(), sample()); !errors.As(err, &e) || len(e.Reply) > 2*excerptLimit {
+		t.Errorf("%v", err)
+	}
+}
+
+// What is said at the end comes in order: draining at once, also while a heartbeat hangs, then the report.
+func TestFarewell(t *testing.T) {
+	hold := make(chan struct{})
+	defer close(hold)
+	hung := make(chan struct{}, 1)
+	registry := &standin.Registry{}
+	o := orchestrator(t, standin.Listener{Answer: registry.Answer, Reply: func(_ int, c standin.Call, _ http.ResponseWriter) bool {
+		if strings.HasSuffix(c.Path, "heartbeat") {
+			hung <- struct{}{}
+			<-hold
+		}
+		return false
+	}})
+	l := live(t, Options{URL: o.URL("/ready"), HiveURL: o.URL(""), DeregisterURL: o.URL("/deregister"), Timeout: limit}).register()
+	<-hung
+	l.client.Drain()
+	l.await("draining", func() bool { m, _ := registry.Member("w-17"); return m.State == "draining" })
+	l.awaitState(Deregistering)
+	l.client.Drained(DrainReport{Completed: 3, Cut: 1, Refused: 2, Seconds: 1.5})
+	l.awaitState(Deregistered)
+	if err := l.end(); err != nil {
+		t.Error(err)
+	}
+	var bodies []string
+	for _, c := range o.Calls() {
+		if c.Path == "/deregister" {
+			bodies = append(bodies, string(c.Body))
+		}
+	}
+	epoch := l.client.o.Epoch
+	if want := []string{
+		fmt.Sprintf(`{"worker_id":"w-17","epoch":%q,"state":"draining"}`, epoch),
+		fmt.Sprintf(`{"worker_id":"w-17","epoch":%q,"state":"drained","completed":3,"cut":1,"refused":2,"seconds":1.5}`, epoch),
+	}; !slices.Equal(bodies, want) {
+		t.Errorf("%v, want %v", bodies, want)
+	}
+}
+
+// An orchestrator that does not answer a farewell costs its limit, no more.
+func TestFarewellToNobody(t *testing.T) {
+	registry := &standin.Registry{}
+	o := orchestrator(t, standin.Listener{Answer: registry.Answer})
+	s, err := standin.ListenSilent(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	l := live(t, Options{URL: o.URL("/ready"), DeregisterURL: s.URL("/deregister"), Timeout: 300 * time.Millisecond}).register()
+	l.client.Drain()
+	l.await("told twice", func() bool { return s.Accepted() >= 2 }) // the first attempt was given up
+	l.client.Drained(DrainReport{})
+	l.awaitState(Deregistered)
+	if err := l.end(); err != nil || l.count(Timeout) < 2 {
+		t.Errorf("%v, %s", err, l.told())
+	}
+}
+
+// Heartbeats have exactly the bodies that their receivers compare.
+func TestHeartbeatBodies(t *testing.T) {
+	o := orchestrator(t, standin.Listener{})
+	at := time.Date(2025, 11, 2, 8, 0, 0, 5, time.FixedZone("", 3600))
+	l := live(t, Options{
+		Profile: ProfileNone, HiveURL: o.URL("/"), QueenURL: o.URL("/hive"), Now: func() time.Time { return at },
+		Health: func() Beat { return Beat{Status: "busy"} },
+	}).register()
+	l.awaitState(Registered)
+	got := map[string]string{}
+	for _, c := range o.Calls() {
+		got[c.Path] = string(c.Body)
+		if c.Header.Get("Authorization") != "Bearer s3cret" || c.Header.Get(EpochHeader) != l.client.o.Epoch {
+			t.Errorf("%s: %v", c.Path, c.Header)
+		}
+	}
+	for path, want := range map[string]string{
+		"/v1/heartbeat": `{"worker_id":"w-17","timestamp":"2025-11-02T07:00:00Z","health_status":"degraded"}`,
+		"/hive/v1/worker-heartbeat": `{"worker":{"id":"w-17","model_id":"m","device":"cpu:0","port":8004,"status":"busy",` +
+			`"implementation":"llorch-cpu","version":"1"},"timestamp":"2025-11-02T07:00:00Z"}`,
+	} {
+		if got[path] != want {
+			t.Errorf("%s:\n got %s\nwant %s", path, got[path], want)
+		}
+	}
+}
+
+// One receiver of heartbeats that fails is enough to be lost; nothing but a conflict is fatal.
+func TestHeartbeatsOfTwoKinds(t *testing.T) {
+	well := orchestrator(t, standin.Listener{})
+	var mu sync.Mutex
+	status := 500
+	ill := orchestrator(t, standin.Listener{Answer: func(int, standin.Call) int { mu.Lock(); defer mu.Unlock(); return status }})
+	l := live(t, Options{Profile: ProfileNone, HiveURL: well.URL(""), QueenURL: ill.URL("")}).register()
+	l.await("both were called", func() bool { return l.count(Accepted) > 0 && l.count(ServerError) > 0 })
+	set := func(s int) { mu.Lock(); defer mu.Unlock(); status = s }
+	set(404)
+	l.await("a stranger", func() bool { return l.count(Gone) > 1 })
+	set(200)
+	l.awaitState(Registered)
+	set(503)
+	l.awaitState(Lost)
+	set(409)
+	l.awaitState(Deregistered)
+	if err := l.end(); !errors.Is(err, ErrDeregistered) {
+		t.Error(err)
+	}
+}
