@@ -38,13 +38,17 @@ func (w *worker) tellLoading() (end func()) {
 		last := ""
 		for {
 			s, _ := w.machine.State()
-			text := loadingText(s, w.machine.Progress())
+			p, left := w.machine.Progress(), ""
+			text := loadingText(s, p)
+			if s == Loading {
+				left = p.left() // beside the text: it changes when the load does not move
+			}
 			if s == Registering && w.cfg.SpawnWindow == 0 { // for ever: ask for more time now and then
 				text = fmt.Sprintf("registering for %d min", int(time.Since(w.machine.Standing().Since).Minutes()))
 			}
 			if text != last {
 				last = text
-				w.tell(notify.Status(text), notify.Extend(w.grace(s)))
+				w.tell(notify.Status(text+left), notify.Extend(w.grace(s)))
 			}
 			select {
 			case <-ctx.Done():

@@ -3,6 +3,8 @@ package agent
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"time"
@@ -96,7 +98,7 @@ func (w *worker) load() error {
 	}
 	w.log.Info("memory_plan", "weights", plan.Weights, "cache", plan.Cache, "scratch", plan.Scratch, "process", processReserve,
 		"required", forecast.Required, "available", forecast.Available, "bound", forecast.Bound, "context", plan.Context)
-	reporter := newLoadReporter(w.machine, w.log, w.bar)
+	reporter := newLoadReporter(w.machine, w.log, w.bar, plan)
 	o.Progress = reporter.report
 	w.source = ins.Source
 	tokenizerVocab := ins.Tok.VocabSize() // ins is the engine's from here on
@@ -115,6 +117,22 @@ func (w *worker) load() error {
 		"model_size_mb", info.FileBytes>>20, "vram_bytes", w.info.DeviceBytes, "device", info.Device.Name, "isa", info.Device.ISA,
 		"threads", info.Device.Threads, "gomaxprocs", runtime.GOMAXPROCS(0), "duration_ms", w.loadTime.Milliseconds())
 	return nil
+}
+
+// modelName is what the model is called before it is read: as it will be called
+// then, by the orchestrator's name for it or its folder's.
+func modelName(c config.Config) string {
+	if c.ModelRef != "" {
+		return c.ModelRef
+	}
+	path, err := filepath.Abs(c.Model)
+	if err != nil {
+		return ""
+	}
+	if info, err := os.Stat(path); err == nil && !info.IsDir() {
+		path = filepath.Dir(path)
+	}
+	return filepath.Base(path)
 }
 
 // describe gives the HTTP side its engine and what to say about the model.

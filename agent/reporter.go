@@ -20,6 +20,7 @@ type loadReporter struct {
 	machine *Machine
 	log     *slog.Logger
 	bar     io.Writer
+	clock   loadClock // the loading goroutine's
 	quit    chan struct{}
 	ended   sync.WaitGroup
 
@@ -27,8 +28,8 @@ type loadReporter struct {
 	quarter int // the next quarter to be told: 0 to 4
 }
 
-func newLoadReporter(m *Machine, log *slog.Logger, bar io.Writer) *loadReporter {
-	r := &loadReporter{machine: m, log: log, bar: bar, quit: make(chan struct{})}
+func newLoadReporter(m *Machine, log *slog.Logger, bar io.Writer, plan inference.Plan) *loadReporter {
+	r := &loadReporter{machine: m, log: log, bar: bar, clock: newLoadClock(plan), quit: make(chan struct{})}
 	r.quarters(0)
 	r.ended.Go(r.repeat)
 	return r
@@ -36,11 +37,12 @@ func newLoadReporter(m *Machine, log *slog.Logger, bar io.Writer) *loadReporter 
 
 // report takes the loader's word. It is called from the loading goroutine.
 func (r *loadReporter) report(p inference.Progress) {
+	rate, left := r.clock.look(time.Now(), p)
 	r.machine.SetProgress(Progress{
 		Phase: p.Phase, BytesDone: p.Done, BytesTotal: p.Total, Layers: p.Layers, LayersTotal: p.LayersTotal,
+		Percent: min(int(100*p.Share), 99), Rate: int64(rate), ETA: left.Milliseconds(),
 	})
-	// 100 is kept for the end: warm-up and placing come after the last byte.
-	r.quarters(min(r.machine.Progress().Percent, 99))
+	r.quarters(r.machine.Progress().Percent)
 }
 
 // quarters logs each of 0, 25, 50, 75 and 100 % once, in order.
@@ -63,7 +65,7 @@ func (r *loadReporter) repeat() {
 		case <-tick.C:
 			p := r.machine.Progress()
 			r.log.Info("loading", "percent", p.Percent, "phase", p.Phase, "bytes_done", p.BytesDone, "bytes_total", p.BytesTotal,
-				"layers", p.Layers, "layers_total", p.LayersTotal)
+				"layers", p.Layers, "layers_total", p.LayersTotal, "bytes_per_second", p.Rate, "eta_ms", p.ETA)
 			r.draw(p)
 		}
 	}
@@ -76,8 +78,8 @@ func (r *loadReporter) draw(p Progress) {
 	const width = 40
 	full := p.Percent * width / 100
 	// A bar that cannot be drawn is not worth failing for.
-	_, _ = fmt.Fprintf(r.bar, "\r\x1b[K[%s%s] %3d %% %s %d of %d MB", strings.Repeat("#", full), strings.Repeat(".", width-full),
-		p.Percent, p.Phase, p.BytesDone>>20, p.BytesTotal>>20)
+	_, _ = fmt.Fprintf(r.bar, "\r\x1b[K[%s%s] %3d %% %s %d of %d MB%s", strings.Repeat("#", full), strings.Repeat(".", width-full),
+		p.Percent, p.Phase, p.BytesDone>>20, p.BytesTotal>>20, p.left())
 }
 
 // end stops reporting; ok says that the model is loaded.
@@ -88,6 +90,9 @@ func (r *loadReporter) end(ok bool) {
 		_, _ = fmt.Fprint(r.bar, "\r\x1b[K")
 	}
 	if ok {
+		p := r.machine.Progress()
+		p.Phase, p.Percent, p.Rate, p.ETA = "loaded", 100, 0, 0
+		r.machine.SetProgress(p)
 		r.quarters(100)
 	}
 }

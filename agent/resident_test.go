@@ -174,7 +174,7 @@ func TestLoadIsReported(t *testing.T) {
 	log := &lockedBuffer{}
 	bar := &lockedBuffer{}
 	m := NewMachine(nil)
-	r := newLoadReporter(m, NewLogger(log, 0, false), bar)
+	r := newLoadReporter(m, NewLogger(log, 0, false), bar, inference.Plan{})
 	for _, done := range []int64{10, 60, 60, 100} {
 		r.report(progressOf(done))
 	}
@@ -186,11 +186,12 @@ func TestLoadIsReported(t *testing.T) {
 			t.Errorf("%s %%: told %d times", percent, n)
 		}
 	}
-	if !strings.Contains(text, `"message":"loading","percent":100`) || !strings.Contains(bar.String(), "100 %") {
+	// The last byte is not the end.
+	if !strings.Contains(text, `"message":"loading","percent":99`) || !strings.Contains(bar.String(), " 99 %") || m.Progress().Percent != 100 {
 		t.Errorf("%s\n%q", text, bar.String())
 	}
 }
 
 func progressOf(done int64) inference.Progress {
-	return inference.Progress{Phase: "populate", Done: done, Total: 100, Layers: int(done / 10), LayersTotal: 10}
+	return inference.Progress{Phase: "populate", Done: done, Total: 100, Share: float64(done) / 100, Layers: int(done / 10), LayersTotal: 10}
 }

@@ -76,12 +76,6 @@ func (e *Engine) load(ctx context.Context, ins *Inspection, o Options) error {
 	if err := plan.possible(); err != nil {
 		return err
 	}
-	progress := func(phase string, done, total int64) {
-		if o.Progress != nil {
-			layers := ins.Spec.Layers
-			o.Progress(Progress{phase, done, total, int(int64(layers) * done / max(total, 1)), layers})
-		}
-	}
 	if err := ins.Source.Map(); err != nil {
 		return err
 	}
@@ -90,20 +84,22 @@ func (e *Engine) load(ctx context.Context, ins *Inspection, o Options) error {
 		return err
 	}
 	defer check.stop() // whatever happens: it reads the mapping
-	err = ins.Source.Populate(ctx, check.examination(), func(done, total int64) { progress("populate", done, total) })
+	meter := newLoadMeter(o.Progress, ins.Source.FileBytes(), ins.Spec.Layers)
+	err = ins.Source.Populate(ctx, check.examination(), func(done, _ int64) { meter.bytes("populate", check.done(done)) })
 	if err != nil {
 		return err
 	}
-	progress("place", plan.Weights, plan.Weights)
+	meter.step("place")
 	if e.model, err = ins.Config.Load(e.dev, ins.Source, plan.limits); err != nil {
 		return err
 	}
-	if e.kv, err = allocCache(ctx, e.dev, ins, o, plan); err != nil {
+	meter.placed = 1
+	if e.kv, err = allocCache(ctx, e.dev, ins, o, plan, meter); err != nil {
 		return err
 	}
 	// The check runs beside what came so far. The warm-up is not for damaged
 	// weights, and wants the cores to itself.
-	digest, err := check.digest(ctx)
+	digest, err := check.digest(ctx, meter)
 	if err != nil {
 		return err
 	}
@@ -116,8 +112,8 @@ func (e *Engine) load(ctx context.Context, ins *Inspection, o Options) error {
 		cache: plan.Pages * PageSize, pace: pace{share: firstShare},
 	}
 	e.publish()
-	progress("warmup", plan.Weights, plan.Weights)
-	if err := e.warmUp(o.ChunkTokens); err != nil {
+	meter.step("warmup")
+	if err := e.warmUp(o.ChunkTokens, meter); err != nil {
 		return err
 	}
 	// From here on the device belongs to the loop, and holds all it ever will.
@@ -127,13 +123,15 @@ func (e *Engine) load(ctx context.Context, ins *Inspection, o Options) error {
 
 // allocCache allocates the pages of every layer, which may take long: each page
 // is written. It stops when ctx ends.
-func allocCache(ctx context.Context, d backend.Device, ins *Inspection, o Options, p Plan) ([]backend.KV, error) {
+func allocCache(ctx context.Context, d backend.Device, ins *Inspection, o Options, p Plan, m *loadMeter) ([]backend.KV, error) {
 	var kv []backend.KV
 	rows := p.Pages * PageSize * ins.Spec.KVHeads
-	for range ins.Spec.Layers {
+	for i := range ins.Spec.Layers {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
+		m.cache = float64(i) / float64(ins.Spec.Layers)
+		m.step("cache")
 		k, err := d.Alloc(backend.Cache, o.CacheType, rows, ins.Spec.HeadDim)
 		if err != nil {
 			return nil, fmt.Errorf("key cache: %w", err)
@@ -144,6 +142,7 @@ func allocCache(ctx context.Context, d backend.Device, ins *Inspection, o Option
 		}
 		kv = append(kv, backend.KV{K: k, V: v, PageSize: PageSize})
 	}
+	m.cache = 1
 	return kv, nil
 }
 
@@ -171,7 +170,7 @@ func (ins *Inspection) info(o Options, p Plan) Info {
 // yet: code, tables and caches are warm before the first request, and a device
 // that cannot compute is found before the worker says that it is ready. The
 // prefill is timed for steps of chunk rows.
-func (e *Engine) warmUp(chunk int) error {
+func (e *Engine) warmUp(chunk int, m *loadMeter) error {
 	n := min(8, e.info.Context-1)
 	q := &sequence{ids: make([]int32, n), prompt: n, pages: []int32{0}}
 	for from, to := 0, n; from < n+1; from, to = to, to+1 {
@@ -190,6 +189,8 @@ func (e *Engine) warmUp(chunk int) error {
 			e.admission.pace.stepped(time.Since(began), 0, 1)
 		}
 		q.ids = append(q.ids, e.input.ids[0])
+		m.warm += 0.5 // of two steps
+		m.step("warmup")
 	}
 	return nil
 }

@@ -33,13 +33,6 @@ type Options struct {
 	now func() time.Time // nil = time.Now
 }
 
-// Progress is where loading stands.
-type Progress struct {
-	Phase               string // "populate", "place", "warmup"
-	Done, Total         int64  // bytes of weights
-	Layers, LayersTotal int    // the same as layers
-}
-
 // Plan is what Load will take, to the byte, before anything is touched. The
 // working memory of the device itself, at most deviceBytes, comes on top of
 // Scratch.

@@ -51,7 +51,7 @@ func newRig(t testing.TB, dir string, o Options) *rig {
 		t.Fatal(err)
 	}
 	o.CacheType = tensor.F32
-	if r.kv, err = allocCache(t.Context(), r.dev, ins, o, Plan{Pages: 384 / PageSize}); err != nil {
+	if r.kv, err = allocCache(t.Context(), r.dev, ins, o, Plan{Pages: 384 / PageSize}, newLoadMeter(nil, 1, 1)); err != nil {
 		t.Fatal(err)
 	}
 	pool := kvcache.NewPool(384/PageSize, PageSize)

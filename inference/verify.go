@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"time"
 
 	"llorch/inference/manifest"
 	"llorch/inference/weights"
@@ -59,13 +60,21 @@ func (c *fileCheck) stop() {
 	}
 }
 
+// done is how many of the bytes in memory are checked.
+func (c *fileCheck) done(inMemory int64) int64 {
+	if c == nil {
+		return inMemory
+	}
+	return c.Done()
+}
+
 // digest waits for the end of the check and returns the digest of the model, ""
 // where nothing is checked.
-func (c *fileCheck) digest(ctx context.Context) (string, error) {
+func (c *fileCheck) digest(ctx context.Context, m *loadMeter) (string, error) {
 	if c == nil {
 		return "", nil
 	}
-	sums, err := c.Result()
+	sums, err := c.await(m)
 	if err != nil {
 		return "", err
 	}
@@ -77,6 +86,23 @@ func (c *fileCheck) digest(ctx context.Context) (string, error) {
 		return "", err
 	}
 	return got.Digest, nil
+}
+
+// await is Result with progress.
+func (c *fileCheck) await(m *loadMeter) (sums []weights.Sums, err error) {
+	over := make(chan struct{})
+	go func() { sums, err = c.Result(); close(over) }()
+	tick := time.NewTicker(tellEvery)
+	defer tick.Stop()
+	for {
+		m.bytes("verify", c.Done())
+		select {
+		case <-over:
+			m.bytes("verify", c.Done())
+			return sums, err
+		case <-tick.C:
+		}
+	}
 }
 
 // ManifestName is the file in a model's folder that VerifyFiles compares with.

@@ -79,8 +79,7 @@ func (c *Config) Load(d backend.Device, s *weights.Source, l model.Limits) (mode
 	for _, f := range m.scratch.fields(c, l) {
 		*f.t = p.alloc(f.rows, f.cols)
 	}
-	cos, sin := c.RopeTable(l.Positions)
-	m.rope = p.rope(cos, sin, l.Positions)
+	m.rope = p.rope(c, l.Positions)
 	if p.err != nil {
 		return nil, fmt.Errorf("llama: %w", p.err)
 	}
@@ -165,18 +164,25 @@ func (p *placer) alloc(rows, cols int) backend.Tensor {
 	return t
 }
 
+// ropeBlock is how many positions are made at once: copies on the host are in no
+// memory plan, so they are kept small.
+const ropeBlock = 1024
+
 // rope uploads the table of rotations of HF files, whose pairs are halves.
-func (p *placer) rope(cos, sin []float32, positions int) backend.Rope {
-	var r backend.Rope
-	for _, x := range []struct {
-		t    *backend.Tensor
-		vals []float32
-	}{{&r.Cos, cos}, {&r.Sin, sin}} {
-		*x.t = p.alloc(positions, len(x.vals)/positions)
-		if p.err == nil {
-			host := make([]byte, 4*len(x.vals))
-			tensor.F32.Encode(host, x.vals)
-			p.d.Upload(*x.t, host)
+func (p *placer) rope(c *Config, positions int) backend.Rope {
+	freq := c.InvFreq()
+	r := backend.Rope{Cos: p.alloc(positions, len(freq)), Sin: p.alloc(positions, len(freq))}
+	host := make([]byte, tensor.F32.RowBytes(min(positions, ropeBlock)*len(freq)))
+	for from := 0; from < positions && p.err == nil; from += ropeBlock {
+		to := min(from+ropeBlock, positions)
+		cos, sin := c.ropeRows(freq, from, to)
+		for _, x := range []struct {
+			t    backend.Tensor
+			vals []float32
+		}{{r.Cos, cos}, {r.Sin, sin}} {
+			rows := host[:tensor.F32.RowBytes(len(x.vals))]
+			tensor.F32.Encode(rows, x.vals)
+			p.d.Upload(x.t.Slice(from, to), rows)
 		}
 	}
 	return r

@@ -10,10 +10,14 @@ import "math"
 // learned with that table. So the angle here is the float32 product too; only
 // cos and sin themselves are taken in float64 and rounded.
 func (c *Config) RopeTable(positions int) (cos, sin []float32) {
-	freq := c.InvFreq()
+	return c.ropeRows(c.InvFreq(), 0, positions)
+}
+
+// ropeRows returns rows [from,to) of the table.
+func (c *Config) ropeRows(freq []float32, from, to int) (cos, sin []float32) {
 	scale := float32(c.Rope.AttentionFactor)
-	cos, sin = make([]float32, 0, positions*len(freq)), make([]float32, 0, positions*len(freq))
-	for p := range positions {
+	cos, sin = make([]float32, 0, (to-from)*len(freq)), make([]float32, 0, (to-from)*len(freq))
+	for p := from; p < to; p++ {
 		for _, w := range freq {
 			s, k := math.Sincos(float64(float32(p) * w))
 			cos, sin = append(cos, float32(k)*scale), append(sin, float32(s)*scale)
