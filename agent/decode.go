@@ -136,6 +136,11 @@ func (s *Server) limitBody(c *gin.Context) {
 	if c.Request.ContentLength != 0 {
 		setReadDeadline(c, time.Now().Add(s.bodyTimeout))
 	}
+	// A chunked request may have come with a Content-Length as well, which net/http drops without a word. A proxy that
+	// went by the length would see another request where this one ends, so nothing after it is served (RFC 9112, 6.1).
+	if c.Request.ContentLength < 0 {
+		c.Header("Connection", "close")
+	}
 }
 
 func setReadDeadline(c *gin.Context, at time.Time) {
