@@ -23,11 +23,12 @@ func probeOf(s Standing) probeBody {
 
 // live says that the process answers. It is 200 in every state but the last:
 // restarting a worker that loads, drains or has lost a page makes nothing
-// better, and a hung device is the watchdog's to act on.
+// better, and a hung device is the watchdog's to act on. Managers without a
+// watchdog ask for ?hang=fail.
 func (s *Server) live(c *gin.Context) {
 	status := http.StatusOK
 	standing := s.machine.Standing()
-	if standing.State == Stopped {
+	if standing.State == Stopped || standing.Cause == CauseHang && c.Query("hang") == "fail" {
 		status = http.StatusServiceUnavailable
 	}
 	writeJSON(c, status, probeOf(standing))

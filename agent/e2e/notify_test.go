@@ -5,7 +5,6 @@ package e2e
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -20,51 +19,29 @@ import (
 
 // manager is the notification socket of a service manager.
 type manager struct {
+	*standin.Manager
 	name string
-	mu   sync.Mutex
-	all  []string
 }
 
 func listenNotify(t *testing.T, name string) *manager {
 	t.Helper()
-	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})
+	m, err := standin.ListenNotify(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &manager{name: name}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		b := make([]byte, 8192)
-		for {
-			n, err := c.Read(b)
-			if err != nil {
-				return
-			}
-			m.mu.Lock()
-			m.all = append(m.all, string(b[:n]))
-			m.mu.Unlock()
-		}
-	}()
-	t.Cleanup(func() { c.Close(); <-ended })
-	return m
+	t.Cleanup(func() { m.Close() })
+	return &manager{m, name}
 }
 
-// heard is every message so far.
-func (m *manager) heard() []string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return append([]string(nil), m.all...)
-}
-
-func (m *manager) count(part string) (n int) {
-	for _, text := range m.heard() {
-		if strings.Contains(text, part) {
-			n++
-		}
+// heard is the text of every message so far.
+func (m *manager) heard() (all []string) {
+	for _, h := range m.Heard() {
+		all = append(all, h.Text)
 	}
-	return n
+	return all
 }
+
+func (m *manager) count(part string) int { return m.Count(part) }
 
 // One life as the service manager hears it, over both kinds of socket. The
 // table is the order in which things must be heard first; anything may repeat.

@@ -3,6 +3,8 @@ package systemd
 import (
 	"fmt"
 	"maps"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -97,5 +99,23 @@ func TestOneWorkerPerDevice(t *testing.T) {
 	}
 	if got := strings.Fields(strings.Join(directives(t, "llorch-cuda.target")["Wants"], " ")); !slices.Equal(got, want) {
 		t.Errorf("the target starts %q", got)
+	}
+}
+
+// The table in deploy/README.md tells what the units do.
+func TestReadmeTellsOfRestarts(t *testing.T) {
+	text, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := regexp.MustCompile(`(?m)^\| (\d) \| [^|]+ \| ([^|]+) \| [^|]+ \|$`).FindAllStringSubmatch(string(text), -1)
+	if len(rows) != 6 {
+		t.Fatalf("%d exit statuses in the table: %q", len(rows), rows)
+	}
+	d := directives(t, "llorch-cpu@.service")
+	for _, r := range rows {
+		if got := after(d, r[1]); string(got) != r[2] {
+			t.Errorf("exit status %s: %s, the table says %s", r[1], got, r[2])
+		}
 	}
 }
