@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -11,8 +13,9 @@ import (
 	"llorch/deploy/demo/standin"
 )
 
-// 1,000 requests, every fifth of them left in the middle: afterwards the worker
-// has no goroutine, descriptor or slot more than before.
+// 1,000 requests, half of them left at a random moment: before the answer, in
+// the queue, in the prefill, between tokens. Afterwards the worker has no
+// goroutine, descriptor, slot or page more than before. make drills has 10,000.
 func TestNothingLeaksOverAThousandRequests(t *testing.T) {
 	if testing.Short() {
 		t.Skip("1,000 requests")
@@ -24,10 +27,11 @@ func TestNothingLeaksOverAThousandRequests(t *testing.T) {
 	before := f.resources()
 	var next atomic.Int64
 	var all sync.WaitGroup
-	for range 8 {
+	for i := range 24 {
+		random := rand.New(rand.NewPCG(5, uint64(i)))
 		all.Go(func() {
 			for n := next.Add(1); n <= 1000; n = next.Add(1) {
-				if err := f.oneOfThousand(n); err != nil {
+				if err := f.oneOfThousand(n, random); err != nil {
 					t.Error(err)
 					return
 				}
@@ -53,19 +57,28 @@ func TestNothingLeaksOverAThousandRequests(t *testing.T) {
 	busy, _ := standin.Sample(text, "llorch_slots_busy")
 	free, _ := standin.Sample(text, "llorch_cache_pages_free")
 	pages, _ := standin.Sample(text, "llorch_cache_pages")
-	if ended != 1020 || busy != 0 || free != pages {
+	if ended < 500+20 || ended > 1000+20 || busy != 0 || free != pages { // who left before its request was read is none
 		t.Errorf("%v ended, %v slots busy, %v of %v pages free", ended, busy, free, pages)
 	}
 	t.Logf("before %+v, after %+v", before, after)
 }
 
-func (f *fleet) oneOfThousand(n int64) error {
+func (f *fleet) oneOfThousand(n int64, random *rand.Rand) error {
 	r := standin.Request{JobID: fmt.Sprint(n), Prompt: "Once upon a time", MaxTokens: 12, Temperature: 1, Seed: seed(uint64(n))}
-	leave := n%5 == 0
+	leave := n%2 == 0
 	if leave {
 		r.MaxTokens = 2000
 	}
-	s, err := f.Execute(f.t.Context(), "", r)
+	ctx, cancel := context.WithCancel(f.t.Context())
+	defer cancel()
+	early := leave && random.IntN(4) == 0
+	if early {
+		time.AfterFunc(time.Duration(random.IntN(3000))*time.Microsecond, cancel)
+	}
+	s, err := f.Execute(ctx, "", r)
+	if early && err != nil {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -74,8 +87,15 @@ func (f *fleet) oneOfThousand(n int64) error {
 		return fmt.Errorf("request %d: status %d", n, s.Status)
 	}
 	if leave {
-		_, err = s.Next()
+		for range random.IntN(8) {
+			if _, err = s.Next(); err != nil {
+				break
+			}
+		}
 		s.Close()
+		if early {
+			return nil
+		}
 		return err
 	}
 	_, err = s.All()
