@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -153,7 +152,7 @@ func quiet(ctx context.Context, b *Bench, w *standin.Worker, allowed holdings) (
 			return err
 		}
 		if h.slots+h.queued+h.pagesOut > 0 || h.goroutines > allowed.goroutines+slack || h.descriptors > allowed.descriptors+slack {
-			return errors.New(fmt.Sprintf("%+v, before %+v", h, allowed))
+			return fmt.Errorf("%+v, before %+v", h, allowed)
 		}
 		return nil
 	})
