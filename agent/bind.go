@@ -134,6 +134,10 @@ func (w *worker) warnOpen(tcp []net.Listener) {
 	if w.cfg.APIToken != "" || w.cfg.TLSClientCA != "" || w.server.loopback {
 		return
 	}
+	may := "use and stop"
+	if w.cfg.AdminToken != "" {
+		may = "use"
+	}
 	w.log.Warn("open to the network", "address", tcp[0].Addr().String(),
-		"note", "no token is set, so anybody who reaches this port may use and stop the worker: set LLORCH_API_TOKEN or --local-mode")
+		"note", "no token is set, so anybody who reaches this port may "+may+" the worker: set LLORCH_API_TOKEN or --local-mode")
 }

@@ -43,6 +43,15 @@
 //     the device really holds. On a CPU both are host memory.
 //   - While degraded the worker finishes what runs and takes nothing new: its
 //     speed can no longer be trusted, its results can.
+//   - Listeners come from one place (bind.go): TCP, a Unix socket, or what a service
+//     manager has passed on, which takes the place of the setting of its kind. A Unix
+//     socket has neither TLS nor a check of the Host header: its mode is its guard.
+//   - DELETE /v1/inference/:id is an admin route, as /cancel is: both end any job whose
+//     id is known. A client ends its own by closing its connection.
+//   - Client certificates are asked for by route and not in the handshake, so that
+//     probes of a kubelet get through (agent/certs).
+//   - HTTP/2 resets a stream whose write deadline passes, also while it rests, so the
+//     deadline is lifted between the writes of such a stream.
 //   - A device fault ends the process with an exit status of its own, 3. Only a new
 //     process can get a clean device, and the spawner is the one to start it.
 //   - Impairments (a hang, lost pages, changed files) are kept as a set beside the

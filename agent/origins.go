@@ -28,7 +28,7 @@ func newOrigins(list []string) *origins {
 		o.cors = cors.New(cors.Options{
 			AllowedOrigins: list, AllowedMethods: []string{"GET", "HEAD", "POST"}, MaxAge: int(preflightAge.Seconds()),
 			AllowedHeaders: append([]string{"Authorization", "Content-Type", correlationHeader, "Traceparent", "Tracestate"}, deadlineHeaders[:]...),
-			ExposedHeaders: []string{correlationHeader, "Retry-After"},
+			ExposedHeaders: []string{correlationHeader, "Retry-After", "Traceresponse"},
 		})
 	}
 	return o

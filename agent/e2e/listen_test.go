@@ -220,13 +220,13 @@ type secure struct {
 	base             string
 }
 
-func startSecure(t *testing.T) *secure {
+func startSecure(t *testing.T, args ...string) *secure {
 	s := &secure{servers: certstest.New(t, "servers"), clients: certstest.New(t, "clients"), files: certstest.NewFiles(t)}
 	s.files.Write(t, s.servers.Issue(time.Now().Add(time.Hour)))
 	certstest.Replace(t, s.files.CA, s.clients.PEM())
 	o := orchestrate(t, nil)
 	s.fleet = spawn(t, standin.Spawn{CallbackURL: o.URL("/ready"),
-		Args: []string{"--tls-cert", s.files.Cert, "--tls-key", s.files.Key, "--tls-client-ca", s.files.CA}})
+		Args: append(args, "--tls-cert", s.files.Cert, "--tls-key", s.files.Key, "--tls-client-ca", s.files.CA)})
 	s.base = fmt.Sprintf("https://127.0.0.1:%d", s.Port)
 	waitReady(t, s.client(), s.base) // probes need no certificate
 	if want := fmt.Sprintf(`"uri":"https://localhost:%d"`, s.Port); !strings.Contains(string(o.Calls()[0].Body), want) {
@@ -297,6 +297,32 @@ func TestCertificateIsRotatedUnderAStream(t *testing.T) {
 	}
 }
 
+// A drain ends streams over HTTP/2 with their terminal frame, as over HTTP/1.
+func TestDrainOverHTTP2(t *testing.T) {
+	s := startSecure(t, "--drain-timeout", "200ms")
+	body, err := json.Marshal(endless("running"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := s.client(s.clients.Issue(time.Now().Add(time.Hour))).Post(s.base+"/execute", "application/json", bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	first := make([]byte, 1)
+	if _, err := io.ReadFull(resp.Body, first); err != nil || resp.ProtoMajor != 2 {
+		t.Fatal(resp.Proto, err)
+	}
+	if err := s.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	rest, err := io.ReadAll(resp.Body)
+	if n := strings.Count(string(rest), `"type":"error"`) + strings.Count(string(rest), `"type":"end"`); n != 1 || err != nil {
+		t.Errorf("%d terminal frames, %v: %.300s", n, err, rest[max(0, len(rest)-300):])
+	}
+	s.exits(0, patience)
+}
+
 func TestClientCertificates(t *testing.T) {
 	s := startSecure(t)
 	generates(t, s.client(s.clients.Issue(time.Now().Add(time.Hour))), s.base)
@@ -319,11 +345,14 @@ func TestClientCertificates(t *testing.T) {
 }
 
 func TestUnusableCertificateEndsTheWorkerAtStart(t *testing.T) {
-	files := certstest.NewFiles(t)
-	f := spawn(t, standin.Spawn{Args: []string{"--tls-cert", files.Cert, "--tls-key", files.Key}})
+	files, socket := certstest.NewFiles(t), filepath.Join(t.TempDir(), "w.sock")
+	f := spawn(t, standin.Spawn{Args: []string{"--tls-cert", files.Cert, "--tls-key", files.Key, "--unix-socket", socket}})
 	f.exits(1, patience)
 	if !strings.Contains(f.LogText(), files.Cert) {
 		t.Error(f.LogText())
+	}
+	if _, err := os.Lstat(socket); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the socket it had opened is left behind: %v", err)
 	}
 }
 

@@ -95,6 +95,9 @@ func TestHolderIsQuoted(t *testing.T) {
 			t.Errorf("%q: %s, want %s", in, got, want)
 		}
 	}
+	if got := holder(t.Context(), 0); !strings.Contains(got, "cannot see") {
+		t.Errorf("a process that is not visible: %s", got)
+	}
 	for _, c := range []struct {
 		args []string
 		want string
