@@ -79,10 +79,17 @@ func (b *Bench) Ready(ctx context.Context, args ...string) (*standin.Worker, err
 // ReadyFaulty is Ready with a device that fails as the plan says: see package
 // inference/backend/faulty.
 func (b *Bench) ReadyFaulty(ctx context.Context, plan string, args ...string) (*standin.Worker, error) {
+	return b.ReadyFaultyAs(ctx, plan, standin.Spawn{Args: args})
+}
+
+// ReadyFaultyAs is ReadyFaulty for more than flags.
+func (b *Bench) ReadyFaultyAs(ctx context.Context, plan string, s standin.Spawn) (*standin.Worker, error) {
 	if _, err := os.Stat(b.Faulty); err != nil {
 		return nil, Skip("no worker with faults: go build -tags llorch_faults -o %s ./agent/cmd/llorch", b.Faulty)
 	}
-	return b.ReadyAs(ctx, standin.Spawn{Bin: b.Faulty, Args: args, Env: []string{"FAULTY_DEVICE=" + plan}})
+	s.Bin = b.Faulty
+	s.Env = append(s.Env, "FAULTY_DEVICE="+plan)
+	return b.ReadyAs(ctx, s)
 }
 
 // ReadyAs starts what the spawn says and waits until it is healthy.

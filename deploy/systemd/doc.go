@@ -1,3 +1,4 @@
-// Package systemd holds unit files for a host that systemd manages, and the
-// tests that keep them correct. deploy/README.md shows how they are used.
+// Package systemd holds the unit files for a host that systemd manages. Its
+// functions ask systemd-analyze about them, its tests hold them against what
+// the worker promises. deploy/README.md shows how they are used.
 package systemd

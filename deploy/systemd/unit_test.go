@@ -1,34 +1,85 @@
 package systemd
 
 import (
+	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 )
 
-// mostExposure is the score of `systemd-analyze security` that a service may have, 0 is best.
+// mostExposure is the score that a service may have.
 const mostExposure = 2.0
 
-// instances are the units as a host would run them.
-var instances = []string{"llorch-cpu@test.service", "llorch-cpu@test.socket", "llorch-cuda@0.service", "llorch-cuda.target"}
+func stage(t *testing.T) []string {
+	t.Helper()
+	paths, err := Stage(t.TempDir(), "/bin/true")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return paths
+}
 
-var (
-	template = regexp.MustCompile(`@[^.]*\.`)
-	program  = regexp.MustCompile(`/usr/local/bin/llorch-\w+`)
-)
+func skipWithoutTool(t *testing.T, err error) {
+	t.Helper()
+	if errors.Is(err, ErrNoTool) {
+		t.Skip(err)
+	}
+}
 
-// fileOf is the file that an instance is made from.
-func fileOf(instance string) string { return template.ReplaceAllString(instance, "@.") }
+// The units are understood without a complaint.
+func TestUnitsVerify(t *testing.T) {
+	out, err := Verify(t.Context(), stage(t)...)
+	skipWithoutTool(t, err)
+	if err != nil || out != "" {
+		t.Errorf("%v\n%s", err, out)
+	}
+	t.Logf("systemd-analyze verify: %d units, no complaint", len(Instances))
+}
+
+// The test above must see what is wrong, in each unit.
+func TestMisspeltDirectivesAreSeen(t *testing.T) {
+	for _, path := range stage(t) {
+		f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.WriteString("\n[Unit]\nAfterwards=x\n"); err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+		out, err := Verify(t.Context(), path)
+		skipWithoutTool(t, err)
+		if !strings.Contains(out, "Afterwards") {
+			t.Errorf("%s: a misspelt directive passes: %s", filepath.Base(path), out)
+		}
+	}
+}
+
+func TestServicesAreHardened(t *testing.T) {
+	services := 0
+	for _, path := range stage(t) {
+		if filepath.Ext(path) != ".service" {
+			continue
+		}
+		services++
+		score, report, err := Exposure(t.Context(), path)
+		skipWithoutTool(t, err)
+		if err != nil || score > mostExposure {
+			t.Errorf("exposure %.1f, at most %.1f (%v)\n%s", score, mostExposure, err, report)
+		}
+		t.Logf("systemd-analyze security: %s", exposure.FindString(report))
+	}
+	if services != 2 {
+		t.Errorf("%d services", services)
+	}
+}
 
 // directives reads a unit file: every value of each key, in order. A key that
 // is set twice has both, as in systemd, where most of ours are lists.
 func directives(t *testing.T, instance string) map[string][]string {
 	t.Helper()
-	text, err := os.ReadFile(fileOf(instance))
+	_, text, err := unit(instance)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,85 +90,4 @@ func directives(t *testing.T, instance string) map[string][]string {
 		}
 	}
 	return all
-}
-
-// stage copies the units into a folder where worker, which must exist, stands
-// for the program; it returns the paths of the instances.
-func stage(t *testing.T, worker string) (paths []string) {
-	t.Helper()
-	dir := t.TempDir()
-	for _, name := range instances {
-		text, err := os.ReadFile(fileOf(name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		text = program.ReplaceAll(text, []byte(worker))
-		for _, to := range []string{fileOf(name), name} {
-			if err := os.WriteFile(filepath.Join(dir, to), text, 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-		paths = append(paths, filepath.Join(dir, name))
-	}
-	return paths
-}
-
-func analyze(t *testing.T, args ...string) (string, error) {
-	t.Helper()
-	tool, err := exec.LookPath("systemd-analyze")
-	if err != nil {
-		t.Skip("systemd-analyze was not found, so the units are NOT checked: install systemd (on Debian: apt install systemd)")
-	}
-	out, err := exec.CommandContext(t.Context(), tool, args...).CombinedOutput()
-	return string(out), err
-}
-
-// The units are understood without a complaint.
-func TestUnitsVerify(t *testing.T) {
-	out, err := analyze(t, append([]string{"verify", "--man=no"}, stage(t, "/bin/true")...)...)
-	if err != nil || strings.TrimSpace(out) != "" {
-		t.Errorf("%v\n%s", err, out)
-	}
-	t.Logf("systemd-analyze verify: %d units, no complaint", len(instances))
-}
-
-// The test above must see what is wrong, in each unit.
-func TestMisspeltDirectivesAreSeen(t *testing.T) {
-	for _, path := range stage(t, "/bin/true") {
-		f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := f.WriteString("WantedBuy=multi-user.target\n[Unit]\nAfterwards=x\n"); err != nil {
-			t.Fatal(err)
-		}
-		f.Close()
-		if out, _ := analyze(t, "verify", "--man=no", path); !strings.Contains(out, "Afterwards") {
-			t.Errorf("%s: a misspelt directive passes: %s", filepath.Base(path), out)
-		}
-	}
-}
-
-func TestServicesAreHardened(t *testing.T) {
-	for _, path := range stage(t, "/bin/true") {
-		if filepath.Ext(path) != ".service" {
-			continue
-		}
-		out, err := analyze(t, "security", "--offline=true", "--no-pager", path)
-		if strings.Contains(out, "unrecognized option") || strings.Contains(out, "Unknown command") {
-			t.Skipf("this systemd-analyze cannot look at a file (it is older than 250), so the score is NOT checked\n%s", out)
-		}
-		if err != nil {
-			t.Fatalf("%v\n%s", err, out)
-		}
-		m := regexp.MustCompile(`Overall exposure level[^:]*: ([0-9.]+)`).FindStringSubmatch(out)
-		if m == nil {
-			t.Fatalf("no score in\n%s", out)
-		}
-		score, err := strconv.ParseFloat(m[1], 64)
-		if err != nil || score > mostExposure {
-			t.Errorf("exposure %s, at most %.1f (%v)\n%s", m[1], mostExposure, err, out)
-		}
-		t.Logf("systemd-analyze security: %s", m[0])
-	}
 }
