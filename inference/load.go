@@ -85,7 +85,12 @@ func (e *Engine) load(ctx context.Context, ins *Inspection, o Options) error {
 	}
 	defer check.stop() // whatever happens: it reads the mapping
 	meter := newLoadMeter(o.Progress, ins.Source.FileBytes(), ins.Spec.Layers)
-	err = ins.Source.Populate(ctx, check.examination(), func(done, _ int64) { meter.bytes("populate", check.done(done)) })
+	populated := int64(0)
+	meter.loaded = func() int64 { return populated }
+	if check != nil {
+		meter.loaded = check.Done // a byte counts when it is checked
+	}
+	err = ins.Source.Populate(ctx, check.examination(), func(done, _ int64) { populated = done; meter.step("populate") })
 	if err != nil {
 		return err
 	}

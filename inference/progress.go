@@ -27,6 +27,7 @@ const (
 // goroutine.
 type loadMeter struct {
 	tell   func(Progress) // nil: nobody listens
+	loaded func() int64   // bytes; nil: none yet
 	now    Progress
 	placed float64 // the three are 0 to 1
 	cache  float64
@@ -37,15 +38,12 @@ func newLoadMeter(tell func(Progress), total int64, layers int) *loadMeter {
 	return &loadMeter{tell: tell, now: Progress{Total: total, LayersTotal: layers}}
 }
 
-// bytes takes how many bytes are loaded.
-func (m *loadMeter) bytes(phase string, done int64) {
-	m.now.Done = max(done, m.now.Done)
-	m.now.Layers = int(int64(m.now.LayersTotal) * m.now.Done / max(m.now.Total, 1))
-	m.step(phase)
-}
-
 // step tells where the load stands.
 func (m *loadMeter) step(phase string) {
+	if m.loaded != nil {
+		m.now.Done = max(m.loaded(), m.now.Done)
+		m.now.Layers = int(int64(m.now.LayersTotal) * m.now.Done / max(m.now.Total, 1))
+	}
 	m.now.Phase = phase
 	m.now.Share = shareBytes*float64(m.now.Done)/float64(max(m.now.Total, 1)) +
 		sharePlace*m.placed + shareCache*m.cache + shareWarmUp*m.warm

@@ -5,7 +5,7 @@ import "slices"
 // table is every drill, in the order they run: one list a section, one file a
 // list.
 func table() []Drill {
-	return slices.Concat(registration, health, integrity, overload, disconnects, drain, attacks, exhaustion, leftovers, systemd)
+	return slices.Concat(registration, health, integrity, residency, overload, disconnects, drain, attacks, exhaustion, leftovers, systemd)
 }
 
 // notOnCPU are promises of which no part can be shown without a GPU, and why.
@@ -14,6 +14,5 @@ var notOnCPU = map[int]string{}
 // owed are promises without a drill yet. An entry goes when its drill comes:
 // the test insists on both.
 var owed = map[int]string{
-	1: "ready means resident", 2: "residency kept hot", 5: "registration", 6: "memory plan", 7: "load progress",
-	8: "integrity", 13: "same text in a batch",
+	5: "registration", 6: "memory plan", 13: "same text in a batch",
 }
