@@ -14,6 +14,7 @@ import (
 // process hangs, or whose machine went away behind a load balancer.
 type Silent struct {
 	listener net.Listener
+	end      func() error
 	mu       sync.Mutex
 	open     []net.Conn
 }
@@ -24,7 +25,7 @@ func ListenSilent(port int) (*Silent, error) {
 	if err != nil {
 		return nil, fmt.Errorf("standin: %w", err)
 	}
-	s := &Silent{listener: l}
+	s := &Silent{listener: l, end: sync.OnceValue(l.Close)}
 	go func() {
 		for {
 			c, err := l.Accept()
@@ -49,9 +50,9 @@ func (s *Silent) Accepted() int {
 	return len(s.open)
 }
 
-// Close drops every connection.
+// Close drops every connection. It may be called again.
 func (s *Silent) Close() error {
-	err := s.listener.Close()
+	err := s.end()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, c := range s.open {
