@@ -15,8 +15,8 @@ import (
 
 const (
 	socketMode = 0o660
-	dialTime   = time.Second     // to find out whether somebody answers on an old socket
-	turnTime   = 2 * time.Second // to wait for another worker that starts in the same folder
+	dialTime   = 5 * time.Second  // to find out whether somebody answers on an old socket
+	turnTime   = 10 * time.Second // to wait for another worker that starts in the same folder
 )
 
 // Unix listens on a socket at an absolute path, open to owner and group. The
