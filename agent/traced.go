@@ -19,8 +19,10 @@ const (
 
 // traced gives each request but probes and scrapes a span, and its caller the trace's id.
 func (s *Server) traced(c *gin.Context) {
-	class := s.classOf(c)
-	if s.tracer == nil || class == classUnstated || class == classOpen {
+	if s.tracer == nil {
+		return
+	}
+	if class := s.classOf(c); class == classUnstated || class == classOpen {
 		return
 	}
 	span := s.tracer.Request(c.Request.Context(), c.Request.Header, c.Request.Method, c.FullPath())
