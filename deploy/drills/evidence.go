@@ -11,7 +11,7 @@ import (
 // evidence: what the worker says of itself against what can be seen from outside.
 var evidence = []Drill{
 	{"resident-by-the-kernels-account", "evidence", []int{1, 6}, 40 * time.Second, residentByKernel},
-	{"same-text-in-every-batch", "evidence", []int{13}, 60 * time.Second, sameText},
+	{"same-text-in-every-batch", "evidence", []int{13}, 120 * time.Second, sameText},
 }
 
 // classes are those of llorch_resident_bytes.
@@ -58,15 +58,15 @@ func residentByKernel(ctx context.Context, b *Bench) (string, error) {
 		mib(int64(planned)), mib(int64(claimed)), mib(seen.RSS), mib(seen.RSS-int64(claimed))), expect(ctx, w, "GET", "/health", nil, 200, `"resident":true`)
 }
 
-// sameText runs one request alone, beside fifteen others, and after a restart.
+// sameText runs one request alone, beside seven others, and after a restart.
 func sameText(ctx context.Context, b *Bench) (string, error) {
 	seed := uint64(7)
 	request := func(id string) standin.Request {
-		return standin.Request{JobID: id, Prompt: "One day, a small fox", MaxTokens: 60, Temperature: 0.9, Seed: &seed}
+		return standin.Request{JobID: id, Prompt: "One day, a small fox", MaxTokens: 40, Temperature: 0.9, Seed: &seed}
 	}
 	var want string
 	for start := range 2 {
-		w, err := b.Ready(ctx, "--max-batch", "16")
+		w, err := b.Ready(ctx, "--max-batch", "8")
 		if err != nil {
 			return "", err
 		}
@@ -77,7 +77,7 @@ func sameText(ctx context.Context, b *Bench) (string, error) {
 		if start == 0 {
 			want = standin.Text(all)
 		}
-		for i := range 15 {
+		for i := range 7 {
 			s, err := w.Execute(ctx, "", endless(fmt.Sprint("other-", i)))
 			if err != nil {
 				return "", err
@@ -93,5 +93,5 @@ func sameText(ctx context.Context, b *Bench) (string, error) {
 		}
 		w.Kill()
 	}
-	return fmt.Sprintf("the same %d bytes alone, in a batch of 16 and after a restart", len(want)), nil
+	return fmt.Sprintf("the same %d bytes alone, in a batch of 8 and after a restart", len(want)), nil
 }
