@@ -63,4 +63,10 @@
 //     which the process itself stood still does not count.
 //   - A hang does not end the process: nothing is lost by waiting, and it may heal.
 //     Whether to wait is for the watchdog of whoever started it.
+//   - Pages that are missing are read in again before anything else, and only if that
+//     takes longer than a request may wait, or does not help, is the worker degraded
+//     (resident.go). When to look and when to give up is decided without a clock of
+//     its own (keeper.go). A loss that lasts ends the process with status 4: its cause
+//     is outside of it, so it can only make room for a worker elsewhere, or for one
+//     that loads the files as they are now.
 package agent

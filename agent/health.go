@@ -11,27 +11,28 @@ import (
 // figures are ours to define on a CPU, which has no VRAM: vram_bytes is what
 // the callback said, vram_bytes_used what the device really holds.
 type healthBody struct {
-	Status        string    `json:"status"`
-	VRAMBytes     int64     `json:"vram_bytes"`
-	VRAMBytesUsed int64     `json:"vram_bytes_used"`
-	Model         string    `json:"model"`
-	Resident      bool      `json:"resident"`
-	Missing       int64     `json:"missing_bytes,omitempty"` // by the last residency check
-	QuantKind     string    `json:"quant_kind"`
-	TokenizerKind string    `json:"tokenizer_kind"`
-	VocabSize     int       `json:"vocab_size"`
-	ContextLength int       `json:"context_length"`
-	UptimeSeconds int64     `json:"uptime_seconds"`
-	Capabilities  []string  `json:"capabilities"`
-	Protocol      string    `json:"protocol"`
-	Architecture  string    `json:"memory_architecture"`
-	Digest        string    `json:"weights_digest,omitempty"`
-	WorkerID      string    `json:"worker_id"`
-	State         string    `json:"state"`
-	Cause         string    `json:"cause,omitempty"`  // one word of the table of causes, when not ready
-	Since         string    `json:"since,omitempty"`  // of the cause, RFC 3339
-	Reason        string    `json:"reason,omitempty"` // the cause in words
-	Progress      *Progress `json:"progress,omitempty"`
+	Status        string           `json:"status"`
+	VRAMBytes     int64            `json:"vram_bytes"`
+	VRAMBytesUsed int64            `json:"vram_bytes_used"`
+	Model         string           `json:"model"`
+	Resident      bool             `json:"resident"`
+	Missing       int64            `json:"missing_bytes,omitempty"`  // by the last residency check
+	Held          map[string]int64 `json:"resident_bytes,omitempty"` // by class, the same
+	QuantKind     string           `json:"quant_kind"`
+	TokenizerKind string           `json:"tokenizer_kind"`
+	VocabSize     int              `json:"vocab_size"`
+	ContextLength int              `json:"context_length"`
+	UptimeSeconds int64            `json:"uptime_seconds"`
+	Capabilities  []string         `json:"capabilities"`
+	Protocol      string           `json:"protocol"`
+	Architecture  string           `json:"memory_architecture"`
+	Digest        string           `json:"weights_digest,omitempty"`
+	WorkerID      string           `json:"worker_id"`
+	State         string           `json:"state"`
+	Cause         string           `json:"cause,omitempty"`  // one word of the table of causes, when not ready
+	Since         string           `json:"since,omitempty"`  // of the cause, RFC 3339
+	Reason        string           `json:"reason,omitempty"` // the cause in words
+	Progress      *Progress        `json:"progress,omitempty"`
 }
 
 var capabilities = []string{"text-gen"}
@@ -50,10 +51,11 @@ func (s *Server) health(c *gin.Context) {
 		writeBody(c, []byte(text))
 		return
 	}
+	r := s.machine.Residency()
 	b := healthBody{
-		Status: "healthy", Resident: s.machine.Resident(), UptimeSeconds: int64(s.now().Sub(s.started).Seconds()),
+		Status: "healthy", Resident: r.Resident, Held: r.Held, UptimeSeconds: int64(s.now().Sub(s.started).Seconds()),
 		Capabilities: capabilities, Protocol: "sse", WorkerID: s.workerID, State: state.String(),
-		Model: s.model, Missing: s.machine.Missing(),
+		Model: s.model, Missing: r.Missing,
 	}
 	if s.guard.open { // /health needs no token, and a reason may name files
 		b.Reason = standing.Reason

@@ -101,7 +101,7 @@ func (x *Metrics) registerLive(r prometheus.Registerer, m *Machine, started time
 	gauge("llorch_cache_pages_free", "Free pages of the KV cache.", func() float64 { return float64(x.stats().PagesFree) })
 	gauge("llorch_cache_pages", "Pages of the KV cache.", func() float64 { return float64(x.stats().PagesTotal) })
 	gauge("llorch_residency_missing_bytes", "Bytes of the model's memory that the last residency check did not find in memory.",
-		func() float64 { return float64(m.Missing()) })
+		func() float64 { return float64(m.Residency().Missing) })
 	gauge("llorch_state", "State of the worker: 0 starting, 1 loading, 2 verifying, 3 registering, 4 ready, 5 busy, 6 degraded, 7 faulted, 8 draining, 9 stopped.",
 		func() float64 { s, _ := m.State(); return float64(s) })
 	gauge("llorch_load_progress", "Share of the model that is loaded, 0 to 1.", func() float64 { return float64(m.Progress().Percent) / 100 })

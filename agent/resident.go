@@ -23,9 +23,13 @@ func (w *worker) verify() error {
 		w.lock()
 	}
 	report := w.observe()
+	if len(report.Losses) > 0 { // taken while the rest was loaded
+		report = w.restore(w.stopping, report, "start")
+	}
 	if err := report.Err(); err != nil {
 		return fmt.Errorf("agent: residency: %w", err)
 	}
+	w.machine.Heal(CauseResidency) // if it took long
 	w.held = report.Held
 	w.log.Info("resident", "held", report.Held)
 	return nil
@@ -59,7 +63,7 @@ func (w *worker) observe() residency.Report {
 	if err != nil {
 		w.log.Warn("residency", "error", err)
 	}
-	w.machine.SetResidency(report.Resident, report.Missing)
+	w.machine.SetResidency(report)
 	w.metrics.observed(report.Resident, report.Held)
 	if err := w.metrics.explain(report.Held); err != nil {
 		w.log.Warn("residency", "error", err)

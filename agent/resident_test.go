@@ -57,8 +57,8 @@ func TestLostPagesAreRestored(t *testing.T) {
 	if err := unix.Madvise(memory[:len(memory)/2], unix.MADV_DONTNEED); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.recheck(t.Context(), "timer"); err != nil || !w.machine.Resident() || w.machine.Missing() != 0 {
-		t.Errorf("resident %v, missing %d: %v", w.machine.Resident(), w.machine.Missing(), err)
+	if err := w.recheck(t.Context(), "timer"); err != nil || !w.machine.Resident() || w.machine.Residency().Missing != 0 {
+		t.Errorf("resident %v, missing %d: %v", w.machine.Resident(), w.machine.Residency().Missing, err)
 	}
 	if s, _ := w.machine.State(); s != Ready {
 		t.Errorf("%s though the pages came back at once", s)
@@ -78,8 +78,8 @@ func TestLostPagesDegradeAndHeal(t *testing.T) {
 	if err := errors.Join(unix.Madvise(half, unix.MADV_DONTNEED), unix.Mprotect(half, unix.PROT_NONE)); err != nil {
 		t.Fatal(err)
 	}
-	if w.recheck(t.Context(), "timer") == nil || w.machine.Resident() || w.machine.Missing() != int64(len(half)) {
-		t.Fatalf("half of the pages are gone: resident %v, missing %d", w.machine.Resident(), w.machine.Missing())
+	if w.recheck(t.Context(), "timer") == nil || w.machine.Resident() || w.machine.Residency().Missing != int64(len(half)) {
+		t.Fatalf("half of the pages are gone: resident %v, missing %d", w.machine.Resident(), w.machine.Residency().Missing)
 	}
 	if s, reason := w.machine.State(); s != Degraded || !strings.Contains(reason, "not in memory") || w.machine.Standing().Cause != CauseResidency {
 		t.Errorf("%s because of %q", s, reason)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"llorch/inference"
+	"llorch/residency"
 )
 
 func TestAuthorization(t *testing.T) {
@@ -97,8 +98,8 @@ func TestUnknownPathsAndMethods(t *testing.T) {
 
 func TestHealthBody(t *testing.T) {
 	f := serveFake(t, &fakeEngine{script: words("x")}, nil)
-	f.machine.SetResidency(true, 0)
-	want := `{"status":"healthy","vram_bytes":1000,"vram_bytes_used":1500,"model":"mini","resident":true,"quant_kind":"BF16",` +
+	f.machine.SetResidency(residency.Report{Resident: true, Held: map[string]int64{"weights": 1400, "cache": 100}})
+	want := `{"status":"healthy","vram_bytes":1000,"vram_bytes_used":1500,"model":"mini","resident":true,"resident_bytes":{"cache":100,"weights":1400},"quant_kind":"BF16",` +
 		`"tokenizer_kind":"hf-json","vocab_size":320,"context_length":256,"uptime_seconds":0,"capabilities":["text-gen"],` +
 		`"protocol":"sse","memory_architecture":"ram","worker_id":"w-1","state":"ready"}`
 	for _, path := range []string{"/health", "/v1/health", "/"} {

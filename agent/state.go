@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"llorch/residency"
 )
 
 // State is where the process is in its life.
@@ -69,16 +71,15 @@ type phase struct {
 // Machine is the one owner of the process's state. Changes are serialised;
 // reads are atomics, so that probes never wait behind anything.
 type Machine struct {
-	log      *slog.Logger
-	now      func() time.Time
-	mu       sync.Mutex
-	current  atomic.Pointer[phase]
-	impaired atomic.Pointer[[]impairment] // sorted by cause; empty: none
-	active   atomic.Int64
-	progress atomic.Pointer[Progress]
-	resident atomic.Bool
-	missing  atomic.Int64
-	idle     idleWatch
+	log       *slog.Logger
+	now       func() time.Time
+	mu        sync.Mutex
+	current   atomic.Pointer[phase]
+	impaired  atomic.Pointer[[]impairment] // sorted by cause; empty: none
+	active    atomic.Int64
+	progress  atomic.Pointer[Progress]
+	residency atomic.Pointer[residency.Report]
+	idle      idleWatch
 }
 
 // NewMachine returns a machine in Starting. A nil logger is silent.
@@ -89,6 +90,7 @@ func NewMachine(log *slog.Logger) *Machine {
 	m := &Machine{log: log, now: time.Now, idle: idleWatch{woken: make(chan struct{}, 1)}}
 	m.current.Store(&phase{state: Starting, cause: CauseStarting, since: m.now()})
 	m.impaired.Store(&[]impairment{})
+	m.residency.Store(&residency.Report{})
 	m.progress.Store(&Progress{Phase: "start"})
 	return m
 }
@@ -138,14 +140,11 @@ func (m *Machine) done() {
 	}
 }
 
-// Resident is the last verdict of the residency check, false before the first.
-func (m *Machine) Resident() bool { return m.resident.Load() }
+// SetResidency records the verdict of a residency check.
+func (m *Machine) SetResidency(r residency.Report) { m.residency.Store(&r) }
 
-// Missing is how many bytes that check did not find in memory.
-func (m *Machine) Missing() int64 { return m.missing.Load() }
+// Residency is the last verdict, not resident before the first.
+func (m *Machine) Residency() residency.Report { return *m.residency.Load() }
 
-// SetResidency records a verdict.
-func (m *Machine) SetResidency(ok bool, missing int64) {
-	m.resident.Store(ok)
-	m.missing.Store(missing)
-}
+// Resident is the verdict in one word.
+func (m *Machine) Resident() bool { return m.Residency().Resident }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -18,6 +19,7 @@ import (
 // residency: pages that are taken from a worker, and files from under it.
 var residency = []Drill{
 	{"ready-means-resident", "residency", []int{1}, 40 * time.Second, readyMeansResident},
+	{"planned-is-held", "residency", []int{6}, 40 * time.Second, plannedIsHeld},
 	{"evicted-pages", "residency", []int{2}, 40 * time.Second, evictedPages},
 	{"evicted-while-stopped", "residency", []int{2}, 60 * time.Second, evictedWhileStopped},
 	{"evicted-while-idle", "residency", []int{2}, 60 * time.Second, evictedWhileIdle},
@@ -277,4 +279,52 @@ func readyMeansResident(ctx context.Context, b *Bench) (string, error) {
 		e = fmt.Errorf("%.0f bytes of the process are in no class", unexplained)
 	}
 	return fmt.Sprintf("%d of %d bytes in the page table at the callback, %.0f MB of the process unexplained", held, size, unexplained/1e6), errors.Join(err, e)
+}
+
+// plannedIsHeld: what the plan said before a byte was touched is what the worker
+// holds when it is ready, and a plan that does not fit is refused by its numbers.
+func plannedIsHeld(ctx context.Context, b *Bench) (string, error) {
+	w, err := b.Ready(ctx)
+	if err != nil {
+		return "", err
+	}
+	plan, err := logged(ctx, w, "memory_plan")
+	if err != nil {
+		return "", err
+	}
+	worst := 0.0
+	for _, class := range []string{"weights", "cache", "scratch"} {
+		planned, _ := plan.Fields[class].(float64)
+		held, err := metric(ctx, w, "llorch_resident_bytes", "class", class)
+		if err != nil {
+			return "", err
+		}
+		off := math.Abs(held - planned)
+		if worst = max(worst, off); planned <= 0 || off > max(planned/100, 64<<20) {
+			return "", fmt.Errorf("%s: %.0f bytes planned, %.0f held", class, planned, held)
+		}
+	}
+	o, err := b.Orchestrator(nil)
+	if err != nil {
+		return "", err
+	}
+	const tooMuch = 1 << 26 // MiB
+	small, err := b.Spawn(standin.Spawn{CallbackURL: o.URL("/ready"), Args: []string{"--local-mode", "--kv-cache-mb", strconv.Itoa(tooMuch)}})
+	if err != nil {
+		return "", err
+	}
+	if err := exits(ctx, small, 1); err != nil {
+		return "", err
+	}
+	line, err := logged(ctx, small, "error")
+	said, _ := line.Fields["error"].(string)
+	for _, word := range []string{"does not fit", "required ", "available ", "short of "} {
+		if err == nil && !strings.Contains(said, word) {
+			err = fmt.Errorf("no %q in %s", word, said)
+		}
+	}
+	if n := len(o.Calls()); err == nil && n > 0 {
+		err = fmt.Errorf("the orchestrator was called %d times", n)
+	}
+	return fmt.Sprintf("plan and possession differ by %.1f MB at most in any class; 64 TiB of cache refused by the shortfall", worst/1e6), err
 }
