@@ -35,11 +35,7 @@ type Report struct {
 	tally         *tally
 	probes        int
 	p99, p9999    time.Duration
-	mean          float64       // RSS in bytes
-	perHour       float64       // its slope, bytes an hour
-	stderr        float64       // of that
-	growth        float64       // bytes over the time that the fit covers
-	covers        time.Duration // by the fit
+	rss, runtime  line
 	before, after footprint
 	registered    int64
 	exit          string
@@ -52,21 +48,14 @@ type Report struct {
 func (s *soak) report(took time.Duration) *Report {
 	r := &Report{options: s.Options, took: took, tally: &s.tally, probes: len(s.probes.all), registered: s.orchestrator.ready.Load()}
 	r.p99, r.p9999 = s.probes.quantile(0.99), s.probes.quantile(0.9999)
-	used := s.memory.all[int(float64(len(s.memory.all))*warmUpShare):]
-	if len(used) < 10 {
-		s.wrong.add("only %d samples of the memory: soak for longer", len(used))
+	var enough bool
+	if r.rss, enough = fit(s.memory.all); !enough {
+		s.wrong.add("only %d samples of the memory: soak for longer", len(s.memory.all))
 		return r
 	}
-	var x, y []float64
-	for _, m := range used {
-		x, y = append(x, m.at.Sub(used[0].at).Hours()), append(y, float64(m.rss))
-		r.mean += float64(m.rss) / float64(len(used))
-	}
-	r.covers = used[len(used)-1].at.Sub(used[0].at)
-	r.perHour, r.stderr = slope(x, y)
-	r.growth = r.perHour * r.covers.Hours()
-	if r.growth > growthShare*r.mean {
-		s.wrong.add("RSS grows: %.1f MiB in %v", r.growth/(1<<20), r.covers.Round(time.Second))
+	r.runtime, _ = fit(s.runtime.all)
+	if r.rss.growth > growthShare*r.rss.mean {
+		s.wrong.add("RSS grows: %.1f MiB in %v", r.rss.growth/(1<<20), r.rss.covers.Round(time.Second))
 	}
 	return r
 }
@@ -105,7 +94,6 @@ func (r *Report) OK() bool { return r.tally.failed.Load() == 0 && len(r.Complain
 func (r *Report) Print(w io.Writer) {
 	t := r.tally
 	all := t.completed.Load() + t.cancelled.Load() + t.left.Load() + t.refused.Load()
-	mb := func(b float64) float64 { return b / (1 << 20) }
 	rows := [][2]string{
 		{"full load", fmt.Sprintf("%.0f s, %d streams at once, %d cores, load average %s, seed %d", r.took.Seconds(), r.options.Streams, runtime.NumCPU(), loadAverage(), r.options.Seed)},
 		{"requests", fmt.Sprintf("%d: %d ended well, %d cancelled, %d hung up, %d refused with Retry-After", all, t.completed.Load(), t.cancelled.Load(), t.left.Load(), t.refused.Load())},
@@ -114,8 +102,8 @@ func (r *Report) Print(w io.Writer) {
 		{"done to it", fmt.Sprintf("%d bad requests, %d half requests, %d slow readers, %d times SIGSTOP, %d scrapes", t.bad.Load(), t.half.Load(), t.slow.Load(), t.stops.Load(), t.scrapes.Load())},
 		{"orchestrator", fmt.Sprintf("%d restarts with lost state, %d ready calls", t.restarts.Load(), r.registered)},
 		{"probes", fmt.Sprintf("%d: p99 %s, p99.99 %s", r.probes, against(r.p99, barP99), against(r.p9999, barP9999))},
-		{"RSS", fmt.Sprintf("mean %.0f MiB, slope %+.1f ± %.1f MiB an hour, %+.1f MiB over the last %.0f s (bar %.1f: %.0f %% of the mean)",
-			mb(r.mean), mb(r.perHour), mb(r.stderr), mb(r.growth), r.covers.Seconds(), mb(growthShare*r.mean), 100*growthShare)},
+		{"RSS", fmt.Sprintf("%v; the bar is %.1f MiB, %.0f %% of the mean", r.rss, growthShare*r.rss.mean/(1<<20), 100*growthShare)},
+		{"of it Go's", r.runtime.String()},
 		{"goroutines", fmt.Sprintf("%d before, %d after", r.before.goroutines, r.after.goroutines)},
 		{"descriptors", fmt.Sprintf("%d before, %d after", r.before.files, r.after.files)},
 		{"cache pages", fmt.Sprintf("%d held before, %d after", r.before.pagesUsed, r.after.pagesUsed)},

@@ -31,7 +31,8 @@ type soak struct {
 	orchestrator *restarting
 	tally        tally
 	probes       latencies
-	memory       memory // once a second
+	memory       memory // RSS, once a second
+	runtime      memory // what Go's runtime holds of it, by its own account, as often
 	stopped      pauses
 	wrong        complaints
 }
@@ -132,6 +133,6 @@ func between(r *rand.Rand, low, high time.Duration) time.Duration {
 // tell prints a line a minute.
 func (s *soak) tell(ctx context.Context, _ *rand.Rand) {
 	for began := time.Now(); nap(ctx, time.Minute); {
-		fmt.Fprintf(s.Out, "%4.0f s  %s  RSS %d MiB\n", time.Since(began).Seconds(), s.tally.String(), s.memory.last().rss>>20)
+		fmt.Fprintf(s.Out, "%4.0f s  %s  RSS %d MiB\n", time.Since(began).Seconds(), s.tally.String(), s.memory.last().bytes>>20)
 	}
 }

@@ -63,14 +63,17 @@ func (s *soak) scrape(ctx context.Context, _ *rand.Rand) {
 		if _, ok := standin.Sample(string(body), "llorch_slots_busy"); err != nil || status != 200 || !ok {
 			s.fail("/metrics: %d, slots there %v, %v", status, ok, err)
 		}
+		held, _ := standin.Sample(string(body), "go_memstats_sys_bytes")
+		released, _ := standin.Sample(string(body), "go_memstats_heap_released_bytes")
+		s.runtime.add(sample{time.Now(), int64(held - released)})
 		s.tally.scrapes.Add(1)
 	}
 }
 
-// sample is the kernel's account at one moment.
+// sample is an amount of memory at one moment.
 type sample struct {
-	at  time.Time
-	rss int64 // bytes
+	at    time.Time
+	bytes int64
 }
 
 // watch samples the memory once a second.
