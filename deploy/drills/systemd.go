@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -18,6 +20,7 @@ var systemd = []Drill{
 	{"notify-one-life", "systemd", []int{9, 14}, 40 * time.Second, notifyOneLife},
 	{"stopped-process-starves-watchdog", "systemd", []int{4, 9}, 40 * time.Second, stopStarves},
 	{"hung-device-starves-watchdog", "systemd", []int{4, 9}, 60 * time.Second, hangStarves},
+	{"socket-activation", "systemd", []int{9}, 40 * time.Second, socketActivation},
 	{"units", "systemd", []int{9}, 40 * time.Second, unitsVerify},
 }
 
@@ -157,6 +160,49 @@ func hangStarves(ctx context.Context, b *Bench) (string, error) {
 	}
 	fed := m.Count("WATCHDOG=1")
 	return fmt.Sprintf("not fed for %v of a hang, fed again after it", 2*dog), hears(ctx, m, "WATCHDOG=1", fed+1)
+}
+
+// socketActivation: systemd's own tool holds the port, and the first caller
+// starts the worker.
+func socketActivation(ctx context.Context, b *Bench) (string, error) {
+	const tool = "systemd-socket-activate"
+	if _, err := exec.LookPath(tool); err != nil {
+		return "", Skip("%s was not found: install systemd", tool)
+	}
+	port, err := standin.FreePort()
+	if err != nil {
+		return "", err
+	}
+	// What the tool says itself is no line of the worker's log.
+	script := fmt.Sprintf("#!/bin/sh\nexec %s --listen=127.0.0.1:%d --fdname=http '%s' \"$@\" 2>/dev/null\n", tool, port, b.Bin)
+	activator := filepath.Join(b.Dir, "activator")
+	if err := os.WriteFile(activator, []byte(script), 0o700); err != nil {
+		return "", err
+	}
+	w, err := b.Spawn(standin.Spawn{Bin: activator, Port: port})
+	if err != nil {
+		return "", err
+	}
+	var answered time.Duration
+	err = until(ctx, "the port is held", func() error {
+		began := time.Now()
+		defer func() { answered = time.Since(began) }()
+		return expect(ctx, w, "GET", "/live", nil, 200)
+	})
+	if err == nil {
+		err = w.WaitHealthy(ctx)
+	}
+	if err != nil {
+		return "", err
+	}
+	line, err := logged(ctx, w, "listening")
+	if err == nil && (line.Fields["source"] != "inherited" || line.Fields["name"] != "http") {
+		err = fmt.Errorf("the socket was not taken over: %v", line.Fields)
+	}
+	if err == nil {
+		err = w.Signal(syscall.SIGTERM)
+	}
+	return fmt.Sprintf("the caller that started the worker had its answer after %.2f s", answered.Seconds()), errors.Join(err, exits(ctx, w, 0))
 }
 
 // unitsVerify: systemd has no complaint of the units, and counts little that a
