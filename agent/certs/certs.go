@@ -64,13 +64,15 @@ func (s *Store) Config() *tls.Config {
 }
 
 // check reads the files again if they have changed. Handshakes that come while
-// another looks go on with what there is.
+// another looks go on with what there is: a file system that hangs costs one.
 func (s *Store) check() {
 	now, last := s.o.Now().UnixNano(), s.checked.Load()
 	if now-last < int64(checkEvery) && now >= last || !s.checked.CompareAndSwap(last, now) {
 		return
 	}
-	s.mu.Lock()
+	if !s.mu.TryLock() {
+		return
+	}
 	defer s.mu.Unlock()
 	files := s.look()
 	if same(files, s.seen) {
