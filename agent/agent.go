@@ -92,7 +92,7 @@ func newWorker(ctx context.Context, o Options) *worker {
 		w.metrics.MirrorVLLM()
 	}
 	w.server = NewServer(ServerOptions{
-		Machine: w.machine, Metrics: w.metrics, Log: w.log, WorkerID: w.cfg.WorkerID, Model: modelName(w.cfg),
+		Machine: w.machine, Metrics: w.metrics, Log: w.log, WorkerID: w.cfg.WorkerID, Epoch: w.epoch, Model: modelName(w.cfg),
 		Token: w.cfg.APIToken.Reveal(), AdminToken: w.cfg.AdminToken.Reveal(), Origins: w.cfg.Origins(), MaxTokens: w.cfg.MaxTokensOut, MaxBody: int64(w.cfg.MaxBodyBytes),
 		Timeout: w.cfg.InferenceTimeout(), WriteTimeout: w.cfg.WriteTimeout, ShutdownTimeout: w.cfg.DrainTimeout, OverloadStatus: w.cfg.OverloadStatus,
 		AlsoHost: w.cfg.AdvertiseHost, Trace: w.tracer, Stop: w.askStop,

@@ -28,6 +28,7 @@ type healthBody struct {
 	Architecture  string           `json:"memory_architecture"`
 	Digest        string           `json:"weights_digest,omitempty"`
 	WorkerID      string           `json:"worker_id"`
+	Epoch         string           `json:"epoch,omitempty"` // who looks for the worker it registered may find its successor on the port
 	State         string           `json:"state"`
 	Cause         string           `json:"cause,omitempty"`  // one word of the table of causes, when not ready
 	Since         string           `json:"since,omitempty"`  // of the cause, RFC 3339
@@ -54,7 +55,7 @@ func (s *Server) health(c *gin.Context) {
 	r := s.machine.Residency()
 	b := healthBody{
 		Status: "healthy", Resident: r.Resident, Held: r.Held, UptimeSeconds: int64(s.now().Sub(s.started).Seconds()),
-		Capabilities: capabilities, Protocol: "sse", WorkerID: s.workerID, State: state.String(),
+		Capabilities: capabilities, Protocol: "sse", WorkerID: s.workerID, Epoch: s.epoch, State: state.String(),
 		Model: s.model, Missing: r.Missing,
 	}
 	if s.guard.open { // /health needs no token, and a reason may name files

@@ -29,6 +29,7 @@ type ServerOptions struct {
 	Metrics  *Metrics
 	Log      *slog.Logger
 	WorkerID string
+	Epoch    string // of this process, as the orchestrator has it; "" = not shown
 	Model    string // name shown while the model is not loaded yet
 	Token    string // bearer token; "" = open
 
@@ -66,6 +67,7 @@ type Server struct {
 	tally           tally
 	jobs            *jobs
 	workerID, model string
+	epoch           string
 	maxTokens       int
 	maxBody         int64
 	timeout         time.Duration
@@ -117,7 +119,7 @@ func NewServer(o ServerOptions) *Server {
 	}
 	s := &Server{
 		machine: o.Machine, metrics: o.Metrics, log: o.Log, guard: newGuard(o.Token, o.AdminToken, o.Log), jobs: newJobs(o.Machine),
-		workerID: o.WorkerID, model: o.Model, maxTokens: o.MaxTokens, maxBody: o.MaxBody, timeout: o.Timeout,
+		workerID: o.WorkerID, epoch: o.Epoch, model: o.Model, maxTokens: o.MaxTokens, maxBody: o.MaxBody, timeout: o.Timeout,
 		bodyTimeout: o.BodyTimeout, loopback: o.Loopback, origins: newOrigins(o.Origins), classes: map[string]authClass{}, alsoHost: o.AlsoHost,
 		writeTimeout: o.WriteTimeout, shutdownTimeout: o.ShutdownTimeout, overload: o.OverloadStatus, tracer: o.Trace, stop: o.Stop, now: o.Now, started: o.Now(),
 	}

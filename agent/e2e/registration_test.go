@@ -66,6 +66,9 @@ func TestRegistrationIsKept(t *testing.T) {
 	checkEvidence(t, o.Calls()[0].Body)
 	checkBeats(t, f, o.Calls())
 	first, _ := registry.Member(f.ID)
+	if _, body := f.get("GET", "/health", nil); !strings.Contains(body, `"epoch":"`+first.Epoch+`"`) {
+		t.Errorf("/health has not the epoch %s: %s", first.Epoch, body)
+	}
 	o.Close()
 	eventually(t, "lost", long, func() bool {
 		s := f.metric("llorch_registration_state")
