@@ -41,6 +41,11 @@ func checkFiles(ctx context.Context, s *weights.Source, v Verify) (*fileCheck, e
 	if err != nil && v != VerifyAuto && v != "" {
 		return nil, fmt.Errorf("%w: --verify-weights %s asks for a manifest: write it with `verify --write`", err, v)
 	}
+	if stored != nil {
+		if err := manifest.Precheck(ctx, s, stored, v == VerifySHA256); err != nil {
+			return nil, err
+		}
+	}
 	c := &fileCheck{source: s, stored: stored, sha256: v == VerifySHA256}
 	c.Examination = s.Examine(ctx, weights.Checks{SHA256: c.sha256, Finite: true})
 	return c, nil

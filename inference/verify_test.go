@@ -101,7 +101,12 @@ func TestLoadRefusesAnotherTokenizer(t *testing.T) {
 	if err := os.WriteFile(path, append(text, '\n'), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := loaded(t, dir, VerifyAuto); err == nil || !strings.Contains(err.Error(), "tokenizer.json") {
+	ins, err := Inspect(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = Load(t.Context(), ins, Options{Device: "ref", Progress: func(p Progress) { t.Errorf("weights were read first: %+v", p) }})
+	if err == nil || !strings.Contains(err.Error(), "tokenizer.json") {
 		t.Error(err)
 	}
 }
