@@ -52,8 +52,7 @@ type worker struct {
 
 	listeners []net.Listener // all that were opened or inherited
 
-	epoch      string           // of this process's life
-	held       map[string]int64 // bytes seen in memory, by class, before the worker was registered
+	epoch      string // of this process's life
 	loadTime   time.Duration
 	membership membership
 

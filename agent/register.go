@@ -63,7 +63,7 @@ func (w *worker) callbackOptions() callback.Options {
 		Epoch: w.epoch, Token: w.cfg.APIToken.Reveal(),
 		Files:   callback.Files{CA: w.cfg.CallbackCA, Cert: w.cfg.CallbackCert, Key: w.cfg.CallbackKey, Secret: w.cfg.CallbackSecretFile},
 		Timeout: w.cfg.CallbackTimeout, Window: w.cfg.SpawnWindow, Beat: w.cfg.HeartbeatInterval, Renew: w.cfg.RegisterInterval,
-		UserAgent: "llorch/" + w.version, Log: w.log, Health: w.pulse, Attempted: w.metrics.called, Trace: w.traceCall, Moved: w.metrics.standing,
+		UserAgent: "llorch/" + w.version, Log: w.log, Health: w.pulse, Evidence: w.evidence, Attempted: w.metrics.called, Trace: w.traceCall, Moved: w.metrics.standing,
 	}
 }
 
@@ -74,9 +74,15 @@ func (w *worker) introduction() callback.Ready {
 		WorkerID: w.cfg.WorkerID, Epoch: w.epoch, URI: w.cfg.URI(), ModelRef: w.info.Name, Backend: i.Device.Kind, Device: i.Device.Index,
 		Architecture: i.Device.Architecture, WorkerType: "go-" + i.Device.Kind, VRAMBytes: w.info.FileBytes,
 		MemoryBytes: w.info.DeviceBytes, Capabilities: capabilities,
-		Evidence: callback.Evidence{
-			ResidentBytes: w.held, WeightsDigest: w.info.Digest, LoadSeconds: w.loadTime.Seconds(), DeviceName: i.Device.Name,
-		},
+		Evidence: w.evidence(),
+	}
+}
+
+// evidence is of this moment: the last residency check, not the first.
+func (w *worker) evidence() callback.Evidence {
+	return callback.Evidence{
+		ResidentBytes: w.machine.Residency().Held, WeightsDigest: w.info.Digest, LoadSeconds: w.loadTime.Seconds(),
+		DeviceName: w.engine.Info().Device.Name,
 	}
 }
 

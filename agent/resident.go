@@ -30,7 +30,6 @@ func (w *worker) verify() error {
 		return fmt.Errorf("agent: residency: %w", err)
 	}
 	w.machine.Heal(CauseResidency) // if it took long
-	w.held = report.Held
 	w.log.Info("resident", "held", report.Held)
 	return nil
 }

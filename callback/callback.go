@@ -50,7 +50,8 @@ type Options struct {
 	Log       *slog.Logger     // failed attempts and changes of state; nil: not logged
 	Now       func() time.Time // nil: time.Now
 	Jitter    func() float64   // from [0, 1); nil: random
-	Health    func() Beat      // asked at each heartbeat; nil: healthy and ready
+	Health    func() Beat      // asked at each heartbeat, and before registering again; nil: healthy and ready
+	Evidence  func() Evidence  // asked at each ready call; nil: that of Ready
 	// Trace begins a span round each call and adds the headers by which the receiver continues it; end takes the call's error. nil: no spans.
 	Trace     func(ctx context.Context, h http.Header) (end func(error))
 	Attempted func(Outcome) // told of each call that was not stopped by us; nil: nobody
@@ -68,10 +69,10 @@ type Client struct {
 	trial       bool
 
 	registration *Registration
-	moved        State  // the last that was told
-	body         []byte // of the ready call
-	attempts     int    // since the last call that was accepted
-	failure      error  // of the last call that was not
+	moved        State // the last that was told
+	ready        Ready
+	attempts     int   // since the last call that was accepted
+	failure      error // of the last call that was not
 
 	leaving context.Context // ends with Drain
 	Drain   func()          // begins the end: the orchestrator is told at once, beside the drain itself; may be called again

@@ -19,6 +19,8 @@
 //   - Ready returns nil only after a 2xx answer. All calls are idempotent: the same epoch may be told any number of times.
 //   - One process is one epoch. It goes with every call in the header X-Llorch-Epoch, and in the bodies that are ours to
 //     extend, so that an orchestrator can tell a worker from its predecessor of the same id.
+//   - A ready call is only made while the worker takes work, also after a loss: one that is unfit at that moment registers
+//     when it is well.
 //   - A worker whose identity belongs to another process (409) makes no call any more, and is ended. An orchestrator that
 //     goes by ids alone would take its farewell for the other's.
 //   - The first registration is tried within the spawn window: no answer and 5xx are repeated with growing, jittered

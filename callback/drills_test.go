@@ -229,6 +229,40 @@ func TestRestartWithLostState(t *testing.T) {
 	}
 }
 
+// A worker that is ill when its orchestrator has forgotten it does not say that it is ready; it does when it is well,
+// with evidence of that moment.
+func TestUnfitWorkerWaits(t *testing.T) {
+	registry := &standin.Registry{}
+	o := orchestrator(t, standin.Listener{Answer: registry.Answer})
+	var mu sync.Mutex
+	health := Beat{Healthy: true, Status: "ready"}
+	set := func(b Beat) { mu.Lock(); defer mu.Unlock(); health = b }
+	asked := 0
+	l := live(t, Options{
+		URL: o.URL("/v1/workers/ready"), HiveURL: o.URL(""),
+		Health:   func() Beat { mu.Lock(); defer mu.Unlock(); asked++; return health },
+		Evidence: func() Evidence { return Evidence{LoadSeconds: 7} },
+	}).register()
+	set(Beat{Status: "busy"})
+	registry.Forget()
+	l.awaitState(Lost)
+	mu.Lock()
+	before := asked
+	mu.Unlock()
+	l.await("it looks at itself again and again", func() bool { mu.Lock(); defer mu.Unlock(); return asked > before+5 })
+	if _, ok := registry.Member("w-17"); ok {
+		t.Error("a worker that takes no work has registered")
+	}
+	set(Beat{Healthy: true, Status: "ready"})
+	l.await("back in the registry", func() bool { _, ok := registry.Member("w-17"); return ok })
+	l.awaitState(Registered)
+	for _, c := range o.Calls() {
+		if c.Path == "/v1/workers/ready" && !strings.Contains(string(c.Body), `"load_seconds":7`) {
+			t.Errorf("%s", c.Body)
+		}
+	}
+}
+
 // Where there are no heartbeats, the repeated ready call finds the loss.
 func TestRenewalFindsALoss(t *testing.T) {
 	registry := &standin.Registry{}

@@ -12,11 +12,10 @@ import (
 // ErrForbidden, ErrGaveUp, ErrTrialNobody, or the context's. With ProfileNone it returns nil without a call.
 func (c *Client) Ready(ctx context.Context, r Ready) error {
 	if c.o.Profile != ProfileNone {
-		body, err := r.body(c.o.Profile)
-		if err != nil {
+		if _, err := r.body(c.o.Profile); err != nil {
 			return err
 		}
-		c.body = body
+		c.ready = r
 	}
 	c.registration.Begin(c.o.Now())
 	c.tell()
@@ -117,7 +116,7 @@ func (c *Client) perform(ctx context.Context, s Step) {
 	outcome, err := Accepted, error(nil)
 	switch s {
 	case SendReady:
-		outcome, err = c.call(ctx, s, c.registers, c.body)
+		outcome, err = c.introduce(ctx)
 	case SendBeat:
 		for _, h := range c.beats {
 			body, e := h.body(c.o.Health(), c.o.Now())
@@ -149,6 +148,21 @@ func (c *Client) perform(ctx context.Context, s Step) {
 	}
 }
 
+// introduce makes the ready call. A worker that was ready once and is not now must not say that it is.
+func (c *Client) introduce(ctx context.Context) (Outcome, error) {
+	if c.registration.accepted && !c.o.Health().Healthy {
+		return unfit, nil
+	}
+	if c.o.Evidence != nil {
+		c.ready.Evidence = c.o.Evidence()
+	}
+	body, err := c.ready.body(c.o.Profile)
+	if err != nil {
+		return abandoned, err
+	}
+	return c.call(ctx, SendReady, c.registers, body)
+}
+
 // call makes one call within its time. Drain and Drained stop what is under way: what they have to say comes first.
 func (c *Client) call(ctx context.Context, s Step, t target, body []byte) (Outcome, error) {
 	stopped, stop := context.WithCancel(ctx)
@@ -178,7 +192,7 @@ func (c *Client) call(ctx context.Context, s Step, t target, body []byte) (Outco
 // logFailure writes each failed attempt of the first registration. Later ones, which may go on for as long as an
 // orchestrator is away, are written ever more rarely: the 1st, 2nd, 4th, 8th …
 func (c *Client) logFailure(ctx context.Context, s Step, o Outcome, err error) {
-	if o == Accepted || o == abandoned || o == nobody {
+	if o == Accepted || o == abandoned || o == nobody || o == unfit {
 		return
 	}
 	if c.registration.accepted && bits.OnesCount(uint(c.attempts)) > 1 {

@@ -24,6 +24,7 @@ var Outcomes = [...]Outcome{Accepted, Refused, Gone, Conflict, Busy, ServerError
 const (
 	abandoned Outcome = "abandoned" // we stopped the call ourselves
 	nobody    Outcome = "nobody"    // nobody listens at the trial address
+	unfit     Outcome = "unfit"     // no call was made: the worker takes no work at this moment
 )
 
 // passes tells whether the same call may end otherwise a little later.

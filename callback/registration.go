@@ -167,13 +167,17 @@ func (r *Registration) missed(o Outcome, now time.Time) {
 
 // dropped follows a ready call that was not accepted, from a worker that was registered.
 func (r *Registration) dropped(o Outcome, now time.Time) {
-	if o == Conflict || o == Gone || o == Refused {
+	switch {
+	case o == Conflict || o == Gone || o == Refused:
 		r.evict()
-		return
+	case o == unfit && r.state == Registered: // a renewal
+		r.renewAt = now.Add(r.terms.Renew)
+		r.keep()
+	default:
+		// A certificate that has expired or a redirect is a fault of the orchestrator's, and may end: a fleet must not
+		// end itself for it. A worker that is unfit looks again as soon.
+		r.lose(true, now)
 	}
-	// A certificate that has expired or a redirect is a fault of the orchestrator's, and may end: a fleet must not end
-	// itself for it.
-	r.lose(true, now)
 }
 
 // lose waits for the next attempt. Without a ready call the next heartbeat is that attempt.

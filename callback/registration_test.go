@@ -145,6 +145,9 @@ func TestKeeping(t *testing.T) {
 			{beat, SendBeat, Unreachable, Lost}, {wait1, SendReady, Conflict, Deregistered}, {0, Leave, "", Deregistered},
 			{0, drain, "", Deregistered}, {0, drained, "", Deregistered}, {0, Rest, "", Deregistered},
 		},
+		"unfit when it should come back": {
+			{beat, SendBeat, Gone, Lost}, {wait1, SendReady, unfit, Lost}, {wait2, SendReady, unfit, Lost}, {wait3, SendReady, Accepted, Registered},
+		},
 		"not wanted any more": {{beat, SendBeat, Gone, Lost}, {wait1, SendReady, Refused, Deregistered}, {0, Leave, "", Deregistered}},
 		"a call cut by the drain": {
 			{beat, SendBeat, abandoned, Registered}, {0, drain, "", Deregistering}, {0, SendDraining, Accepted, Deregistering},
@@ -160,6 +163,9 @@ func TestRenewal(t *testing.T) {
 		{0, SendReady, Accepted, Registered}, {10 * time.Second, SendReady, Accepted, Registered},
 		{10 * time.Second, SendReady, Unreachable, Lost}, {wait1, SendReady, Accepted, Registered}, {10 * time.Second, SendReady, Conflict, Deregistered},
 		{0, Leave, "", Deregistered},
+	})
+	play(t, "unfit for a renewal", terms(renewing), []say{
+		{0, SendReady, Accepted, Registered}, {10 * time.Second, SendReady, unfit, Registered}, {10 * time.Second, SendReady, Accepted, Registered},
 	})
 	both := terms(func(t *Terms) { t.Renew = 40 * time.Second })
 	play(t, "between heartbeats", both, []say{
@@ -259,7 +265,7 @@ func (j *journey) step() {
 	j.allowed(a.Step)
 	before := j.r.State()
 	j.now = j.now.Add(time.Duration(rapid.Int64Range(0, int64(6*time.Second)).Draw(j.T, "took")))
-	o := rapid.SampledFrom(append(Outcomes[:], Accepted, Accepted, Unreachable)).Draw(j.T, "outcome")
+	o := rapid.SampledFrom(append(Outcomes[:], Accepted, Accepted, Unreachable, unfit)).Draw(j.T, "outcome")
 	j.r.Ended(a.Step, o, j.now)
 	after := j.r.State()
 	if o == Accepted && !j.draining {
