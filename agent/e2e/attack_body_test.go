@@ -109,7 +109,7 @@ func TestAttackLogInjection(t *testing.T) {
 	}
 	for i, id := range evil {
 		f.run(standin.Request{JobID: id, Prompt: "Once", MaxTokens: 1})
-		f.get("GET", "/health", nil, "X-Correlation-ID", fmt.Sprintf("a b%d", i), "User-Agent", "[31mforged")
+		f.get("GET", "/health", nil, "X-Correlation-ID", fmt.Sprintf("a b%d", i))
 	}
 	f.wire("GET /%0a%0d%1b[31mforged HTTP/1.1\r\n" + host + "Connection: close\r\n\r\n")
 	eventually(t, "the log has every request", 30*time.Second, func() bool {

@@ -14,7 +14,7 @@ import (
 )
 
 // wire sends bytes as they are and returns all that comes back until the worker
-// closes the connection, and whether it did so within ten seconds.
+// closes the connection, and whether it did so within twenty seconds.
 func (f *fleet) wire(raw string) (answer string, closed bool) {
 	f.t.Helper()
 	c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", f.Port))
@@ -22,7 +22,7 @@ func (f *fleet) wire(raw string) (answer string, closed bool) {
 		f.t.Fatal(err)
 	}
 	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
 		f.t.Fatal(err)
 	}
 	_, _ = io.WriteString(c, raw) // the worker may have had enough before it ends

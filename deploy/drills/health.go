@@ -61,7 +61,7 @@ func hangFoundAndHealed(ctx context.Context, b *Bench) (string, error) {
 	if err == nil && standin.Last(all).Type != "end" {
 		err = errors.New("the stream that hung ended with " + standin.Last(all).Raw)
 	}
-	if err == nil && found > 2*limit+time.Second { // a second for a machine that does other things, too
+	if err == nil && found > 2*limit+5*time.Second { // for a machine that does other things, too
 		err = fmt.Errorf("found after %v with a limit of %v", found, limit)
 	}
 	return fmt.Sprintf("hang found after %.1f s of %.1f s, healed by itself, the hung stream ended whole", found.Seconds(), limit.Seconds()), err

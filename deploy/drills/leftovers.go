@@ -52,6 +52,7 @@ func killLeavesNothing(ctx context.Context, b *Bench) (string, error) {
 	}
 	before := look(b)
 	var first, last standin.Memory
+	var files [2]int // of the first worker and of the last
 	var slowest time.Duration
 	for i := range cycles {
 		began := time.Now()
@@ -67,8 +68,11 @@ func killLeavesNothing(ctx context.Context, b *Bench) (string, error) {
 		if last, err = standin.ReadMemory(w.PID(), b.Model); err != nil {
 			return "", err
 		}
+		if files[1], err = standin.Descriptors(w.PID()); err != nil {
+			return "", err
+		}
 		if i == 0 {
-			first = last
+			first, files[0] = last, files[1]
 		}
 		w.Kill()
 		s.Close()
@@ -80,8 +84,11 @@ func killLeavesNothing(ctx context.Context, b *Bench) (string, error) {
 	if max(drift, -drift) > 16<<20 {
 		return "", errors.New("RSS of the last worker differs from the first's by " + mib(drift))
 	}
-	return fmt.Sprintf("%d workers killed on one port; no file left; slowest next start %.2f s; RSS of the last %s, %s more than the first's",
-		cycles, slowest.Seconds(), mib(last.RSS), mib(drift)), nil
+	if files[1] > files[0]+2 { // a connection more or less
+		return "", fmt.Errorf("%d descriptors in the first worker, %d in the last", files[0], files[1])
+	}
+	return fmt.Sprintf("%d workers killed on one port; no file left; slowest next start %.2f s; last and first: RSS %s and %s, %d and %d descriptors",
+		cycles, slowest.Seconds(), mib(last.RSS), mib(first.RSS), files[1], files[0]), nil
 }
 
 func mib(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
