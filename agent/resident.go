@@ -24,7 +24,7 @@ func (w *worker) verify() error {
 	}
 	report := w.observe()
 	if len(report.Losses) > 0 { // taken while the rest was loaded
-		report = w.restore(w.stopping, report, "start")
+		report = w.restore(w.stopping, report, "start", restoreGrace)
 	}
 	if err := report.Err(); err != nil {
 		return fmt.Errorf("agent: residency: %w", err)
@@ -112,7 +112,7 @@ const restoreGrace = 500 * time.Millisecond
 func (w *worker) recheck(ctx context.Context, why string) error {
 	report := w.observe()
 	if len(report.Losses) > 0 {
-		report = w.restore(ctx, report, why)
+		report = w.restore(ctx, report, why, restoreGrace)
 	}
 	missing := report.Err()
 	changed := w.source.Changed()
@@ -128,12 +128,13 @@ func (w *worker) recheck(ctx context.Context, why string) error {
 	return err
 }
 
-// restore reads the pages in again that report lacks, and looks again.
-func (w *worker) restore(ctx context.Context, report residency.Report, why string) residency.Report {
+// restore reads the pages in again that report lacks, and looks again. The worker
+// is degraded once that has taken longer than grace; recheck heals it.
+func (w *worker) restore(ctx context.Context, report residency.Report, why string, grace time.Duration) residency.Report {
 	began, missing, slow := time.Now(), report.Missing, false
 	w.log.Warn("residency", "missing", missing, "found_by", why, "note", "pages were taken from memory and are read again")
 	fetch(ctx, report.Losses, func() {
-		if !slow && time.Since(began) > restoreGrace {
+		if !slow && time.Since(began) > grace {
 			slow = w.impairedBy(CauseResidency, report.Err())
 		}
 	})

@@ -4,6 +4,7 @@ package agent
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -93,6 +94,38 @@ func TestLostPagesDegradeAndHeal(t *testing.T) {
 	if s, _ := w.machine.State(); s != Ready {
 		t.Errorf("%s after the pages came back", s)
 	}
+}
+
+// A restoration that takes longer than a request may wait shows while it lasts.
+func TestSlowRestorationDegrades(t *testing.T) {
+	memory := mapped(t)
+	w, _ := held(t, memory)
+	if err := unix.Madvise(memory, unix.MADV_DONTNEED); err != nil {
+		t.Fatal(err)
+	}
+	report := w.restore(t.Context(), w.observe(), "timer", -1)
+	if s := w.machine.Standing(); !report.Resident || s.State != Degraded || s.Cause != CauseResidency ||
+		!strings.Contains(s.Reason, fmt.Sprint(len(memory))) {
+		t.Errorf("resident %v, %+v", report.Resident, s)
+	}
+	if err := w.recheck(t.Context(), "timer"); err != nil || w.machine.Standing().State != Ready {
+		t.Errorf("%+v: %v", w.machine.Standing(), err)
+	}
+}
+
+// What is missing is told to whoever asks, and nothing where nothing is.
+func TestMissingBytesAreTold(t *testing.T) {
+	f := serveFake(t, &fakeEngine{script: words("x")}, nil)
+	f.machine.SetResidency(residency.Report{Missing: 4096, Held: map[string]int64{residency.Weights: 8192}})
+	if got := text(t, f.do("GET", "/health", "")); !strings.Contains(got, `"resident":false,"missing_bytes":4096,"resident_bytes":{"weights":8192}`) {
+		t.Error(got)
+	}
+	f.value("llorch_residency_missing_bytes", "", 4096)
+	f.machine.SetResidency(residency.Report{Resident: true})
+	if got := text(t, f.do("GET", "/health", "")); strings.Contains(got, "missing_bytes") {
+		t.Error(got)
+	}
+	f.value("llorch_residency_missing_bytes", "", 0)
 }
 
 // A loss that lasts ends the worker with its own exit status.

@@ -219,3 +219,30 @@ func TestWrite(t *testing.T) {
 		t.Errorf("left behind: %v", left)
 	}
 }
+
+// Whatever a manifest holds, it is refused by name or compares without a panic.
+func FuzzParse(f *testing.F) {
+	whole := `{"version":1,"digest":"","files":[{"name":"a","bytes":1,"xxh3":"0","parts":[{"tensor":"","offset":0,"bytes":1,"xxh3":"0"}]}]}`
+	m := &Manifest{Files: []File{{Name: "a", XXH3: "0"}}}
+	for _, seed := range []string{"", "{}", "null", "[]", whole, strings.Replace(whole, `"digest":""`, `"digest":"`+m.digest()+`"`, 1), `{"version":2}`} {
+		f.Add([]byte(seed))
+	}
+	got := []weights.Part{{Bytes: 1, XXH3: "1"}, {Tensor: "t", Offset: 1, Bytes: 2}}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		m, err := parse("m.json", text)
+		if err != nil {
+			if !strings.Contains(err.Error(), "m.json") {
+				t.Errorf("%v names no file", err)
+			}
+			return
+		}
+		for _, file := range m.Files {
+			if d := firstDifference(got, file.Parts); d != nil && d.Reason == "" {
+				t.Error("a difference without a reason")
+			}
+		}
+		if m.Version != version || m.Digest != m.digest() {
+			t.Errorf("%+v passed", m)
+		}
+	})
+}
