@@ -18,7 +18,8 @@ type admission struct {
 	tokens  int // expected tokens of those that wait; one request always may
 	cache   int // positions that the cache has room for
 	pace    pace
-	ends    slotEnds // reused
+	wait    time.Duration // of a newcomer, at the last review
+	ends    slotEnds      // reused
 }
 
 // load is what one request still asks of the device.
@@ -33,6 +34,15 @@ type load struct {
 // size is how many tokens the request is expected to come to.
 func (p *pace) size(l load) float64 { return float64(l.held) + p.expected(l.answer) }
 
+// full refuses where as many requests are in as may be. Under overload this is
+// the usual answer, so it costs nothing: the wait is that of the last review.
+func (a *admission) full(in int) *Error {
+	if in < a.slots+a.waiters {
+		return nil
+	}
+	return &Error{Code: CodeUnhealthy, Retriable: true, Err: ErrBusy, RetryAfter: a.wait}
+}
+
 // decide returns nil where a request may be taken in behind those of line, who
 // are in the order of their arrival, and else why not. A prompt that is not
 // tokenized yet has no tokens: then the refusal costs least.
@@ -42,8 +52,6 @@ func (a *admission) decide(now time.Time, r load, line []load) *Error {
 		return &Error{Code: code, Retriable: true, Err: why, RetryAfter: wait}
 	}
 	switch {
-	case len(line) >= a.slots+a.waiters:
-		return refuse(CodeUnhealthy, ErrBusy)
 	case waiting > 0 && waiting+a.pace.size(r) > float64(a.tokens):
 		return refuse(CodeUnhealthy, ErrBusyTokens)
 	case !r.deadline.IsZero() && wait+a.pace.prefill(r.prefill)/2 > r.deadline.Sub(now):
@@ -93,8 +101,8 @@ func (a *admission) line(line []load, each func(i int, wait time.Duration) (skip
 // room for.
 func (a *admission) width(line []load) int {
 	sum := 0.0
-	for _, l := range line {
-		sum += a.pace.size(l)
+	for _, l := range line { // half of its growth over its time, and the page that it is let in with to grow into
+		sum += float64(l.held) + a.pace.expected(l.answer)/2 + PageSize
 	}
 	if sum == 0 {
 		return a.slots

@@ -58,7 +58,11 @@ func TestAdmission(t *testing.T) {
 		if wait, _ := a.line(c.line, nil); wait != seconds(c.seconds) {
 			t.Errorf("%s: the wait is %v, want %v s", name, wait, c.seconds)
 		}
-		err := a.decide(now, r, c.line)
+		a.wait = seconds(c.seconds) // as a review that has just been
+		err := a.full(len(c.line))
+		if err == nil {
+			err = a.decide(now, r, c.line)
+		}
 		switch {
 		case (err == nil) != (c.why == nil) || err != nil && !errors.Is(err, c.why):
 			t.Errorf("%s: %v, want %v", name, err, c.why)
@@ -135,6 +139,9 @@ func TestAdmissionBounds(t *testing.T) {
 				t.Fatalf("the wait fell from %v to %v with one more in line", before, wait)
 			}
 			before = wait
+			if a.full(len(line)) != nil {
+				continue
+			}
 			if err := a.decide(now, r, line); err == nil {
 				line = append(line, r)
 				if waiting > 0 && waiting+a.pace.size(r) > float64(a.tokens) {

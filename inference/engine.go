@@ -107,6 +107,9 @@ func (e *Engine) refusal(id string, l load) error {
 	case e.inFlight[id]:
 		return &Error{Code: CodeInvalidRequest, Field: "job_id", Err: ErrDuplicate}
 	}
+	if err := e.admission.full(len(e.line)); err != nil {
+		return err
+	}
 	if err := e.admission.decide(e.now(), l, e.lineup()); err != nil {
 		return err
 	}
@@ -212,7 +215,6 @@ func (e *Engine) learn(step []work, took time.Duration) {
 		w.seq.tell()
 	}
 	e.admission.pace.stepped(took, prompts, decodes)
-	e.sched.share = e.admission.pace.share
 }
 
 // run computes a step: logits, and the next token of each row that wants one.
@@ -269,6 +271,7 @@ func (e *Engine) review() (late []*sequence) {
 		late = append(late, e.line[i])
 	}
 	wait, tokens := e.admission.line(line, nil)
+	e.admission.wait = wait
 	e.stats.queueWait.Store(int64(wait))
 	e.stats.queuedTokens.Store(int64(tokens))
 	return late

@@ -9,7 +9,7 @@ import (
 )
 
 // paced is the CPU device in a time of its own: every step takes pacedStep, and
-// pacedRow more for each row of a prompt, however busy the machine is. What
+// pacedRow more for each row of a prompt or of a replay, however busy the machine is. What
 // depends on speed is tested with it exactly.
 const (
 	pacedStep = 10 * time.Millisecond
@@ -55,7 +55,12 @@ func openPaced(t *testing.T, o Options) (*Engine, *world) {
 }
 
 func (p *paced) Embed(dst, table backend.Tensor, b *backend.Batch) {
-	p.prompts = b.Rows() - b.Decode
+	p.prompts = b.Rows()
+	for _, s := range b.Seqs {
+		if s.First < b.Decode { // one row of each is its new token, more are a replay
+			p.prompts--
+		}
+	}
 	p.Device.Embed(dst, table, b)
 }
 

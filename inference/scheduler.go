@@ -1,7 +1,6 @@
 package inference
 
 import (
-	"math"
 	"slices"
 
 	"llorch/inference/backend"
@@ -22,7 +21,6 @@ type scheduler struct {
 	mixed    int // the same while others decode: their pace is worth more than the prefill's
 	waiting  []*sequence
 	running  []*sequence // by arrival
-	share    float64     // of the tokens that sequences may choose, those they are expected to
 	step     []work      // reused
 }
 
@@ -79,50 +77,17 @@ func (s *scheduler) next() []work {
 }
 
 // admit lets waiting sequences run while there are slots and pages for all of
-// their tokens, a page to grow into for each that runs already, and for what all
-// of them are expected to grow to: a sequence that is let in too early is
-// preempted, and what was computed for it is computed again.
+// their tokens, and a page to grow into for each that runs already.
 func (s *scheduler) admit() {
 	for len(s.waiting) > 0 && len(s.running) < s.maxBatch {
 		q := s.waiting[0]
 		if s.pool.Need(len(q.pages), len(q.ids))+len(s.running) > s.pool.Free() {
 			return
 		}
-		if len(s.running) > 0 && s.peak(q) > s.pool.Total() {
-			return
-		}
 		q.pages, _ = s.pool.Grow(q.pages, len(q.ids))
 		s.waiting = slices.Delete(s.waiting, 0, 1)
 		s.running = append(s.running, q)
 	}
-}
-
-// peak is how many pages the running sequences and q will hold at once at the
-// most, if each chooses the tokens expected of it, one a step, and leaves then.
-func (s *scheduler) peak(q *sequence) int {
-	all, last := append(s.running, q), 0
-	for _, a := range all {
-		last += s.pool.Need(0, len(a.ids)+s.expected(a))
-	}
-	if last <= s.pool.Total() { // there is room for all at their longest
-		return last
-	}
-	most := 0
-	for _, a := range all { // the peak is at the end of one of them
-		at, held := s.expected(a), 0
-		for _, b := range all {
-			if s.expected(b) >= at {
-				held += s.pool.Need(0, len(b.ids)+at)
-			}
-		}
-		most = max(most, held)
-	}
-	return most
-}
-
-// expected is how many more tokens a sequence will choose.
-func (s *scheduler) expected(q *sequence) int {
-	return int(math.Ceil(s.share * float64(q.limit-len(q.ids))))
 }
 
 // decodes gives every decoding sequence its rows and returns the budget that is
