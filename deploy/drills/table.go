@@ -6,7 +6,7 @@ import "slices"
 // list.
 func table() []Drill {
 	return slices.Concat(registration, health, evidence, integrity, residency, overload, disconnects, drain, stops,
-		attacks, exhaustion, leftovers, systemd)
+		attacks, exhaustion, leftovers, systemd, soaked)
 }
 
 // notOnCPU are promises of which no part can be shown without a GPU, and why.

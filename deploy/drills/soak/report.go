@@ -19,6 +19,9 @@ const (
 	// growthShare of the mean RSS may the fitted line rise over the time that it
 	// covers: the collector's sawtooth is larger than that.
 	growthShare = 0.03
+	// judgedFrom is the time that the line must cover to be judged: in less, the
+	// heap is still growing to its size.
+	judgedFrom = 3 * time.Minute
 )
 
 // Bars of the probes, from the table of promises. A slow or a shared machine
@@ -54,7 +57,7 @@ func (s *soak) report(took time.Duration) *Report {
 		return r
 	}
 	r.runtime, _ = fit(s.runtime.all)
-	if r.rss.growth > growthShare*r.rss.mean {
+	if r.rss.covers >= judgedFrom && r.rss.growth > growthShare*r.rss.mean {
 		s.wrong.add("RSS grows: %.1f MiB in %v", r.rss.growth/(1<<20), r.rss.covers.Round(time.Second))
 	}
 	return r
@@ -90,6 +93,11 @@ func (s *soak) finish(ctx context.Context, r *Report, before footprint) (err err
 // OK reports whether everything that the worker owes was kept.
 func (r *Report) OK() bool { return r.tally.failed.Load() == 0 && len(r.Complaints) == 0 }
 
+// Summary is the report in a few words.
+func (r *Report) Summary() string {
+	return fmt.Sprintf("%d streams for %.0f s: %s; probes p99 %.1f ms", r.options.Streams, r.took.Seconds(), r.tally, float64(r.p99.Microseconds())/1000)
+}
+
 // Print writes the one table, and what went wrong below it.
 func (r *Report) Print(w io.Writer) {
 	t := r.tally
@@ -102,7 +110,7 @@ func (r *Report) Print(w io.Writer) {
 		{"done to it", fmt.Sprintf("%d bad requests, %d half requests, %d slow readers, %d times SIGSTOP, %d scrapes", t.bad.Load(), t.half.Load(), t.slow.Load(), t.stops.Load(), t.scrapes.Load())},
 		{"orchestrator", fmt.Sprintf("%d restarts with lost state, %d ready calls", t.restarts.Load(), r.registered)},
 		{"probes", fmt.Sprintf("%d: p99 %s, p99.99 %s", r.probes, against(r.p99, barP99), against(r.p9999, barP9999))},
-		{"RSS", fmt.Sprintf("%v; the bar is %.1f MiB, %.0f %% of the mean", r.rss, growthShare*r.rss.mean/(1<<20), 100*growthShare)},
+		{"RSS", fmt.Sprintf("%v; the bar is %.1f MiB, %.0f %% of the mean, for %v and more", r.rss, growthShare*r.rss.mean/(1<<20), 100*growthShare, judgedFrom)},
 		{"of it Go's", r.runtime.String()},
 		{"goroutines", fmt.Sprintf("%d before, %d after", r.before.goroutines, r.after.goroutines)},
 		{"descriptors", fmt.Sprintf("%d before, %d after", r.before.files, r.after.files)},

@@ -85,7 +85,7 @@ func TestGrowthIsJudged(t *testing.T) {
 			if grows {
 				rss += int64(i) << 18
 			}
-			s.memory.add(sample{at.Add(time.Duration(i) * time.Second), rss})
+			s.memory.add(sample{at.Add(time.Duration(i) * 10 * time.Second), rss})
 		}
 		r := s.report(100 * time.Second)
 		if got := len(s.wrong.list) == 1; got != grows {
