@@ -36,8 +36,9 @@
 //
 // Decisions:
 //
-// Repetition is in the state machine and not in an HTTP library: how long to wait depends on where the registration
-// stands, and one place must decide it to be testable.
+// When to register again is decided by the state machine and not by an HTTP library: it depends on where the
+// registration stands, and one place must decide it to be testable. Heartbeats and the last word of a drain have no
+// further attempt planned there; they are repeated at once, twice, where nobody answered (go-retryablehttp).
 //
 // Connections are not kept, and names are looked up at each attempt: calls are rare, and a fresh connection finds a
 // receiver that moved. Certificates and the secret are read at each attempt, too, so they can be replaced in place.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -428,6 +430,43 @@ func TestHeartbeatBodies(t *testing.T) {
 	} {
 		if got[path] != want {
 			t.Errorf("%s:\n got %s\nwant %s", path, got[path], want)
+		}
+	}
+}
+
+// A connection that breaks under a heartbeat or under the last word is no loss: the call is made again at once, and
+// counts as one.
+func TestBrokenConnectionsAreNoLoss(t *testing.T) {
+	var mu sync.Mutex
+	var bodies []string
+	broken := 0
+	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		mu.Lock()
+		defer mu.Unlock()
+		if r.URL.Path != "/ready" && !strings.Contains(string(body), "draining") && broken%3 < 2 {
+			broken++
+			panic(http.ErrAbortHandler)
+		}
+		broken = 0
+		bodies = append(bodies, string(body))
+	}))
+	defer receiver.Close()
+	l := live(t, Options{URL: receiver.URL + "/ready", HiveURL: receiver.URL, DeregisterURL: receiver.URL + "/bye"}).register()
+	l.await("heartbeats", func() bool { return l.count(Accepted) > 3 })
+	l.client.Drained(DrainReport{Completed: 7})
+	l.awaitState(Deregistered)
+	mu.Lock()
+	defer mu.Unlock()
+	if last := bodies[len(bodies)-1]; !strings.Contains(last, `"completed":7`) {
+		t.Errorf("last word %s", last)
+	}
+	if l.count(Accepted) < len(bodies) || slices.Contains(l.states, Lost) {
+		t.Errorf("%d calls, %s", len(bodies), l.told())
+	}
+	for _, o := range []Outcome{Unreachable, Timeout} {
+		if l.count(o) > 0 {
+			t.Error(l.told())
 		}
 	}
 }

@@ -178,7 +178,7 @@ func (c *Client) call(ctx context.Context, s Step, t target, body []byte) (Outco
 	}
 	within, cancel := context.WithTimeout(stopped, limit)
 	defer cancel()
-	outcome, err := c.post(within, t, body)
+	outcome, err := c.post(within, t, body, s.repeats())
 	if outcome != Accepted && stopped.Err() != nil {
 		return abandoned, err
 	}

@@ -1,7 +1,6 @@
 package callback
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -12,9 +11,18 @@ import (
 	"net/url"
 	"strings"
 	"syscall"
+	"time"
+
+	"github.com/hashicorp/go-retryablehttp"
 )
 
 const maxRedirects = 3
+
+// Waits before a call that nobody answered is repeated; the second is twice as long.
+const (
+	repeatMin = 50 * time.Millisecond
+	repeatMax = 150 * time.Millisecond
+)
 
 // The headers of every call beside the usual ones.
 const (
@@ -22,11 +30,12 @@ const (
 	SignatureHeader = "X-Llorch-Signature"
 )
 
-// post makes one attempt over a connection of its own, so that a name is looked up each time and a receiver that moved
-// is found. The error of an outcome other than Accepted says what is wrong.
-func (c *Client) post(ctx context.Context, t target, body []byte) (_ Outcome, err error) {
+// post makes one call over a connection of its own, so that a name is looked up each time and a receiver that moved
+// is found. Where no answer came it tries again up to repeats times. The error of an outcome other than Accepted says
+// what is wrong.
+func (c *Client) post(ctx context.Context, t target, body []byte, repeats int) (_ Outcome, err error) {
 	m := c.credentials.load()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, t.raw, bytes.NewReader(body))
+	req, err := retryablehttp.NewRequestWithContext(ctx, http.MethodPost, t.raw, body)
 	if err != nil {
 		return Refused, fmt.Errorf("callback: %w", bare(err))
 	}
@@ -38,7 +47,11 @@ func (c *Client) post(ctx context.Context, t target, body []byte) (_ Outcome, er
 		DialContext: c.dial, DisableKeepAlives: true, DisableCompression: true, TLSClientConfig: m.tls, MaxResponseHeaderBytes: replyLimit,
 	}
 	defer transport.CloseIdleConnections()
-	h := http.Client{Transport: transport, CheckRedirect: t.checkRedirect}
+	h := retryablehttp.Client{
+		HTTPClient: &http.Client{Transport: transport, CheckRedirect: t.checkRedirect},
+		RetryMax:   repeats, RetryWaitMin: repeatMin, RetryWaitMax: repeatMax, Backoff: retryablehttp.LinearJitterBackoff,
+		CheckRetry: unanswered, ErrorHandler: retryablehttp.PassthroughErrorHandler, // its own error would hold the whole URL
+	}
 	resp, err := h.Do(req)
 	if err != nil {
 		return failureOf(err), fmt.Errorf("callback: %s: %w", t.shown, bare(err))
@@ -52,6 +65,12 @@ func (c *Client) post(ctx context.Context, t target, body []byte) (_ Outcome, er
 	default:
 		return o, &RefusedError{URL: t.shown, Status: resp.StatusCode, Reply: excerpt(resp.Body, c.o.Token)}
 	}
+}
+
+// unanswered is the one reason to repeat a call at once: a connection that was refused or broke. An answer, a
+// certificate and an address that is never called stay what they are.
+func unanswered(ctx context.Context, _ *http.Response, err error) (bool, error) {
+	return err != nil && ctx.Err() == nil && failureOf(err) == Unreachable, nil
 }
 
 func (c *Client) head(h http.Header, m material, body []byte) {

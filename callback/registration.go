@@ -33,6 +33,15 @@ const (
 	Rest                     // nothing will ever be due again
 )
 
+// repeats is how often a call of this step is repeated at once where nobody answers. Only those are for which the
+// machine plans no attempt of its own: one broken connection must not make a heartbeat a loss, nor swallow the last word.
+func (s Step) repeats() int {
+	if s == SendBeat || s == SendDrained {
+		return 2
+	}
+	return 0
+}
+
 // Action is a step, and how long to wait where that is the step.
 type Action struct {
 	Step  Step
