@@ -17,7 +17,7 @@ import (
 var overload = []Drill{
 	{"goodput-at-ten-times-the-load", "overload", []int{12}, 90 * time.Second, goodputUnderOverload},
 	{"deadlines-under-overload", "overload", []int{12}, 40 * time.Second, deadlinesUnderOverload},
-	{"probes-at-ten-times-the-clients", "overload", []int{12}, 40 * time.Second, probesUnderOverload},
+	{"probes-at-ten-times-the-clients", "overload", []int{4, 12}, 40 * time.Second, probesUnderOverload},
 }
 
 // crowd is what the clients of an overloaded worker have seen.

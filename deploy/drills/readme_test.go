@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -50,5 +52,32 @@ func TestReadmeNamesWhatIsThere(t *testing.T) {
 	}
 	if count < 50 {
 		t.Errorf("only %d names were found", count)
+	}
+}
+
+// The project's README promises fifteen things, and names for each a drill that is about it.
+func TestReadmePromisesAreDrilled(t *testing.T) {
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	drills := map[string]Drill{}
+	for _, d := range table() {
+		drills[d.Name] = d
+	}
+	promise := regexp.MustCompile(`(?m)^\| (\d+) \| .* \| ([^|]+) \|$`)
+	rows := promise.FindAllStringSubmatch(string(text), -1)
+	if len(rows) != numPromises {
+		t.Fatalf("%d promises, want %d", len(rows), numPromises)
+	}
+	for i, row := range rows {
+		if row[1] != strconv.Itoa(i+1) {
+			t.Errorf("row %d is numbered %s", i+1, row[1])
+		}
+		for name := range strings.SplitSeq(row[2], ", ") {
+			if d := drills[strings.Trim(name, "`")]; !slices.Contains(d.Promises, i+1) {
+				t.Errorf("promise %d: %s is no drill of it", i+1, name)
+			}
+		}
 	}
 }
