@@ -105,7 +105,7 @@ func (f *flood) run(w *world, n int, arrive func()) (perSecond, ends float64) {
 // who was let in gets the whole story, everyone else hears when to come back.
 // The cache is far too small for all slots at their longest.
 func TestOverload(t *testing.T) {
-	const stories = 60
+	const stories = 40
 	e, w := openPaced(t, Options{MaxBatch: 8, MaxQueue: 16, CacheBytes: pagesBytes(t, 14)})
 	f := &flood{t: t, e: e, random: rand.New(rand.NewPCG(1, 2))}
 	peak, rate := f.run(w, stories, func() {
