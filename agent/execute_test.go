@@ -199,6 +199,9 @@ func TestPanicEndsTheStreamOnce(t *testing.T) {
 	if s, _ := f.machine.State(); s != Ready {
 		t.Errorf("%v after a panic", s)
 	}
+	if n := valueOf(t, f.scrape(), "llorch_handler_panics_total", ""); n != 1 {
+		t.Errorf("%v panics counted", n)
+	}
 }
 
 // BenchmarkStream is the cost of HTTP and SSE for a token over a real socket:

@@ -18,6 +18,7 @@ type processMetrics struct {
 	faults       *prometheus.GaugeVec
 	attempts     *prometheus.CounterVec
 	release      prometheus.Histogram
+	panics       prometheus.Counter
 	registration atomic.Int32
 	cutting      atomic.Bool
 	loaded       atomic.Int64
@@ -35,10 +36,12 @@ func newProcessMetrics(r prometheus.Registerer, m *Machine) *processMetrics {
 			Help:    "From a cancel, a disconnect or a deadline to the moment slot and pages are free.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}),
 	}
+	x.panics = prometheus.NewCounter(prometheus.CounterOpts{Name: "llorch_handler_panics_total",
+		Help: "Requests that met a bug of the worker; the log has the stacks. They are in no other counter."})
 	for _, o := range callback.Outcomes {
 		x.attempts.WithLabelValues(string(o))
 	}
-	r.MustRegister(x.unexplained, x.faults, x.attempts, x.release,
+	r.MustRegister(x.unexplained, x.faults, x.attempts, x.release, x.panics,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "llorch_registration_state",
 			Help: "Standing with the orchestrator: 0 unregistered or standalone, 1 registering, 2 registered, 3 lost, " +
 				"4 registering again, 5 deregistering, 6 deregistered."},

@@ -172,6 +172,7 @@ func (s *Server) recovery(c *gin.Context) {
 		if p == http.ErrAbortHandler { //nolint:errorlint // net/http compares it so, too
 			panic(p)
 		}
+		s.metrics.panics.Inc()
 		s.log.Error("handler panicked", "path", c.FullPath(), "panic", p, "stack", string(debug.Stack()), "correlation_id", correlation(c))
 		if !c.Writer.Written() {
 			yes := true
