@@ -64,7 +64,7 @@ type worker struct {
 }
 
 // Run is a worker's life. It returns nil for a stop that was asked for, and an
-// error, already logged, where the process must end with exit status 1.
+// error, already logged, where the process must end with another status: ExitStatus tells which.
 func Run(ctx context.Context, o Options) error {
 	w := newWorker(ctx, o)
 	defer w.cut()

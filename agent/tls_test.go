@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"llorch/agent/certs"
-	"llorch/agent/certs/certstest"
+	"llorch/deploy/demo/standin/certstest"
 	"llorch/inference"
 )
 

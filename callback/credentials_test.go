@@ -37,7 +37,7 @@ func must[T any](t *testing.T) func(T, error) T {
 // authority makes one, and the file of its certificate.
 func authority(t *testing.T, dir string) (*standin.Authority, string) {
 	t.Helper()
-	a := must[*standin.Authority](t)(standin.NewAuthority())
+	a := must[*standin.Authority](t)(standin.NewAuthority("stand-in authority"))
 	return a, must[string](t)(a.WriteCA(dir))
 }
 

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"llorch/agent/certs/certstest"
+	"llorch/deploy/demo/standin/certstest"
 )
 
 // clock is moved by the test.

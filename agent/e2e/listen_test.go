@@ -21,8 +21,8 @@ import (
 	"testing"
 	"time"
 
-	"llorch/agent/certs/certstest"
 	"llorch/deploy/demo/standin"
+	"llorch/deploy/demo/standin/certstest"
 )
 
 // patience is for what another process has to do; the machine may be busy.

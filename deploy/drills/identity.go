@@ -100,7 +100,7 @@ func twoWorkers(ctx context.Context, b *Bench) (string, error) {
 
 // secured are the files and the listener of an orchestrator with TLS.
 func secured(b *Bench, r *standin.Registry) (a *standin.Authority, ca string, how standin.Listener, err error) {
-	if a, err = standin.NewAuthority(); err != nil {
+	if a, err = standin.NewAuthority("stand-in authority"); err != nil {
 		return
 	}
 	if ca, err = a.WriteCA(b.Dir); err != nil {

@@ -17,18 +17,19 @@ import (
 )
 
 // Authority makes certificates for a trial: of orchestrators on loopback, and
-// of workers.
+// of workers. It numbers them: 1 is its own, the first leaf is 2.
 type Authority struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	pem  []byte
+	cert   *x509.Certificate
+	key    *ecdsa.PrivateKey
+	pem    []byte
+	serial int64
 }
 
-// NewAuthority makes an authority of its own.
-func NewAuthority() (*Authority, error) {
+// NewAuthority makes an authority of its own, good for an hour.
+func NewAuthority(name string) (*Authority, error) {
 	a := &Authority{}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "stand-in authority"}, IsCA: true, BasicConstraintsValid: true,
+		Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true,
 		KeyUsage: x509.KeyUsageCertSign, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 	}
 	cert, key, err := a.sign(template)
@@ -38,7 +39,7 @@ func NewAuthority() (*Authority, error) {
 	if a.cert, err = x509.ParseCertificate(cert); err != nil {
 		return nil, fmt.Errorf("standin: %w", err)
 	}
-	a.key, a.pem = key, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})
+	a.key, a.pem = key, block("CERTIFICATE", cert)
 	return a, nil
 }
 
@@ -47,6 +48,8 @@ func (a *Authority) sign(template *x509.Certificate) (cert []byte, key *ecdsa.Pr
 	if err != nil {
 		return nil, nil, fmt.Errorf("standin: %w", err)
 	}
+	a.serial++
+	template.SerialNumber = big.NewInt(a.serial)
 	parent, by := template, key
 	if a.cert != nil {
 		parent, by = a.cert, a.key
@@ -58,29 +61,45 @@ func (a *Authority) sign(template *x509.Certificate) (cert []byte, key *ecdsa.Pr
 	return cert, key, nil
 }
 
-// Issue writes a certificate for loopback, good until a moment, and its key, as
-// NAME.pem and NAME.key into a folder.
-func (a *Authority) Issue(dir, name string, until time.Time) (certFile, keyFile string, err error) {
-	cert, key, err := a.sign(&x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotBefore: time.Now().Add(-time.Hour), NotAfter: until,
+// Leaf makes a certificate for loopback, good until a moment, and its key, both
+// in PEM form.
+func (a *Authority) Leaf(name string, until time.Time) (cert, key []byte, err error) {
+	der, signer, err := a.sign(&x509.Certificate{
+		Subject:  pkix.Name{CommonName: name},
+		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: until,
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	})
 	if err != nil {
+		return nil, nil, err
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(signer)
+	if err != nil {
+		return nil, nil, fmt.Errorf("standin: %w", err)
+	}
+	return block("CERTIFICATE", der), block("PRIVATE KEY", secret), nil
+}
+
+func block(kind string, der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
+}
+
+// Issue writes a leaf as NAME.pem and NAME.key into a folder.
+func (a *Authority) Issue(dir, name string, until time.Time) (certFile, keyFile string, err error) {
+	cert, key, err := a.Leaf(name, until)
+	if err != nil {
 		return "", "", err
 	}
-	der, err := x509.MarshalECPrivateKey(key)
-	if err != nil {
-		return "", "", fmt.Errorf("standin: %w", err)
-	}
 	certFile, keyFile = filepath.Join(dir, name+".pem"), filepath.Join(dir, name+".key")
-	for file, block := range map[string]*pem.Block{certFile: {Type: "CERTIFICATE", Bytes: cert}, keyFile: {Type: "EC PRIVATE KEY", Bytes: der}} {
-		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
+	for file, content := range map[string][]byte{certFile: cert, keyFile: key} {
+		if err := os.WriteFile(file, content, 0o600); err != nil {
 			return "", "", fmt.Errorf("standin: %w", err)
 		}
 	}
 	return certFile, keyFile, nil
 }
+
+// PEM is the authority's own certificate.
+func (a *Authority) PEM() []byte { return a.pem }
 
 // WriteCA writes the authority's own certificate.
 func (a *Authority) WriteCA(dir string) (file string, err error) {

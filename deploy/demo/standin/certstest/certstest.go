@@ -3,27 +3,20 @@
 package certstest
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
-	"net"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"llorch/deploy/demo/standin"
 )
 
-// Authority signs leaves. Its serial numbers count up from 2.
+// Authority is the stand-in's for a test.
 type Authority struct {
-	t      *testing.T
-	cert   *x509.Certificate
-	key    *ecdsa.PrivateKey
-	serial int64
+	t *testing.T
+	*standin.Authority
 }
 
 // Leaf is a certificate with its key, both in PEM form.
@@ -32,68 +25,29 @@ type Leaf struct{ Cert, Key []byte }
 // New makes an authority.
 func New(t *testing.T, name string) *Authority {
 	t.Helper()
-	a := &Authority{t: t, serial: 1}
-	a.key = a.newKey()
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	a.cert = a.sign(template, template, a.key)
-	return a
-}
-
-func (a *Authority) newKey() *ecdsa.PrivateKey {
-	a.t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	a, err := standin.NewAuthority(name)
 	if err != nil {
-		a.t.Fatal(err)
+		t.Fatal(err)
 	}
-	return key
-}
-
-func (a *Authority) sign(template, parent *x509.Certificate, key *ecdsa.PrivateKey) *x509.Certificate {
-	a.t.Helper()
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, a.key)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	return cert
+	return &Authority{t, a}
 }
 
 // Issue makes a leaf for localhost and 127.0.0.1 that servers and clients may
 // show until notAfter.
 func (a *Authority) Issue(notAfter time.Time) Leaf {
 	a.t.Helper()
-	a.serial++
-	key := a.newKey()
-	cert := a.sign(&x509.Certificate{
-		SerialNumber: big.NewInt(a.serial), Subject: pkix.Name{CommonName: "leaf"}, NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: notAfter,
-		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}, a.cert, key)
-	der, err := x509.MarshalPKCS8PrivateKey(key)
+	cert, key, err := a.Leaf("leaf", notAfter)
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	return Leaf{block("CERTIFICATE", cert.Raw), block("PRIVATE KEY", der)}
+	return Leaf{cert, key}
 }
-
-// PEM is the authority's certificate.
-func (a *Authority) PEM() []byte { return block("CERTIFICATE", a.cert.Raw) }
 
 // Pool is for those who trust the authority alone.
 func (a *Authority) Pool() *x509.CertPool {
 	pool := x509.NewCertPool()
-	pool.AddCert(a.cert)
+	pool.AppendCertsFromPEM(a.PEM())
 	return pool
-}
-
-func block(kind string, der []byte) []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
 }
 
 // Pair is the leaf as a client shows it.
