@@ -198,11 +198,7 @@ func (w *worker) serve() error {
 		return nil
 	case <-w.engine.Faulted():
 		w.metrics.faulted(w.engine.Fault())
-		err := fmt.Errorf("%w: %w", ErrFault, w.engine.Fault())
-		if e := w.machine.To(Faulted, err.Error()); e != nil { // a drain has begun: it will end the process anyway
-			w.log.Warn("fault", "error", e)
-		}
-		return err
+		return lostDevice(w.engine.Fault())
 	case err := <-w.membership.dismissed:
 		err = fmt.Errorf("%w: %w", ErrDeregistered, err)
 		if e := w.machine.toBecause(Draining, CauseDeregistered, err.Error()); e != nil {
@@ -218,5 +214,15 @@ func (w *worker) serve() error {
 		return fmt.Errorf("agent: the HTTP listener ended: %w", err)
 	}
 }
+
+// deviceLost moves the state, from the engine's own goroutine and before any
+// stream has its error: a probe that follows must not read healthy.
+func (w *worker) deviceLost(fault error) {
+	if err := w.machine.To(Faulted, lostDevice(fault).Error()); err != nil { // a drain has begun: it will end the process anyway
+		w.log.Warn("fault", "error", err)
+	}
+}
+
+func lostDevice(fault error) error { return fmt.Errorf("%w: %w", ErrFault, fault) }
 
 func (w *worker) stateName() string { s, _ := w.machine.State(); return s.String() }

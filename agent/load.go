@@ -100,6 +100,7 @@ func (w *worker) load() error {
 		"required", forecast.Required, "available", forecast.Available, "bound", forecast.Bound, "context", plan.Context)
 	reporter := newLoadReporter(w.machine, w.log, w.bar, plan)
 	o.Progress = reporter.report
+	o.Faulted = w.deviceLost
 	w.source = ins.Source
 	tokenizerVocab := ins.Tok.VocabSize() // ins is the engine's from here on
 	w.engine, err = interruptible(w.stopping, w.cutting, loadGrace, func() (*inference.Engine, error) {

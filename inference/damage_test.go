@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -79,10 +80,12 @@ func TestNaNFailsItsOwnRequest(t *testing.T) {
 
 // TestTruncatedFileIsAFault cuts the weight file under a running engine: no
 // token comes any more, every stream ends with a typed error, the fault stays.
+// Whoever owns the state is told before any stream ends.
 func TestTruncatedFileIsAFault(t *testing.T) {
 	for _, device := range []string{"cpu", "ref"} {
 		dir := copyModel(t, "testdata/llama-mha")
-		e := openEngine(t, dir, Options{Device: device})
+		var told atomic.Bool
+		e := openEngine(t, dir, Options{Device: device, Faulted: func(err error) { told.Store(backend.IsFault(err)) }})
 		clear(e.eos)
 		request := Request{ID: "a", Prompt: "hello", MaxTokens: 400}
 		events, err := e.Generate(context.Background(), request)
@@ -96,6 +99,9 @@ func TestTruncatedFileIsAFault(t *testing.T) {
 		var typed *Error
 		if a := collectFrom(t, events); !errors.As(a.err, &typed) || typed.Code != CodeUnhealthy || !backend.IsFault(a.err) {
 			t.Errorf("%s: the stream ended with %v %v", device, a.end, a.err)
+		}
+		if !told.Load() {
+			t.Errorf("%s: the stream ended before anybody was told of the fault", device)
 		}
 		select {
 		case <-e.Faulted():

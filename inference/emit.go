@@ -93,7 +93,9 @@ func (e *Engine) failStep(step []work, err error) {
 	}
 }
 
-// latch ends everything after a device fault: no token ever follows one.
+// latch ends everything after a device fault: no token ever follows one. Who
+// owns the process's state hears of it before any stream does: whoever has read
+// the end of one must not find a worker that calls itself healthy.
 func (e *Engine) latch(err error) {
 	e.mu.Lock()
 	e.refuse = err
@@ -104,6 +106,9 @@ func (e *Engine) latch(err error) {
 	e.mu.Unlock()
 	e.fault = err
 	close(e.faulted)
+	if e.onFault != nil {
+		e.onFault(err)
+	}
 	e.sched.each(func(q *sequence) {
 		e.fail(q, &Error{Code: CodeUnhealthy, Retriable: true, Err: err})
 	})

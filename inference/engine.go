@@ -48,6 +48,7 @@ type Engine struct {
 	stopped chan struct{} // closed when the loop has ended
 	faulted chan struct{} // closed when a device fault is latched
 	fault   error         // readable once faulted is closed
+	onFault func(error)   // Options.Faulted
 	stats   counters
 }
 

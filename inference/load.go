@@ -59,7 +59,7 @@ func Load(ctx context.Context, ins *Inspection, o Options) (*Engine, error) {
 	e := &Engine{
 		tok: ins.Tok, dev: dev, closers: []func() error{ins.Close}, eos: map[int32]bool{}, inFlight: map[string]bool{},
 		wake: make(chan struct{}, 1), left: make(chan struct{}, 1), stopped: make(chan struct{}), faulted: make(chan struct{}),
-		now: o.now,
+		now: o.now, onFault: o.Faulted,
 	}
 	for _, id := range ins.Spec.EOS {
 		e.eos[id] = true

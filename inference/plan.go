@@ -29,6 +29,7 @@ type Options struct {
 	Verify      Verify         // "" = VerifyAuto
 	Available   int64          // memory the process may take, for the automatic cache; 0 = not known
 	Progress    func(Progress) // called from the loading goroutine; may be nil
+	Faulted     func(error)    // called from the engine's loop when a device fault is latched, before any stream hears of it; may be nil
 
 	now func() time.Time // nil = time.Now
 }

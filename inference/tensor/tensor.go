@@ -13,6 +13,20 @@ const (
 	F32  DType = iota + 1 // IEEE 754 binary32
 	F16                   // IEEE 754 binary16
 	BF16                  // the upper half of a binary32
+
+	// Blocks of integers with scales, as GGUF files have them. The block
+	// definitions are those of the GGUF specification; each file of this package
+	// repeats its own.
+	Q4_0
+	Q4_1
+	Q5_0
+	Q5_1
+	Q8_0
+	Q2_K
+	Q3_K
+	Q4_K
+	Q5_K
+	Q6_K
 )
 
 // format is what one file of this package says about one number format.
@@ -24,7 +38,15 @@ type format struct {
 	encode     func(dst []byte, src []float32)
 }
 
-var formats = [...]format{F32: f32Format, F16: f16Format, BF16: bf16Format}
+var formats = [...]format{
+	F32: f32Format, F16: f16Format, BF16: bf16Format,
+	Q4_0: {name: "Q4_0", block: 32, blockBytes: 18}, Q4_1: {name: "Q4_1", block: 32, blockBytes: 20},
+	Q5_0: {name: "Q5_0", block: 32, blockBytes: 22}, Q5_1: {name: "Q5_1", block: 32, blockBytes: 24},
+	Q8_0: {name: "Q8_0", block: 32, blockBytes: 34},
+	Q2_K: {name: "Q2_K", block: 256, blockBytes: 84}, Q3_K: {name: "Q3_K", block: 256, blockBytes: 110},
+	Q4_K: {name: "Q4_K", block: 256, blockBytes: 144}, Q5_K: {name: "Q5_K", block: 256, blockBytes: 176},
+	Q6_K: {name: "Q6_K", block: 256, blockBytes: 210},
+}
 
 func (d DType) known() bool { return int(d) < len(formats) && formats[d].block > 0 }
 
