@@ -130,6 +130,25 @@ type KV struct {
 	PageSize int
 }
 
+// FormatComputer is the optional ability of a device to tell which formats of
+// weights its projections read. A device without it reads F32, F16 and BF16.
+type FormatComputer interface{ Computes(t tensor.DType) bool }
+
+// Computes tells whether d multiplies with weights of a format as they are. What
+// it does not must be widened before it is placed.
+func Computes(d Device, t tensor.DType) bool {
+	for {
+		if c, ok := d.(FormatComputer); ok {
+			return c.Computes(t)
+		}
+		u, wrapped := d.(interface{ Unwrap() Device })
+		if !wrapped {
+			return t == tensor.F32 || t == tensor.F16 || t == tensor.BF16
+		}
+		d = u.Unwrap()
+	}
+}
+
 // Limiter is the optional ability of a device to measure what its hardware
 // allows, with threads of its own and without touching the device's state. It
 // takes about a second.

@@ -15,7 +15,7 @@ func fail(op, format string, args ...any) {
 }
 
 func checkType(op string, t tensor.DType) {
-	if _, ok := tensor.Parse(t.String()); !ok {
+	if !t.Known() {
 		fail(op, "format %v", t)
 	}
 }

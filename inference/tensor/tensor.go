@@ -50,6 +50,9 @@ var formats = [...]format{
 
 func (d DType) known() bool { return int(d) < len(formats) && formats[d].block > 0 }
 
+// Known tells whether d is a format at all.
+func (d DType) Known() bool { return d.known() }
+
 // String returns the SafeTensors spelling: "F32", "F16", "BF16".
 func (d DType) String() string {
 	if !d.known() {

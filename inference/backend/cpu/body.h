@@ -1,15 +1,17 @@
 // All kernels of one instruction set. A file isa_*.c includes the vocabulary of
 // its set and then this; the kernels know nothing but that vocabulary.
 #include "body_small.h"
+#include "body_pack.h"
 #include "body_gemv.h"
 #include "body_gemm.h"
 #include "body_attend.h"
 #include "body_limits.h"
 
 const llo_kernels TABLE = {
-    .name = TABLE_NAME, .vl = VL, .mr = MR, .nt = NT,
+    .name = TABLE_NAME, .vl = VL, .mr = MR, .nt = NT, .gemm_bytes = GEMM_BYTES,
+    .packing = k_packing, .group = k_group, .packed = k_packed, .pack = k_pack,
     .widen = k_widen, .narrow = k_narrow, .rmsnorm = k_rmsnorm, .swiglu = k_swiglu,
-    .rotate = k_rotate, .split = k_split, .tile = k_tile, .gemv = k_gemv, .gemm = k_gemm,
+    .rotate = k_rotate, .gemv = k_gemv, .gemm = k_gemm,
     .attend = k_attend, .merge = k_merge, .finish = k_finish, .exp = k_exp,
     .read = k_read, .fma = k_fma,
 };

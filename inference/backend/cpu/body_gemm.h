@@ -114,12 +114,15 @@ FN void gemm_store(const llo_gemm *g, const float *c, int64_t ldc, int64_t t0, i
   }
 }
 
+#define GEMM_BYTES ((int64_t)LLO_PANELS * MR * (LLO_KBLOCK + LLO_TILES_MOST * NT) * 4)
+
 // rows <= LLO_PANELS*MR. scratch: LLO_PANELS panels, then the sums.
-LLO_TARGET static void k_gemm(const llo_gemm *g, float *scratch) {
+LLO_TARGET static void k_gemm(const llo_gemm *g, void *room) {
+  float *scratch = room;
   const int64_t es = type_bytes(g->wtype), np = (g->rows + MR - 1) / MR, ldc = np * MR;
   float *c = scratch + LLO_PANELS * LLO_KBLOCK * MR;
-  for (int64_t t0 = 0; t0 < g->m; t0 += LLO_TILES * NT) {
-    int64_t tn = g->m - t0 < LLO_TILES * NT ? g->m - t0 : LLO_TILES * NT;
+  for (int64_t t0 = 0; t0 < g->m; t0 += LLO_TILES_MOST * NT) {
+    int64_t tn = g->m - t0 < LLO_TILES_MOST * NT ? g->m - t0 : LLO_TILES_MOST * NT;
     for (int64_t k0 = 0; k0 < g->k; k0 += LLO_KBLOCK) {
       int64_t kn = g->k - k0 < LLO_KBLOCK ? g->k - k0 : LLO_KBLOCK;
       for (int64_t p = 0; p < np; p++)
@@ -127,7 +130,7 @@ LLO_TARGET static void k_gemm(const llo_gemm *g, float *scratch) {
                          g->rows - p * MR, kn);
       for (int64_t t = 0; t < tn; t += NT) {
         int64_t T = tn - t < NT ? tn - t : NT;
-        const float *x = g->x + (t0 + t) * g->k + k0 * NT; // tile (t0+t)/NT of NT*k floats
+        const float *x = (const float *)g->x + (t0 + t) * g->k + k0 * NT; // tile (t0+t)/NT of NT*k floats
         for (int64_t p = 0; p < np; p++)
           micro_tile[T - 1](scratch + p * LLO_KBLOCK * MR, x, 1, kn, c + t * ldc + p * MR, ldc, k0 == 0);
       }

@@ -40,7 +40,9 @@ typedef struct {
 // How many of `passes` the fetching is spread over, as a power of two: 1, 2, 4.
 FN int spread_over(int R, int64_t passes) { return R < 4 || passes == 1 ? 0 : passes == 2 ? 1 : 2; }
 
-FN void gemv_tile(const int type, const int R, const int T, const llo_gemv *g, const char *w, const float *x, turn at, float *out) {
+FN void gemv_tile(const int type, const int R, const int T, const llo_gemv *g, const char *w, const char *packed, turn at, float *out) {
+  const float *x = (const float *)packed;
+  const int64_t ldx = g->ldx / 4;
   vf acc[GR][GT];
   const int64_t es = type_bytes(type), rb = g->rowbytes, step = 2 * VL;
   const int shift = spread_over(R, at.passes);
@@ -64,7 +66,7 @@ FN void gemv_tile(const int type, const int R, const int T, const llo_gemv *g, c
     }
 #pragma GCC unroll 8
     for (int t = 0; t < T; t++) {
-      vf u = vload(x + t * g->ldx + k), v = vload(x + t * g->ldx + k + VL);
+      vf u = vload(x + t * ldx + k), v = vload(x + t * ldx + k + VL);
 #pragma GCC unroll 8
       for (int r = 0; r < R; r++) acc[r][t] = vfma(a[r], u, acc[r][t]);
 #pragma GCC unroll 8
@@ -78,17 +80,17 @@ FN void gemv_tile(const int type, const int R, const int T, const llo_gemv *g, c
       memcpy(tail, w + r * rb + k * es, (size_t)((g->k - k) * es));
       weights(type, tail, &a, &b);
       for (int t = 0; t < T; t++) {
-        acc[r][t] = vfma(a, vload(x + t * g->ldx + k), acc[r][t]);
-        acc[r][t] = vfma(b, vload(x + t * g->ldx + k + VL), acc[r][t]);
+        acc[r][t] = vfma(a, vload(x + t * ldx + k), acc[r][t]);
+        acc[r][t] = vfma(b, vload(x + t * ldx + k + VL), acc[r][t]);
       }
     }
   for (int r = 0; r < R; r++)
     for (int t = 0; t < T; t++) out[t * GR + r] = vsum(acc[r][t]);
 }
 
-typedef void tile_fn(const llo_gemv *g, const char *w, const float *x, turn at, float *out);
+typedef void tile_fn(const llo_gemv *g, const char *w, const char *x, turn at, float *out);
 #define TILE(NAME, TYPE, R, T)                                                                     \
-  LLO_TARGET static void NAME(const llo_gemv *g, const char *w, const float *x, turn at, float *out) { \
+  LLO_TARGET static void NAME(const llo_gemv *g, const char *w, const char *x, turn at, float *out) { \
     gemv_tile(TYPE, R, T, g, w, x, at, out);                                                       \
   }
 #define PAIR(N, TYPE, T) TILE(N##_1_##T, TYPE, 1, T) TILE(N##_R_##T, TYPE, GR, T)

@@ -129,7 +129,7 @@ LLO_TARGET static void k_rotate(float *x, const float *c, const float *s, int64_
 // The decode layouts pad k to a multiple of 2*VL with zeros. Split: of every
 // 2*VL elements first those of even, then those of odd index, which is how
 // split_bf16 hands out weights.
-LLO_TARGET static void k_split(float *dst, const float *x, int64_t k) {
+FN void split(float *dst, const float *x, int64_t k) {
   int64_t i = 0;
   for (; i + 2 * VL <= k; i += 2 * VL)
     for (int64_t j = 0; j < VL; j++) dst[i + j] = x[i + 2 * j], dst[i + VL + j] = x[i + 2 * j + 1];
@@ -141,7 +141,7 @@ LLO_TARGET static void k_split(float *dst, const float *x, int64_t k) {
 }
 
 // The prefill layout of one tile of t <= NT rows: [k][NT].
-LLO_TARGET static void k_tile(float *dst, const float *x, int64_t ldx, int64_t k, int64_t t) {
+FN void tile(float *dst, const float *x, int64_t ldx, int64_t k, int64_t t) {
   for (int64_t j = 0; j < NT; j++) {
     const float *row = x + j * ldx;
     if (j < t)
@@ -149,4 +149,11 @@ LLO_TARGET static void k_tile(float *dst, const float *x, int64_t ldx, int64_t k
     else
       for (int64_t i = 0; i < k; i++) dst[i * NT + j] = 0;
   }
+}
+
+FN int64_t padded_cols(int64_t cols) { return (cols + 2 * VL - 1) / (2 * VL) * 2 * VL; }
+
+FN void natural(float *dst, const float *x, int64_t k) {
+  memcpy(dst, x, (size_t)k * 4);
+  for (int64_t i = k, wide = padded_cols(k); i < wide; i++) dst[i] = 0;
 }

@@ -13,6 +13,7 @@ import (
 
 	"llorch/inference/backend"
 	"llorch/inference/sample"
+	"llorch/inference/tensor"
 )
 
 func init() { backend.Register("cpu", open) }
@@ -86,6 +87,11 @@ func (d *Device) Info() backend.Info {
 		Kind: "cpu", Name: processorName(), ISA: C.GoString(d.kern.name),
 		Threads: d.threads, Architecture: "ram",
 	}
+}
+
+// Computes tells whether the chosen kernels multiply with weights of a format.
+func (d *Device) Computes(t tensor.DType) bool {
+	return C.llo_packing(d.kern, C.int(t), 0) >= 0 && C.llo_packing(d.kern, C.int(t), 1) >= 0
 }
 
 // Sync runs the recorded step, then the choices of tokens that wait for it.

@@ -5,27 +5,29 @@
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-int64_t llo_packed_cols(const llo_kernels *k, int64_t cols) { return ceil_div(cols, 2 * k->vl) * 2 * k->vl; }
+int llo_packing(const llo_kernels *k, int wtype, int prefill) { return k->packing(wtype, prefill); }
 
-int64_t llo_tile_floats(const llo_kernels *k, int64_t rows, int64_t cols) { return ceil_div(rows, k->nt) * k->nt * cols; }
-
-int64_t llo_linear_floats(const llo_kernels *k) {
-  return (int64_t)LLO_PANELS * k->mr * (LLO_KBLOCK + LLO_TILES * k->nt);
+// Bytes of `rows` packed rows, rounded up to whole groups.
+int64_t llo_packed(const llo_kernels *k, int packing, int64_t rows, int64_t cols) {
+  return ceil_div(rows, k->group(packing)) * k->packed(packing, cols);
 }
 
+static int of_prefill(int packing) { return packing >= LLO_TILES; }
+
+// The groups of a layout that the op wants.
+static int64_t groups(const llo_kernels *k, const llo_op *op, int packing) {
+  if (!op->packed[packing]) return 0;
+  return ceil_div(of_prefill(packing) ? op->n - op->decode : op->decode, k->group(packing));
+}
+
+// One item is one group in one layout; items of a layout are contiguous.
 static void pack(const llo_kernels *k, const llo_op *op, int64_t item) {
-  if (item < op->decode) {
-    const float *x = op->x + item * op->cols;
-    int64_t wide = llo_packed_cols(k, op->cols), i = op->cols;
-    if (op->packed[1]) k->split(op->packed[1] + item * wide, x, op->cols);
-    if (!op->packed[0]) return;
-    float *dst = op->packed[0] + item * wide;
-    k->widen(dst, x, LLO_F32, op->cols);
-    for (; i < wide; i++) dst[i] = 0;
-    return;
-  }
-  int64_t t = (item - op->decode) * k->nt, left = op->n - op->decode - t;
-  k->tile(op->packed[2] + t * op->cols, op->x + (op->decode + t) * op->cols, op->cols, op->cols, left < k->nt ? left : k->nt);
+  int packing = 0;
+  for (int64_t n; item >= (n = groups(k, op, packing)); packing++) item -= n;
+  int64_t first = of_prefill(packing) ? op->decode : 0, rows = of_prefill(packing) ? op->n - op->decode : op->decode;
+  int64_t per = k->group(packing), from = item * per, left = rows - from;
+  k->pack(packing, op->packed[packing] + item * k->packed(packing, op->cols), op->x + (first + from) * op->cols, op->cols,
+          op->cols, left < per ? left : per);
 }
 
 // The part an item of `rows` weight rows lies in and its first row there.
@@ -50,13 +52,13 @@ static const char *bias_at(const llo_part *p, int64_t row) {
   return p->b ? p->b + row * (p->btype == LLO_F32 ? 4 : 2) : 0;
 }
 
-static void prefill(const llo_kernels *k, const llo_op *op, int64_t item, float *scratch) {
+static void prefill(const llo_kernels *k, const llo_op *op, int64_t item, void *scratch) {
   int64_t row, rows = op->panels * k->mr;
   const llo_part *p = part_of(op, item, rows, &row);
   llo_gemm g = {
       .w = p->w + row * p->rowbytes, .b = bias_at(p, row), .rowbytes = p->rowbytes,
       .rows = p->out - row < rows ? p->out - row : rows, .k = op->cols, .m = op->n - op->decode, .ldo = op->out,
-      .x = op->packed[2], .out = op->dst + op->decode * op->out + p->col + row,
+      .x = op->packed[k->packing(p->wtype, 1)], .out = op->dst + op->decode * op->out + p->col + row,
       .wtype = p->wtype, .btype = p->btype, .add = op->add,
   };
   k->gemm(&g, scratch);
@@ -68,8 +70,8 @@ static void decode(const llo_kernels *k, const llo_op *op, int64_t item) {
   llo_gemv g = {
       .w = p->w + row * p->rowbytes, .b = bias_at(p, row), .rowbytes = p->rowbytes,
       .rows = p->out - row < rows ? p->out - row : rows, .k = op->cols, .m = op->decode,
-      .ldx = llo_packed_cols(k, op->cols), .ldo = op->out,
-      .x = op->packed[p->wtype == LLO_BF16], .out = op->dst + p->col + row,
+      .ldx = k->packed(k->packing(p->wtype, 0), op->cols), .ldo = op->out,
+      .x = op->packed[k->packing(p->wtype, 0)], .out = op->dst + p->col + row,
       .wtype = p->wtype, .btype = p->btype, .add = op->add,
   };
   k->gemv(&g);
@@ -79,7 +81,8 @@ int llo_linear(llo_step *s, llo_op *op, int phase, float *scratch) {
   const llo_kernels *k = s->kern;
   int64_t later = op->n - op->decode, i;
   if (phase == 0) {
-    int64_t items = op->decode + ceil_div(later, k->nt);
+    int64_t items = 0;
+    for (int p = 0; p < LLO_PACKINGS; p++) items += groups(k, op, p);
     while ((i = llo_next(op->next[0])) < items) pack(k, op, i);
     return 1;
   }

@@ -11,7 +11,33 @@
 #include <stdint.h>
 
 // The numbers of tensor.DType.
-enum { LLO_F32 = 1, LLO_F16 = 2, LLO_BF16 = 3 };
+enum {
+  LLO_F32 = 1,
+  LLO_F16,
+  LLO_BF16,
+  LLO_Q4_0,
+  LLO_Q4_1,
+  LLO_Q5_0,
+  LLO_Q5_1,
+  LLO_Q8_0,
+  LLO_Q2_K,
+  LLO_Q3_K,
+  LLO_Q4_K,
+  LLO_Q5_K,
+  LLO_Q6_K,
+  LLO_TYPES,
+};
+
+// How activations are laid out for a projection. A table says which one its
+// kernels want for a weight format, by phase, and packs it.
+enum {
+  LLO_NATURAL, // decode: f32 in order
+  LLO_SPLIT,   // decode: f32, even and odd elements apart
+  LLO_BLOCKS,  // decode: int8 with a scale for each block
+  LLO_TILES,   // prefill: f32 tiles [k][nt]
+  LLO_NARROW,  // prefill: tiles of the narrow numbers that the set multiplies fastest
+  LLO_PACKINGS,
+};
 
 enum {
   LLO_EMBED = 1,
@@ -29,7 +55,7 @@ enum {
   LLO_CHUNK = 512,        // positions of one decode-attention chunk
   LLO_KBLOCK = 256,       // k extent of one panel of the prefill GEMM
   LLO_PANELS = 4,         // most weight panels of one prefill work item
-  LLO_TILES = 43,         // most token tiles of one prefill work item
+  LLO_TILES_MOST = 43,    // most token tiles of one prefill work item
   LLO_QUERIES = 64,       // most query positions of one prefill-attention item
   LLO_HEADS = 8,          // most query heads of one attention item
   LLO_MAX_PHASES = 3,     // parts of an op with a barrier in between
@@ -66,8 +92,8 @@ typedef struct {
   char *k, *v;
   int64_t page, q, kv, dim, window;
   const float *cosines, *sines;
-  float *packed[3];        // activations for the kernels: natural, split, tiles
-  int64_t at[3];           // where they are in the plan's buffer, from 1; 0 = not wanted
+  char *packed[LLO_PACKINGS]; // activations for the kernels
+  int64_t at[LLO_PACKINGS];   // where they are in the plan's buffer, in bytes from 1; 0 = not wanted
   float *partial;          // decode attention: what chunks leave for the merge
   int64_t chunks;          // decode attention: most chunks of a row
   int64_t dec_rows, panels; // linear: rows of a decode item, panels of a prefill item
@@ -75,20 +101,20 @@ typedef struct {
 } llo_op;
 
 // llo_gemv: out[t*ldo + r] (+)= sum_k w[r][k]*x[t][k] (+ b[r]), r < rows, t < m.
-// x is packed (natural or split by parity of k) with ldx floats a row.
+// x is packed as the table wants it for the weight's format, ldx bytes a row.
 typedef struct {
   const char *w, *b;
   int64_t rowbytes, rows, k, m, ldx, ldo;
-  const float *x;
+  const char *x;
   float *out;
   int32_t wtype, btype, add;
 } llo_gemv;
 
-// llo_gemm: the same over token tiles; x is [tile][k][nt].
+// llo_gemm: the same over token tiles, x being all m rows as packed.
 typedef struct {
   const char *w, *b;
   int64_t rowbytes, rows, k, m, ldo;
-  const float *x;
+  const char *x;
   float *out;
   int32_t wtype, btype, add;
 } llo_gemm;
@@ -109,16 +135,22 @@ typedef struct {
 // depend on how work is cut into calls.
 typedef struct {
   const char *name;
-  int vl, mr, nt; // float lanes; rows of a panel; tokens of a tile
+  int vl, mr, nt;    // float lanes; rows of a panel; tokens of a tile
+  int64_t gemm_bytes; // scratch that gemm wants for a work item
+  // packing is the layout for weights of a format, -1 where there is no kernel.
+  int (*packing)(int wtype, int prefill);
+  // group is how many rows of activations are packed together: 1 in every layout
+  // of the decode phase. packed is the bytes of one group.
+  int64_t (*group)(int packing);
+  int64_t (*packed)(int packing, int64_t cols);
+  void (*pack)(int packing, void *dst, const float *x, int64_t ldx, int64_t cols, int64_t rows);
   void (*widen)(float *dst, const void *src, int type, int64_t n);
   void (*narrow)(void *dst, const float *src, int type, int64_t n);
   void (*rmsnorm)(float *dst, const float *x, const void *w, int wtype, int64_t n, float eps);
   void (*swiglu)(float *dst, const float *gate, const float *up, int64_t n);
   void (*rotate)(float *x, const float *cosines, const float *sines, int64_t dim, int interleaved);
-  void (*split)(float *dst, const float *x, int64_t k);
-  void (*tile)(float *dst, const float *x, int64_t ldx, int64_t k, int64_t t);
   void (*gemv)(const llo_gemv *g);
-  void (*gemm)(const llo_gemm *g, float *scratch);
+  void (*gemm)(const llo_gemm *g, void *scratch);
   // attend leaves per query m, l and the unnormalised sum: state is [heads*rows]
   // of (2 + dim) floats.
   void (*attend)(const llo_attend *a, float *state, float *scratch);
@@ -158,10 +190,9 @@ typedef struct {
   int64_t stride;
 } llo_step;
 void llo_run(llo_step *s);
-int64_t llo_linear_floats(const llo_kernels *k);
 int64_t llo_attend_floats(const llo_kernels *k, int64_t heads, int64_t dim);
-int64_t llo_tile_floats(const llo_kernels *k, int64_t rows, int64_t cols);
-int64_t llo_packed_cols(const llo_kernels *k, int64_t cols);
+int llo_packing(const llo_kernels *k, int wtype, int prefill);
+int64_t llo_packed(const llo_kernels *k, int packing, int64_t rows, int64_t cols);
 
 // one op each: run the phase, taking work items from op->next[phase]
 int llo_linear(llo_step *s, llo_op *op, int phase, float *scratch);

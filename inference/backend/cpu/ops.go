@@ -5,7 +5,6 @@ import "C"
 
 import (
 	"llorch/inference/backend"
-	"llorch/inference/tensor"
 )
 
 func dtype(t backend.Tensor) C.int32_t { return C.int32_t(t.Type) }
@@ -115,35 +114,40 @@ func (d *Device) linear(dst, x backend.Tensor, w backend.Linear, b *backend.Batc
 	op := C.llo_op{code: C.LLO_LINEAR, add: add, dst: float32s(dst.Data), x: float32s(x.Data),
 		n: C.int64_t(x.Rows), cols: C.int64_t(x.Cols), decode: C.int64_t(decode), out: C.int64_t(dst.Cols)}
 	parts, col := make([]C.llo_part, len(w)), 0
-	var natural, split bool
+	wanted := [C.LLO_PACKINGS]bool{}
 	for i, p := range w {
 		parts[i] = C.llo_part{w: bytes(p.W.Data), b: bytes(p.B.Data), out: C.int64_t(p.W.Rows),
 			rowbytes: C.int64_t(p.W.RowBytes()), col: C.int64_t(col), wtype: dtype(p.W), btype: dtype(p.B)}
 		col += p.W.Rows
-		natural, split = natural || p.W.Type != tensor.BF16, split || p.W.Type == tensor.BF16
+		if decode > 0 {
+			wanted[C.llo_packing(d.kern, C.int(p.W.Type), 0)] = true
+		}
+		if decode < x.Rows {
+			wanted[C.llo_packing(d.kern, C.int(p.W.Type), 1)] = true
+		}
 	}
 	op.parts, op.nparts = keep(d, parts), C.int64_t(len(parts))
-	d.pack(&op, [3]bool{decode > 0 && natural, decode > 0 && split, decode < x.Rows})
+	d.pack(&op, wanted)
 	op.dec_rows, op.panels = d.cut(w)
 	d.record(op)
 }
 
-// pack reserves the layouts of the activations that a projection wants: decode
-// rows natural or split, prefill rows in tiles.
-func (d *Device) pack(op *C.llo_op, wanted [3]bool) {
-	decode, later := op.decode, op.n-op.decode
-	wide := C.llo_packed_cols(d.kern, op.cols)
+// pack reserves the layouts of the activations that a projection wants.
+func (d *Device) pack(op *C.llo_op, wanted [C.LLO_PACKINGS]bool) {
 	at := C.int64_t(1)
-	for i, floats := range [3]C.int64_t{decode * wide, decode * wide, C.llo_tile_floats(d.kern, later, op.cols)} {
-		if wanted[i] {
-			op.at[i] = at
-			at += (floats + 15) &^ 15
+	for i, want := range wanted {
+		if !want {
+			continue
 		}
+		rows := op.decode
+		if i >= C.LLO_TILES {
+			rows = op.n - op.decode
+		}
+		op.at[i] = at
+		at += (C.llo_packed(d.kern, C.int(i), rows, op.cols) + 63) &^ 63
 	}
 	d.needs.packed = max(d.needs.packed, int(at))
-	if later > 0 {
-		d.needs.scratch = max(d.needs.scratch, int(C.llo_linear_floats(d.kern)))
-	}
+	d.needs.scratch = max(d.needs.scratch, int(d.kern.gemm_bytes+3)/4)
 }
 
 // cut sizes the work items of a projection: some sixteen a thread, so that a

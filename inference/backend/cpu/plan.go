@@ -33,8 +33,8 @@ const (
 	firstArena = 512 << 10
 )
 
-// needs are the floats that the largest op so far wants of each buffer; scratch
-// counts one thread's.
+// needs are what the largest op so far wants of each buffer: bytes of packed
+// activations, floats of partial sums, floats of one thread's scratch.
 type needs struct{ packed, partial, scratch int }
 
 // buffer is memory that grows.
@@ -149,14 +149,14 @@ func (d *Device) stride() int { return (d.needs.scratch + 15) &^ 15 }
 
 // fit makes the buffers as large as the needs.
 func (d *Device) fit() error {
-	return cmp.Or(d.packed.grow(4*d.needs.packed), d.partial.grow(4*d.needs.partial), d.scratch.grow(4*d.stride()*d.threads))
+	return cmp.Or(d.packed.grow(d.needs.packed), d.partial.grow(4*d.needs.partial), d.scratch.grow(4*d.stride()*d.threads))
 }
 
 // start maps what every model needs.
 func (d *Device) start() error {
 	d.needs = needs{
 		partial: d.partialFloats(firstDim),
-		scratch: max(int(C.llo_linear_floats(d.kern)), int(C.llo_attend_floats(d.kern, C.LLO_HEADS, firstDim))),
+		scratch: max(int(d.kern.gemm_bytes+3)/4, int(C.llo_attend_floats(d.kern, C.LLO_HEADS, firstDim))),
 	}
 	return cmp.Or(d.fit(), d.ops.grow(firstOps), d.arena.start())
 }
@@ -171,11 +171,27 @@ func (d *Device) reserve(use backend.Use, t backend.Tensor) error {
 		d.needs.partial = max(d.needs.partial, d.partialFloats(t.Cols))
 		d.needs.scratch = max(d.needs.scratch, int(C.llo_attend_floats(d.kern, C.LLO_HEADS, cols)))
 	case use == backend.Scratch && t.Type == tensor.F32:
-		tile := int(C.llo_tile_floats(d.kern, 1, cols))
-		d.needs.packed = max(d.needs.packed, t.Rows*int(C.llo_packed_cols(d.kern, cols))+tile)
-		d.needs.scratch = max(d.needs.scratch, int(C.llo_linear_floats(d.kern)))
+		d.needs.packed = max(d.needs.packed, d.packedMost(t))
 	}
 	return d.fit()
+}
+
+// packedMost bounds the packings of an activation in one op: each row in the
+// largest layout there is, and a group begun for each phase. An op whose parts
+// want two layouts in one phase may need more; it then grows the buffer once.
+func (d *Device) packedMost(t backend.Tensor) int {
+	most, begun := 0, 0
+	for f := C.int(1); f < C.LLO_TYPES; f++ {
+		for prefill := range 2 {
+			p := C.llo_packing(d.kern, f, C.int(prefill))
+			if p < 0 {
+				continue
+			}
+			most = max(most, int(C.llo_packed(d.kern, p, C.int64_t(t.Rows), C.int64_t(t.Cols))))
+			begun = max(begun, int(C.llo_packed(d.kern, p, 1, C.int64_t(t.Cols))))
+		}
+	}
+	return most + 2*begun + 64*C.LLO_PACKINGS
 }
 
 // point gives an op the plan's buffers, whose addresses are final only now.
@@ -184,7 +200,7 @@ func (d *Device) point(op *C.llo_op) {
 	if op.code == C.LLO_LINEAR {
 		for i := range op.packed {
 			if op.at[i] > 0 {
-				op.packed[i] = float32s(unsafe.Add(d.packed.addr, 4*(op.at[i]-1)))
+				op.packed[i] = bytes(unsafe.Add(d.packed.addr, op.at[i]-1))
 			}
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"llorch/inference/backend"
+	"llorch/inference/tensor"
 )
 
 func init() {
@@ -80,6 +81,9 @@ func (d *Device) latch(class, reason string) {
 		d.fault = &backend.Fault{Class: class, Reason: reason}
 	}
 }
+
+// Computes: every format, by its definition.
+func (d *Device) Computes(tensor.DType) bool { return true }
 
 func (d *Device) faulted() bool {
 	d.mu.Lock()
