@@ -115,10 +115,12 @@ type Heads struct {
 	Scale      float32 // usually 1/√Dim
 }
 
-// Rope is the table of rotations. HF files pair element i with i+Dim/2
-// ("halves"), GGUF llama files 2i with 2i+1: a fact of the container.
+// Rope is the table of rotations of the first R elements of a head; those
+// behind are left as they are, and R is Dim for most families. HF files pair
+// element i with i+R/2 ("halves"), GGUF llama files 2i with 2i+1: a fact of the
+// container.
 type Rope struct {
-	Cos, Sin    Tensor // [positions × Dim/2] F32
+	Cos, Sin    Tensor // [positions × R/2] F32
 	Interleaved bool
 }
 

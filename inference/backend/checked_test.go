@@ -171,7 +171,7 @@ var refusals = []struct {
 	{"RopeStore", "K overlaps V", func(c *calls) { c.kv.V = c.kv.K }},
 	{"RopeStore", "K F16[12×4] has no address", func(c *calls) { c.kv.K.Data = nil }},
 	{"RopeStore", "Sin is F32[5×2], want [6×2]", func(c *calls) { c.rope.Sin.Rows = 5 }},
-	{"RopeStore", "Cos is F32[6×2], want [6×1]", func(c *calls) {
+	{"RopeStore", "Cos is F32[6×2], a head of 2 has 1 pairs", func(c *calls) {
 		c.h.Dim, c.qkv.Cols, c.kv.K.Cols, c.kv.V.Cols = 2, 8, 2, 2
 	}},
 	{"RopeStore", "position 5, the rope table ends at 5", func(c *calls) { c.rope.Cos.Rows, c.rope.Sin.Rows = 5, 5 }},

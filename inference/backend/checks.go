@@ -144,8 +144,11 @@ func checkRope(op string, r Rope, h Heads) {
 	if h.Dim%2 != 0 {
 		fail(op, "odd head dim %d", h.Dim)
 	}
-	checkActivation(op, "Cos", r.Cos, r.Cos.Rows, h.Dim/2)
-	checkActivation(op, "Sin", r.Sin, r.Cos.Rows, h.Dim/2)
+	if r.Cos.Cols > h.Dim/2 {
+		fail(op, "Cos is %v, a head of %d has %d pairs", r.Cos, h.Dim, h.Dim/2)
+	}
+	checkActivation(op, "Cos", r.Cos, r.Cos.Rows, r.Cos.Cols)
+	checkActivation(op, "Sin", r.Sin, r.Cos.Rows, r.Cos.Cols)
 }
 
 func checkParams(op string, row int, p *sample.Params, vocab int) {

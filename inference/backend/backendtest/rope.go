@@ -33,8 +33,11 @@ func (r *rig) rotation(positions, dim int, interleaved bool) rotation {
 
 // want rotates one head in float64.
 func (t rotation) want(x []float32, position int) []expected {
-	half := len(x) / 2
+	half := t.Cos.Cols
 	out := make([]expected, len(x))
+	for i := 2 * half; i < len(x); i++ {
+		out[i] = expected{value: float64(x[i])}
+	}
 	for i := range half {
 		a, b := i, i+half
 		if t.Interleaved {
@@ -61,17 +64,20 @@ func ropeStore(r *rig) {
 		for j, t := range weightFormats {
 			for _, interleaved := range []bool{false, true} {
 				pageSize := []int{8, 16, 64}[(i+j)%3]
-				r.checkRopeStore(t, h, interleaved, spans, pageSize)
+				r.checkRopeStore(t, h, h.Dim, interleaved, spans, pageSize)
+				if turned := h.Dim * 3 / 8 * 2; turned > 0 { // the rest of each head is left alone
+					r.checkRopeStore(t, h, turned, interleaved, spans, pageSize)
+				}
 			}
 		}
 	}
 }
 
-func (r *rig) checkRopeStore(t tensor.DType, h backend.Heads, interleaved bool, spans []span, pageSize int) {
+func (r *rig) checkRopeStore(t tensor.DType, h backend.Heads, turned int, interleaved bool, spans []span, pageSize int) {
 	r.Helper()
 	pages := pagesFor(spans, pageSize)
-	name := fmt.Sprintf("RopeStore %v %+v, interleaved %v, pages of %d", t, h, interleaved, pageSize)
-	b, table := r.batch(spans, pageSize, pages), r.rotation(100, h.Dim, interleaved)
+	name := fmt.Sprintf("RopeStore %v %+v, %d turned, interleaved %v, pages of %d", t, h, turned, interleaved, pageSize)
+	b, table := r.batch(spans, pageSize, pages), r.rotation(100, turned, interleaved)
 	cols := (h.Q + 2*h.KV) * h.Dim
 	x := r.values(b.Rows() * cols)
 	elements := pages * h.KV * pageSize * h.Dim

@@ -90,7 +90,7 @@ typedef struct {
   int64_t nparts, out;
   llo_batch *b;
   char *k, *v;
-  int64_t page, q, kv, dim, window;
+  int64_t page, q, kv, dim, pairs, window; // pairs: of a head that are rotated
   const float *cosines, *sines;
   char *packed[LLO_PACKINGS]; // activations for the kernels
   int64_t at[LLO_PACKINGS];   // where they are in the plan's buffer, in bytes from 1; 0 = not wanted

@@ -44,6 +44,7 @@ func (d *Device) RopeStore(qkv backend.Tensor, kv backend.KV, r backend.Rope, h 
 	op := headed(C.LLO_ROPE, qkv, h)
 	cached(&op, kv)
 	op.cosines, op.sines, op.b = float32s(r.Cos.Data), float32s(r.Sin.Data), d.batch(b)
+	op.pairs = C.int64_t(r.Cos.Cols)
 	if r.Interleaved {
 		op.interleaved = 1
 	}

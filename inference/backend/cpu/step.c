@@ -28,11 +28,11 @@ static void headnorm_row(const llo_kernels *k, const llo_op *op, int64_t i) {
 
 static void rope_row(const llo_kernels *k, const llo_op *op, int64_t i) {
   const llo_batch *b = op->b;
-  int64_t pos = b->positions[i], half = op->dim / 2, size = op->dim * bytes_of(op->kvtype);
+  int64_t pos = b->positions[i], half = op->pairs, size = op->dim * bytes_of(op->kvtype);
   int64_t page = b->pages[b->page0[b->seq_of[i]] + pos / op->page];
   float *x = op->dst + i * head_floats(op);
   for (int64_t h = 0; h < op->q + op->kv; h++)
-    k->rotate(x + h * op->dim, op->cosines + pos * half, op->sines + pos * half, op->dim, op->interleaved);
+    k->rotate(x + h * op->dim, op->cosines + pos * half, op->sines + pos * half, 2 * half, op->interleaved);
   for (int64_t h = 0; h < op->kv; h++) {
     int64_t row = (page * op->kv + h) * op->page + pos % op->page;
     k->narrow(op->k + row * size, x + (op->q + h) * op->dim, op->kvtype, op->dim);

@@ -11,7 +11,7 @@ import (
 // al., "RoFormer", 2021) and stores k and v.
 func (d *Device) RopeStore(qkv backend.Tensor, kv backend.KV, r backend.Rope, h backend.Heads, b *backend.Batch) {
 	all, cos, sin := qkv.Float32s(), r.Cos.Float32s(), r.Sin.Float32s()
-	half := h.Dim / 2
+	half := r.Cos.Cols
 	d.each("RopeStore", qkv.Rows, func(_ *worker, i int) {
 		position := int(b.Positions[i])
 		row := all[i*qkv.Cols : (i+1)*qkv.Cols]
