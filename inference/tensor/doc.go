@@ -1,9 +1,14 @@
 // Package tensor holds the facts of number formats and nothing else: how many
-// bytes a row takes, how a row is decoded to float32 and encoded from it. It
-// has no cgo and no dependency, so that every other package may import it.
+// bytes a row takes, how a row is decoded to float32 and encoded from it, and
+// what SafeTensors and GGUF files call it. It has no cgo and no dependency, so
+// that every other package may import it.
 //
-// One file describes one format (f32.go, f16.go, bf16.go, later q8_0.go …) and
-// adds it to the table in tensor.go. Decode is exact for every format; Encode
-// rounds to nearest, ties to even, and is what the goldens of a format are
-// checked with.
+// One file describes one format (f32.go, bf16.go, q8_0.go, q4_k.go …) with its
+// layout at the top, and adds it to the table in tensor.go; block.go, kblock.go
+// and kfit.go hold what the blocked formats share.
+//
+// Decode is exact: the value of the definition, rounded once where a minimum is
+// subtracted. Encode makes, for finite weights, bit for bit the blocks that
+// llama-quantize makes without an importance matrix, on every processor; the
+// unblocked formats round to nearest, ties to even. Neither allocates.
 package tensor

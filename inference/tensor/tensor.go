@@ -2,6 +2,7 @@ package tensor
 
 import (
 	"fmt"
+	"strings"
 	"unsafe"
 )
 
@@ -40,32 +41,39 @@ type format struct {
 
 var formats = [...]format{
 	F32: f32Format, F16: f16Format, BF16: bf16Format,
-	Q4_0: {name: "Q4_0", block: 32, blockBytes: 18}, Q4_1: {name: "Q4_1", block: 32, blockBytes: 20},
-	Q5_0: {name: "Q5_0", block: 32, blockBytes: 22}, Q5_1: {name: "Q5_1", block: 32, blockBytes: 24},
-	Q8_0: {name: "Q8_0", block: 32, blockBytes: 34},
-	Q2_K: {name: "Q2_K", block: 256, blockBytes: 84}, Q3_K: {name: "Q3_K", block: 256, blockBytes: 110},
-	Q4_K: {name: "Q4_K", block: 256, blockBytes: 144}, Q5_K: {name: "Q5_K", block: 256, blockBytes: 176},
-	Q6_K: {name: "Q6_K", block: 256, blockBytes: 210},
+	Q4_0: q4_0Format, Q4_1: q4_1Format, Q5_0: q5_0Format, Q5_1: q5_1Format, Q8_0: q8_0Format,
+	Q2_K: q2_KFormat, Q3_K: q3_KFormat, Q4_K: q4_KFormat, Q5_K: q5_KFormat, Q6_K: q6_KFormat,
 }
 
-func (d DType) known() bool { return int(d) < len(formats) && formats[d].block > 0 }
+// Known reports whether d is one of the formats above.
+func (d DType) Known() bool { return int(d) < len(formats) && formats[d].block > 0 }
 
-// Known tells whether d is a format at all.
-func (d DType) Known() bool { return d.known() }
-
-// String returns the SafeTensors spelling: "F32", "F16", "BF16".
+// String returns the name that SafeTensors or GGUF files have for d: "BF16",
+// "Q4_K".
 func (d DType) String() string {
-	if !d.known() {
+	if !d.Known() {
 		return fmt.Sprintf("DType(%d)", uint8(d))
 	}
 	return formats[d].name
 }
 
-// Parse returns the format of a SafeTensors spelling.
+// Parse returns the format of a SafeTensors spelling: "F32", "F16", "BF16". A
+// SafeTensors file has no blocked formats.
 func Parse(name string) (DType, bool) {
-	for d := range formats {
-		if formats[d].block > 0 && formats[d].name == name {
-			return DType(d), true
+	for d := F32; d <= BF16; d++ {
+		if formats[d].name == name {
+			return d, true
+		}
+	}
+	return 0, false
+}
+
+// ParseName returns the format of that name, blocked ones too, in upper or lower
+// case, as people write them.
+func ParseName(name string) (DType, bool) {
+	for d := F32; d.Known(); d++ {
+		if strings.EqualFold(formats[d].name, name) {
+			return d, true
 		}
 	}
 	return 0, false
@@ -87,8 +95,10 @@ func (d DType) RowBytes(cols int) int {
 // RowBytes(len(dst)) bytes.
 func (d DType) Decode(dst []float32, src []byte) { formats[d].decode(dst, src) }
 
-// Encode writes src to dst, rounding to nearest even; dst holds
-// RowBytes(len(src)) bytes.
+// Encode writes src to dst, which holds RowBytes(len(src)) bytes. The unblocked
+// formats round to nearest even; the blocked ones say how in their own files. A
+// block with a NaN or an infinity in it decodes to NaN throughout, and one beyond
+// the range of its f16 scale to what is not finite.
 func (d DType) Encode(dst []byte, src []float32) { formats[d].encode(dst, src) }
 
 // Tensor is a matrix in the memory of one device: Rows rows of Cols elements
