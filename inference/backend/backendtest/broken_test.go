@@ -104,6 +104,37 @@ var faults = []struct {
 			}
 		}
 	}}},
+	{"forgets the last input", "linear-codes", broken{linear: func(d device, dst, x matrix, w parts, b *batch) {
+		x = copied(d, x)
+		for i := x.Cols - 1; i < x.Rows*x.Cols; i += x.Cols {
+			x.Float32s()[i] = 0
+		}
+		d.Linear(dst, x, w, b)
+	}}},
+	{"rounds activations to 5 bits", "linear-loss", broken{linear: func(d device, dst, x matrix, w parts, b *batch) {
+		x = copied(d, x)
+		for i, v := range x.Float32s() {
+			x.Float32s()[i] = float32(math.RoundToEven(float64(v)*5) / 5)
+		}
+		d.Linear(dst, x, w, b)
+	}}},
+	{"turns NaN into zero", "linear-spoiled", broken{linear: func(d device, dst, x matrix, w parts, b *batch) {
+		d.Linear(dst, x, w, b)
+		for i, v := range dst.Float32s() {
+			if v != v {
+				dst.Float32s()[i] = 0
+			}
+		}
+	}}},
+	{"takes small activations for zero", "linear-extremes", broken{linear: func(d device, dst, x matrix, w parts, b *batch) {
+		x = copied(d, x)
+		for i, v := range x.Float32s() {
+			if math.Abs(float64(v)) < 1e-20 {
+				x.Float32s()[i] = 0
+			}
+		}
+		d.Linear(dst, x, w, b)
+	}}},
 	{"ignores eps", "rmsnorm", broken{norm: func(d device, dst, x, w matrix, _ float32) { d.RMSNorm(dst, x, w, 1e-30) }}},
 	{"swaps the weights of q and k", "headnorm", broken{headNorm: func(d device, qkv, wq, wk matrix, h heads, eps float32) {
 		d.HeadNorm(qkv, wk, wq, h, eps)

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"llorch/inference/backend"
+	"llorch/inference/tensor"
 )
 
 // part is one matrix of a projection with the values its bytes mean.
@@ -20,8 +21,9 @@ var linearShapes = []struct{ n, in, out, decode int }{
 
 // linear compares Linear and LinearAdd with their formula for every format.
 func linear(r *rig) {
-	for _, t := range weightFormats {
+	for _, t := range allFormats {
 		for _, s := range linearShapes {
+			s.in = fitted(t, s.in)
 			name := fmt.Sprintf("%v %+v", t, s)
 			w := []part{{w: r.weight(t, s.out, s.in, r.values(s.out*s.in))}}
 			r.checkLinear(name, s.n, s.in, s.decode, w)
@@ -46,23 +48,28 @@ func linearRange(r *rig) {
 }
 
 // linearParts stacks one to four matrices of different formats, with biases and
-// without.
+// without: first those that have odd rows, then all.
 func linearParts(r *rig) {
-	const in, n = 45, 5
+	r.checkParts(weightFormats, 45)
+	r.checkParts(allFormats, 512)
+}
+
+func (r *rig) checkParts(formats []tensor.DType, in int) {
+	const n = 5
 	outs := []int{13, 1, 32, 6}
 	for parts := 1; parts <= 4; parts++ {
-		for first := range weightFormats {
+		for first := range formats {
 			for bias := range 3 { // none, all, every second
 				var ps []part
 				for i, out := range outs[:parts] {
-					t := weightFormats[(first+i)%len(weightFormats)]
+					t := formats[(first+4*i)%len(formats)]
 					p := part{w: r.weight(t, out, in, r.values(out*in))}
 					if bias == 1 || bias == 2 && i%2 == 0 {
 						p.b = r.weight(weightFormats[(first+2*i)%len(weightFormats)], 1, out, r.values(out))
 					}
 					ps = append(ps, p)
 				}
-				r.checkLinear(fmt.Sprintf("%d parts from %v, bias %d", parts, weightFormats[first], bias), n, in, 2, ps)
+				r.checkLinear(fmt.Sprintf("%d parts from %v, bias %d", parts, formats[first], bias), n, in, 2, ps)
 			}
 		}
 	}
@@ -71,8 +78,9 @@ func linearParts(r *rig) {
 // linearAlignment moves the weights by every offset of a cache line, odd ones
 // included, first right behind and then right before a page that cannot be read.
 func linearAlignment(r *rig) {
-	const n, in, out = 3, 37, 11
-	for _, t := range weightFormats {
+	const n, out = 3, 11
+	for _, t := range allFormats {
+		in := fitted(t, 37)
 		for off := range 64 {
 			size := out * t.RowBytes(in)
 			front, back := r.mapped(size+off, false)[off:], r.mapped(size+off, true)[:size]
@@ -95,11 +103,11 @@ func (r *rig) checkLinear(name string, n, in, decode int, ps []part) {
 		if add {
 			dst = r.output(n, l.Out(), old)
 			r.d.LinearAdd(dst.Tensor, r.input(n, in, x), l, phases(n, decode))
-			r.within("LinearAdd "+name, r.result(name, dst), linearWant(x, in, ps, old))
+			r.within("LinearAdd "+name, r.result(name, dst), linearWant(x, in, ps, old, decode))
 			continue
 		}
 		r.d.Linear(dst.Tensor, r.input(n, in, x), l, phases(n, decode))
-		r.within("Linear "+name, r.result(name, dst), linearWant(x, in, ps, nil))
+		r.within("Linear "+name, r.result(name, dst), linearWant(x, in, ps, nil, decode))
 	}
 }
 
@@ -111,8 +119,9 @@ func linearOf(ps []part) backend.Linear {
 	return l
 }
 
-// linearWant is x·Wᵀ + B (+ old) in float64.
-func linearWant(x []float32, in int, ps []part, old []float32) []expected {
+// linearWant is x·Wᵀ + B (+ old) in float64; the first `decode` rows of x are of
+// that phase.
+func linearWant(x []float32, in int, ps []part, old []float32, decode int) []expected {
 	var want []expected
 	for i := range len(x) / in {
 		row := x[i*in : (i+1)*in]
@@ -130,7 +139,8 @@ func linearWant(x []float32, in int, ps []part, old []float32) []expected {
 					y := float64(old[len(want)])
 					sum, size = sum+y, size+math.Abs(y)
 				}
-				want = append(want, expected{sum, (1 + linearBudget[p.w.Type]) * ulp * size})
+				bound := (1 + linearBudget(p.w.Type)) * ulp * size
+				want = append(want, expected{sum, bound + activationSlack(p.w.Type, i < decode, row, p.w.val[o*in:][:in])})
 			}
 		}
 	}
@@ -151,10 +161,11 @@ func phases(n, decode int) *backend.Batch {
 // linearExact checks what must hold bit for bit: no input gives the bias, twice
 // the input gives twice the output.
 func linearExact(r *rig) {
-	const n, in, out = 9, 75, 21
-	for _, t := range weightFormats {
+	const n, out = 9, 21
+	for _, t := range allFormats {
+		in := fitted(t, 75)
 		for decode := range n + 1 {
-			w, b := r.weight(t, out, in, r.values(out*in)), r.weight(t, 1, out, r.values(out))
+			w, b := r.weight(t, out, in, r.values(out*in)), r.weight(tensor.F32, 1, out, r.values(out))
 			batch := phases(n, decode)
 			zero := r.output(n, out, nil)
 			r.d.Linear(zero.Tensor, r.input(n, in, make([]float32, n*in)), backend.Linear{{W: w.Tensor, B: b.Tensor}}, batch)
@@ -188,8 +199,9 @@ func (r *rig) linearBits(x []float32, in int, w weight, b *backend.Batch) []floa
 // linearRows: a row has the same bits alone and among others of any phase, and
 // no batch means decode.
 func linearRows(r *rig) {
-	const in, out = 203, 50
-	for _, t := range weightFormats {
+	const out = 50
+	for _, t := range allFormats {
+		in := fitted(t, 203)
 		w := r.weight(t, out, in, r.values(out*in))
 		x := r.values(80 * in)
 		alone := [2][]float32{}

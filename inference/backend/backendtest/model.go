@@ -19,19 +19,22 @@ type variant struct {
 	interleaved  bool
 	pageSize     int
 	norm, biases bool
+	hidden, ffn  int // multiples of the weights' block
 }
 
-var variants = [3]variant{
-	{name: "bf16, f16 cache", weights: tensor.BF16, kv: tensor.F16, pageSize: 16},
-	{name: "f16, f32 cache, window", weights: tensor.F16, kv: tensor.F32, window: 50, interleaved: true, pageSize: 64, norm: true},
-	{name: "f32, bf16 cache, biases", weights: tensor.F32, kv: tensor.BF16, window: 20, pageSize: 8, biases: true},
+var variants = [...]variant{
+	{name: "bf16, f16 cache", weights: tensor.BF16, kv: tensor.F16, pageSize: 16, hidden: 40, ffn: 56},
+	{name: "f16, f32 cache, window", weights: tensor.F16, kv: tensor.F32, window: 50, interleaved: true, pageSize: 64, norm: true, hidden: 40, ffn: 56},
+	{name: "f32, bf16 cache, biases", weights: tensor.F32, kv: tensor.BF16, window: 20, pageSize: 8, biases: true, hidden: 40, ffn: 56},
+	{name: "q8_0, f16 cache", weights: tensor.Q8_0, kv: tensor.F16, pageSize: 16, hidden: 64, ffn: 96},
+	{name: "q4_0, f16 cache", weights: tensor.Q4_0, kv: tensor.F16, pageSize: 16, hidden: 96, ffn: 160},
 }
 
 const (
-	hidden, ffn, vocab = 40, 56, 50
-	maxRows, maxSeqs   = 512, 16
-	maxPositions       = 320
-	cacheRows          = 2560 // positions that the cache of a layer has room for
+	vocab            = 50
+	maxRows, maxSeqs = 512, 16
+	maxPositions     = 320
+	cacheRows        = 2560 // positions that the cache of a layer has room for
 )
 
 var modelHeads = backend.Heads{Q: 4, KV: 2, Dim: 16, Scale: 0.25}
@@ -59,7 +62,7 @@ type layer struct {
 func newModel(r *rig, v variant) *model {
 	r.Helper()
 	r.rnd = rand.New(rand.NewPCG(3, 4))
-	h := modelHeads
+	h, hidden, ffn := modelHeads, v.hidden, v.ffn
 	h.Window = v.window
 	m := &model{rig: r, variant: v, h: h, pages: map[int][]int32{}}
 	cols := (h.Q + 2*h.KV) * h.Dim
@@ -96,7 +99,14 @@ func (r *rig) stale(t tensor.DType, rows, cols int) backend.Tensor {
 	return m
 }
 
-func (m *model) vector(n int) backend.Tensor { return m.weight(m.weights, 1, n, m.values(n)).Tensor }
+// vector is a norm or a bias, which is never blocked.
+func (m *model) vector(n int) backend.Tensor {
+	t := m.weights
+	if t.Block() > 1 {
+		t = tensor.F32
+	}
+	return m.weight(t, 1, n, m.values(n)).Tensor
+}
 
 func (m *model) projection(in int, outs ...int) backend.Linear {
 	var l backend.Linear

@@ -3,4 +3,4 @@
 package backendtest
 
 // All variants of the model are played.
-const modelsPlayed = 3
+const modelsPlayed = len(variants)

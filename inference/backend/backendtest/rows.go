@@ -7,9 +7,10 @@ import (
 // embed: rows of the table come out as Decode gives them, bit for bit, the first
 // and last id and repeated ids included.
 func embed(r *rig) {
-	for _, t := range weightFormats {
+	for _, t := range allFormats {
 		for _, cols := range []int{1, 8, 33, 200} {
 			const vocab = 19
+			cols = fitted(t, cols)
 			table := r.weight(t, vocab, cols, r.values(vocab*cols))
 			b := phases(7, 3)
 			copy(b.Tokens, []int32{18, 0, 5, 5, 18, 17, 1})

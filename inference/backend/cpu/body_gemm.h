@@ -96,6 +96,17 @@ LLO_TARGET static void panel_bf16(float *p, const char *w, int64_t rb, int64_t r
 typedef void panel_fn(float *panel, const char *w, int64_t rb, int64_t rows, int64_t kn);
 static panel_fn *const panels[] = {[LLO_F32] = panel_f32, [LLO_F16] = panel_f16, [LLO_BF16] = panel_bf16};
 
+// The same for a blocked format, by way of float32 rows.
+LLO_TARGET static void panel_blocks(int type, float *panel, const char *w, int64_t rb, int64_t rows, int64_t kn) {
+  float wide[MR * LLO_KBLOCK];
+  for (int64_t r = 0; r < rows && r < MR; r++) llo_dequantize(type, wide + r * LLO_KBLOCK, w + r * rb, kn);
+  panel_f32(panel, (const char *)wide, LLO_KBLOCK * 4, rows, kn);
+}
+FN void make_panel(int type, float *panel, const char *w, int64_t rb, int64_t rows, int64_t kn) {
+  if (type <= LLO_BF16) panels[type](panel, w, rb, rows, kn);
+  else panel_blocks(type, panel, w, rb, rows, kn);
+}
+
 // dst[t] (+)= c[t] (+ bias) for the finished sums of one work item.
 FN void gemm_store(const llo_gemm *g, const float *c, int64_t ldc, int64_t t0, int64_t tn) {
   float bias[LLO_PANELS * MR];
@@ -119,15 +130,15 @@ FN void gemm_store(const llo_gemm *g, const float *c, int64_t ldc, int64_t t0, i
 // rows <= LLO_PANELS*MR. scratch: LLO_PANELS panels, then the sums.
 LLO_TARGET static void k_gemm(const llo_gemm *g, void *room) {
   float *scratch = room;
-  const int64_t es = type_bytes(g->wtype), np = (g->rows + MR - 1) / MR, ldc = np * MR;
+  const int64_t np = (g->rows + MR - 1) / MR, ldc = np * MR;
   float *c = scratch + LLO_PANELS * LLO_KBLOCK * MR;
   for (int64_t t0 = 0; t0 < g->m; t0 += LLO_TILES_MOST * NT) {
     int64_t tn = g->m - t0 < LLO_TILES_MOST * NT ? g->m - t0 : LLO_TILES_MOST * NT;
     for (int64_t k0 = 0; k0 < g->k; k0 += LLO_KBLOCK) {
       int64_t kn = g->k - k0 < LLO_KBLOCK ? g->k - k0 : LLO_KBLOCK;
       for (int64_t p = 0; p < np; p++)
-        panels[g->wtype](scratch + p * LLO_KBLOCK * MR, g->w + p * MR * g->rowbytes + k0 * es, g->rowbytes,
-                         g->rows - p * MR, kn);
+        make_panel(g->wtype, scratch + p * LLO_KBLOCK * MR, g->w + p * MR * g->rowbytes + llo_row_bytes(g->wtype, k0),
+                   g->rowbytes, g->rows - p * MR, kn);
       for (int64_t t = 0; t < tn; t += NT) {
         int64_t T = tn - t < NT ? tn - t : NT;
         const float *x = (const float *)g->x + (t0 + t) * g->k + k0 * NT; // tile (t0+t)/NT of NT*k floats

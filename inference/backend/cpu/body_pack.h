@@ -6,6 +6,7 @@ static int k_packing(int wtype, int prefill) {
     case LLO_F16: return prefill ? LLO_TILES : LLO_NATURAL;
     case LLO_BF16: return prefill ? LLO_TILES : LLO_SPLIT;
   }
+  if (wtype > LLO_BF16 && wtype < LLO_TYPES) return prefill ? LLO_TILES : LLO_NATURAL;
   return -1;
 }
 

@@ -25,7 +25,8 @@ FN void widen_row(const int type, float *dst, const char *src, int64_t n) {
 LLO_TARGET static void k_widen(float *dst, const void *src, int type, int64_t n) {
   if (type == LLO_F16) widen_row(LLO_F16, dst, src, n);
   else if (type == LLO_BF16) widen_row(LLO_BF16, dst, src, n);
-  else memcpy(dst, src, (size_t)n * 4);
+  else if (type == LLO_F32) memcpy(dst, src, (size_t)n * 4);
+  else llo_dequantize(type, dst, src, n);
 }
 
 FN void narrow_row(const int type, char *dst, const float *src, int64_t n) {

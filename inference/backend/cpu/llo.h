@@ -198,6 +198,12 @@ int64_t llo_packed(const llo_kernels *k, int packing, int64_t rows, int64_t cols
 int llo_linear(llo_step *s, llo_op *op, int phase, float *scratch);
 int llo_attention(llo_step *s, llo_op *op, int phase, float *scratch);
 
+// formats.c
+int64_t llo_block(int type);       // elements of a block
+int64_t llo_block_bytes(int type);
+int64_t llo_row_bytes(int type, int64_t n);
+void llo_dequantize(int type, float *dst, const void *src, int64_t n); // blocked formats only
+
 // memory.c
 void *llo_map(int64_t bytes); // zeroed, touched, 64-byte aligned; NULL and errno
 void llo_unmap(void *p, int64_t bytes);

@@ -15,7 +15,7 @@ static int64_t head_floats(const llo_op *op) { return (op->q + 2 * op->kv) * op-
 static int64_t bytes_of(int type) { return type == LLO_F32 ? 4 : 2; }
 
 static void embed_row(const llo_kernels *k, const llo_op *op, int64_t i) {
-  k->widen(op->dst + i * op->cols, op->w + op->b->tokens[i] * op->cols * bytes_of(op->wtype), op->wtype, op->cols);
+  k->widen(op->dst + i * op->cols, op->w + op->b->tokens[i] * llo_row_bytes(op->wtype, op->cols), op->wtype, op->cols);
 }
 
 static void headnorm_row(const llo_kernels *k, const llo_op *op, int64_t i) {
