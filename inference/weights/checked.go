@@ -73,3 +73,12 @@ func toInt(v int64) (int, error) {
 	}
 	return int(v), nil
 }
+
+// alignUp returns the first multiple of alignment, a power of two, from n on.
+func alignUp(n, alignment int64) (int64, error) {
+	up, err := add(n, alignment-1)
+	if err != nil {
+		return 0, err
+	}
+	return up &^ (alignment - 1), nil
+}

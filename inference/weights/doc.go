@@ -1,5 +1,5 @@
 // Package weights reads the files a model's weights lie in: SafeTensors, one
-// file or several with a shard index, and soon GGUF. It says where each tensor
+// file or several with a shard index, and GGUF, one file or several. It says where each tensor
 // lies and of what format it is, maps the files read-only, brings them into
 // memory with progress, and says when somebody changes them underneath.
 //
@@ -7,8 +7,8 @@
 //   - Nothing is allocated, mapped or read because a file says so before the
 //     number was checked against the file's real size; sizes and offsets are
 //     computed in checked.go alone.
-//   - A malformed file is an *Error that names the file, the tensor or byte, and
-//     the reason. Memory stays below max(64 MiB, 4 × header).
+//   - A malformed file is an *Error that names the file, the tensor, key or byte,
+//     and the reason. Memory stays below max(64 MiB, 4 × header).
 //   - Open parses and maps nothing, so that inspecting a model and planning its
 //     memory are cheap. Headers are read with pread, never through the mapping.
 //   - Mapped bytes are read by guarded alone: a file truncated underneath raises
@@ -36,6 +36,15 @@
 //     in use count tied tensors twice or were cut down by tools.
 //   - model.safetensors beside an index of other shards: the single file is
 //     read, as transformers does, with a warning.
+//   - GGUF is held to the same rules: the tensors follow each other in the order
+//     of the header, without holes but the padding, and nothing follows them. Shapes
+//     are turned round, to outermost first. Versions 2 and 3 are read; they differ
+//     in nothing that little-endian machines see.
+//   - Of the arrays of a GGUF file, the vocabulary, only the place is kept; they are
+//     read when they are asked for, by the type they are written in and no other.
+//   - The parts of a split GGUF model must agree by name, number and count. A part
+//     of another model with the same counts cannot be told apart but by its tensors,
+//     and by a manifest.
 //   - At most 131072 tensors and 4096 shards a model, 100 MB of header a file,
-//     32 MiB of index.
+//     32 MiB of index; 65536 keys and 4 MiB a string in a GGUF header.
 package weights

@@ -12,6 +12,7 @@ import (
 type Error struct {
 	File   string // path of the file, or of the folder
 	Tensor string // the tensor's name, "" where the error is about no tensor
+	Key    string // the key of a GGUF file's metadata, "" where the error is about none
 	Offset int64  // the byte of File it is about, negative where about none
 	Reason string // what is wrong and, where there is a way out, what to do
 	Err    error  // the cause, if any: fs.ErrNotExist, ErrChanged, …
@@ -21,7 +22,7 @@ type Error struct {
 var (
 	// ErrChanged: a file was truncated, grown, rewritten or replaced since Open.
 	ErrChanged = errors.New("file changed since it was opened")
-	// ErrUnsupported: a container that is known and not read here (GGUF, pickle).
+	// ErrUnsupported: a container that is known and not read here (pickle).
 	ErrUnsupported = errors.New("unsupported container")
 )
 
@@ -32,6 +33,10 @@ func (e *Error) Error() string {
 	if e.Tensor != "" {
 		b.WriteString(": tensor ")
 		b.WriteString(strictjson.Quote(e.Tensor))
+	}
+	if e.Key != "" {
+		b.WriteString(": key ")
+		b.WriteString(strictjson.Quote(e.Key))
 	}
 	if e.Offset >= 0 {
 		b.WriteString(": byte ")

@@ -17,7 +17,7 @@ import (
 // Checks say what an examination does with the bytes it reads.
 type Checks struct {
 	SHA256 bool // sum with SHA-256 beside XXH3
-	Finite bool // refuse NaN and ±Inf in F16, BF16, F32 and F64 tensors
+	Finite bool // refuse NaN and ±Inf in F16, BF16, F32 and F64 tensors, and in the scales of blocked ones
 }
 
 // Sums are the digests of some bytes, in hexadecimal digits.
@@ -203,14 +203,18 @@ type Part struct {
 	XXH3          string
 }
 
-// Parts sums the header and each tensor of a mapped file, which together are the
-// whole file, in the order of their offsets. It reads what is not in memory.
+// Parts sums the header and each tensor of a mapped file, in the order of their
+// offsets. They are the whole file: a part goes to where the next begins, so that
+// the padding of a GGUF file is of the tensor before it. It reads what is not in
+// memory.
 func (s *Source) Parts(ctx context.Context, file int) ([]Part, error) {
 	f := &s.Files[file]
-	parts := []Part{{Bytes: f.Header}}
+	parts := []Part{{}}
 	for _, t := range s.tensorsOf(file) {
-		parts = append(parts, Part{Tensor: t.Name, Offset: t.Offset, Bytes: t.Bytes})
+		parts[len(parts)-1].Bytes = t.Offset - parts[len(parts)-1].Offset
+		parts = append(parts, Part{Tensor: t.Name, Offset: t.Offset})
 	}
+	parts[len(parts)-1].Bytes = f.Size - parts[len(parts)-1].Offset
 	for i := range parts {
 		if err := ctx.Err(); err != nil {
 			return nil, err

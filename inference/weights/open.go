@@ -25,7 +25,9 @@ var shardName = regexp.MustCompile(`-\d{5}-of-(\d{5})\.safetensors$`)
 //     model.safetensors.index.json, or the one .safetensors file there is;
 //   - a .safetensors file: it alone, unless the index beside it lists it as one
 //     of its shards, which then are read all;
-//   - an index, or the config.json of a folder, which mean the folder's weights.
+//   - an index, or the config.json of a folder, which mean the folder's weights;
+//   - a .gguf file, with all files of the model where it is one of several, or a
+//     folder that holds one such model and no SafeTensors.
 //
 // Symbolic links to regular files are followed, as download caches consist of
 // them. Errors are *Error; the caller closes the Source.
@@ -49,19 +51,19 @@ func Open(path string) (*Source, error) {
 		return openFolder(path, dir)
 	case filepath.Ext(name) == ".safetensors":
 		return openNamed(path, dir, name)
+	case isGGUF(name):
+		return openGGUFModel(path)
 	}
 	return nil, refuse(path)
 }
 
-// refuse says why a file that is no SafeTensors is not read.
+// refuse says why a file that is neither SafeTensors nor GGUF is not read.
 func refuse(path string) *Error {
 	switch strings.ToLower(filepath.Ext(path)) {
-	case ".gguf":
-		return fileError(path, "GGUF files are not yet supported; give the SafeTensors folder of the model", ErrUnsupported)
 	case ".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle":
 		return fileError(path, "a pickle file can run any program when it is read, so it is not; convert the model to SafeTensors", ErrUnsupported)
 	}
-	return fileError(path, "neither a model folder nor a .safetensors file", ErrUnsupported)
+	return fileError(path, "neither a model folder nor a .safetensors or .gguf file", ErrUnsupported)
 }
 
 // openNamed opens one .safetensors file, or the sharded model it is a part of.
@@ -136,17 +138,19 @@ func openBoth(path, dir string) (*Source, error) {
 	return s, nil
 }
 
-// openOnly opens the only .safetensors file of a folder.
+// openOnly opens the only .safetensors file of a folder, or its only GGUF model.
 func openOnly(path, dir string) (*Source, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, statError(dir, err)
 	}
-	var found []string
+	var found, gguf []string
 	var other *Error
 	for _, e := range entries {
 		if filepath.Ext(e.Name()) == ".safetensors" {
 			found = append(found, e.Name())
+		} else if isGGUF(e.Name()) {
+			gguf = append(gguf, e.Name())
 		} else if r := refuse(filepath.Join(dir, e.Name())); !strings.HasPrefix(r.Reason, "neither") {
 			other = r
 		}
@@ -156,10 +160,31 @@ func openOnly(path, dir string) (*Source, error) {
 		return openFiles(path, dir, found)
 	case len(found) > 0:
 		return nil, fileError(dir, fmt.Sprintf("%d .safetensors files (%s …) and neither %s nor %s; the download may be incomplete", len(found), found[0], singleName, indexName), nil)
+	case len(gguf) > 0:
+		return openOnlyGGUF(path, dir, gguf)
 	case other != nil:
 		return nil, other
 	}
-	return nil, fileError(dir, fmt.Sprintf("no weights here: neither %s nor %s nor another .safetensors file", singleName, indexName), fs.ErrNotExist)
+	return nil, fileError(dir, fmt.Sprintf("no weights here: neither %s nor %s nor another .safetensors or .gguf file", singleName, indexName), fs.ErrNotExist)
+}
+
+func isGGUF(name string) bool { return strings.EqualFold(filepath.Ext(name), ".gguf") }
+
+// openOnlyGGUF opens the one model that the .gguf files of a folder are.
+func openOnlyGGUF(path, dir string, names []string) (*Source, error) {
+	models := map[string]bool{}
+	for _, name := range names {
+		models[ggufShard.ReplaceAllString(name, "$1-$3")] = true
+	}
+	if len(models) > 1 {
+		return nil, fileError(dir, fmt.Sprintf("%d models (%s …): give the .gguf file of one", len(models), names[0]), nil)
+	}
+	s, err := openGGUFModel(filepath.Join(dir, names[0]))
+	if err != nil {
+		return nil, err
+	}
+	s.Path = path
+	return s, nil
 }
 
 func openIndex(path, dir, indexPath string) (*Source, error) {

@@ -23,8 +23,13 @@ func TestOpenRefused(t *testing.T) {
 		{"nothing there", func(t *testing.T, dir string) string { return filepath.Join(dir, "x") }, "x", "no such file", fs.ErrNotExist},
 		{"empty folder", func(t *testing.T, dir string) string { return dir }, "", "no weights here", fs.ErrNotExist},
 		{"empty path", func(t *testing.T, dir string) string { return "" }, "-", "no such file", fs.ErrNotExist},
-		{"GGUF file", func(t *testing.T, dir string) string { return save(t, dir, "m.gguf", []byte("GGUF")) }, "m.gguf", "not yet supported", ErrUnsupported},
-		{"GGUF folder", func(t *testing.T, dir string) string { save(t, dir, "m.GGUF", []byte("GGUF")); return dir }, "m.GGUF", "not yet supported", ErrUnsupported},
+		{"GGUF file", func(t *testing.T, dir string) string { return save(t, dir, "m.gguf", []byte("GGUF")) }, "m.gguf", "the file ends inside the 24 bytes", nil},
+		{"GGUF folder", func(t *testing.T, dir string) string { save(t, dir, "m.GGUF", []byte("GGUF")); return dir }, "m.GGUF", "the file ends inside the 24 bytes", nil},
+		{"folder of several GGUF models", func(t *testing.T, dir string) string {
+			save(t, dir, "a.gguf", []byte("GGUF"))
+			save(t, dir, "b.gguf", []byte("GGUF"))
+			return dir
+		}, "", "2 models (a.gguf …)", nil},
 		{"pickle file", func(t *testing.T, dir string) string { return save(t, dir, "pytorch_model.bin", nil) }, "pytorch_model.bin", "can run any program", ErrUnsupported},
 		{"pickle folder", func(t *testing.T, dir string) string { save(t, dir, "consolidated.00.pth", nil); return dir }, "consolidated.00.pth", "can run any program", ErrUnsupported},
 		{"another file", func(t *testing.T, dir string) string { return save(t, dir, "README.md", nil) }, "README.md", "neither a model folder", ErrUnsupported},

@@ -15,7 +15,8 @@ type Source struct {
 	Path     string // as given to Open
 	Dir      string // the model's folder, where config.json and the tokenizer lie
 	Files    []File
-	Warnings []string // facts that do not stop a load and that a user should see
+	Meta     *Metadata // of a GGUF file; nil for SafeTensors
+	Warnings []string  // facts that do not stop a load and that a user should see
 
 	tensors []Tensor
 	byName  map[string]int
