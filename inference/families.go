@@ -7,6 +7,7 @@ import (
 	"llorch/inference/model"
 	"llorch/inference/model/llama"
 	"llorch/inference/model/mistral"
+	"llorch/inference/model/phi3"
 	"llorch/inference/model/qwen2"
 	"llorch/inference/model/qwen3"
 )
@@ -15,6 +16,7 @@ import (
 var families = map[string]func(file string, config, generation []byte) (model.Config, error){
 	"llama":   llamaShaped(llama.Family),
 	"mistral": llamaShaped(mistral.Quirks),
+	"phi3":    llamaShaped(phi3.Quirks),
 	"qwen2":   llamaShaped(qwen2.Quirks),
 	"qwen3":   llamaShaped(qwen3.Quirks),
 }

@@ -52,6 +52,12 @@ def scaled(**changes):
     return llama(hidden_size=48, num_attention_heads=2, num_key_value_heads=1, head_dim=32, tie_word_embeddings=True, **changes)
 
 
+def longrope(pairs):
+    """Returns LongRoPE parameters; contexts end where the first training's did, so that the short factors hold for every text."""
+    return {"rope_type": "longrope", "factor": 4.0, "short_factor": [round(1 + 0.07 * i, 2) for i in range(pairs)],
+            "long_factor": [round(1.5**i, 2) for i in range(pairs)]}
+
+
 # name → (config.json, how the weights are stored: dtype, number of shards)
 MODELS = {
     "llama-mha": (llama(num_key_value_heads=4, intermediate_size=108), torch.float32, 1),
@@ -74,6 +80,9 @@ MODELS = {
                          num_hidden_layers=3, intermediate_size=172), torch.bfloat16, 1),
     "llama-sharded": (llama(tie_word_embeddings=True), torch.float32, 3),
     "mistral-window": (other("mistral", "MistralForCausalLM", num_attention_heads=2, num_key_value_heads=1, sliding_window=16), torch.float32, 1),
+    "phi3": (other("phi3", "Phi3ForCausalLM", pad_token_id=2, sliding_window=20), torch.float32, 1),
+    "phi3-longrope": (other("phi3", "Phi3ForCausalLM", pad_token_id=2, num_attention_heads=2, num_key_value_heads=1, tie_word_embeddings=True, partial_rotary_factor=0.75,
+                            original_max_position_embeddings=512, rope_scaling=longrope(12)), torch.float32, 1),
     "qwen2": (other("qwen2", "Qwen2ForCausalLM", rms_norm_eps=1e-6, rope_theta=1000000.0, use_sliding_window=False, sliding_window=16,
                     max_window_layers=1), torch.float32, 1),
     "qwen2-window": (other("qwen2", "Qwen2ForCausalLM", rms_norm_eps=1e-6, tie_word_embeddings=True, use_sliding_window=True,
@@ -178,9 +187,13 @@ def checkpoints(model, tap):
     layer, heads = "model.layers.0", lambda x: x[0].transpose(0, 1).flatten(1)
     attention = model.model.layers[0].self_attn
     split = lambda x: x.view(1, x.shape[1], -1, attention.head_dim).transpose(1, 2)
-    q, k = tap[f"{layer}.self_attn.q_proj"], tap[f"{layer}.self_attn.k_proj"]
+    if f"{layer}.self_attn.qkv_proj" in tap.seen:
+        wide = [n * attention.head_dim for n in (model.config.num_attention_heads, model.config.num_key_value_heads, model.config.num_key_value_heads)]
+        q, k, v = tap[f"{layer}.self_attn.qkv_proj"].split(wide, dim=-1)
+    else:
+        q, k, v = (tap[f"{layer}.self_attn.{name}_proj"] for name in "qkv")
     values = {
-        "norm": tap[f"{layer}.input_layernorm"][0], "q": q[0], "k": k[0], "v": tap[f"{layer}.self_attn.v_proj"][0],
+        "norm": tap[f"{layer}.input_layernorm"][0], "q": q[0], "k": k[0], "v": v[0],
         "attention": tap[f"{layer}.self_attn.o_proj"][0], "ffn": tap[f"{layer}.mlp"][0], "block": tap[layer][0],
     }
     q, k = split(q), split(k)

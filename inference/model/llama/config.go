@@ -1,6 +1,7 @@
 package llama
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -16,6 +17,7 @@ type Config struct {
 	Hidden, Layers int
 	Heads, KVHeads int // KVHeads divides Heads
 	HeadDim        int // even; Heads·HeadDim need not be Hidden
+	RotaryDim      int // even; the elements of a head that are rotated, the first ones; HeadDim for most families
 	FFN, Vocab     int
 	MaxPositions   int // the context the model was made for
 	NormEps        float32
@@ -27,6 +29,7 @@ type Config struct {
 	OutputBias     bool // of o_proj
 	MLPBias        bool
 	QKNorm         bool  // q and k are normalised per head before rotation
+	Fused          bool  // q, k and v are one matrix in the file, gate and up another
 	Windows        []int // of each layer: a position sees itself and the window-1 before it; 0 = all; nil = all layers all
 
 	BOS      int32   // -1: none
@@ -49,6 +52,10 @@ type Quirks struct {
 	QKVBias, OutputBias Switch // Configured by attention_bias
 	MLPBias             Switch // Configured by mlp_bias
 	QKNorm              bool
+	Fused               bool
+	PartialRotary       bool    // partial_rotary_factor is read; other families have none
+	NormEps             float64 // 0 = 1e-6
+	OriginalPositions   int     // of original_max_position_embeddings; 0 = no such default
 	Window              WindowRule
 }
 
@@ -128,7 +135,7 @@ func ParseConfig(file string, config, generation []byte, q Quirks) (*Config, err
 	c.switches(f, q)
 	c.refuse(f)
 	if f.err == nil {
-		c.rope(f)
+		c.rope(f, q)
 		c.windows(f, q.Window)
 		c.tokens(f, q)
 	}
@@ -151,7 +158,7 @@ func (c *Config) sizes(f *fields, q Quirks) {
 	c.FFN = f.integer("intermediate_size", q.FFN, 1, maxWidth)
 	c.Vocab = f.integer("vocab_size", q.Vocab, 1, maxVocab)
 	c.MaxPositions = f.integer("max_position_embeddings", q.MaxPositions, 1, maxPositions)
-	c.NormEps = float32(f.positive("rms_norm_eps", defaultNormEps))
+	c.NormEps = float32(f.positive("rms_norm_eps", cmp.Or(q.NormEps, defaultNormEps)))
 	c.Heads = f.integer("num_attention_heads", q.Heads, 1, maxWidth)
 	c.KVHeads = q.KVHeads
 	if v := f.get("num_key_value_heads"); v != nil && v.Kind == strictjson.Null || c.KVHeads == 0 {
@@ -190,7 +197,7 @@ func (c *Config) switches(f *fields, q Quirks) {
 	}
 	c.QKVBias, c.OutputBias = is(q.QKVBias, "attention_bias"), is(q.OutputBias, "attention_bias")
 	c.MLPBias = is(q.MLPBias, "mlp_bias")
-	c.QKNorm = q.QKNorm
+	c.QKNorm, c.Fused = q.QKNorm, q.Fused
 	c.TiedEmbeddings = f.boolean("tie_word_embeddings", false)
 	if c.DType = f.text("dtype", ""); c.DType == "" {
 		c.DType = f.text("torch_dtype", "")
@@ -221,7 +228,7 @@ func (c *Config) refuse(f *fields) {
 			f.fail(name, "true is not supported by the %s family", c.Architecture)
 		}
 	}
-	for _, name := range []string{"partial_rotary_factor", "embedding_multiplier", "residual_multiplier", "logits_scaling", "logit_scale"} {
+	for _, name := range []string{"embedding_multiplier", "residual_multiplier", "logits_scaling", "logit_scale"} {
 		if x := f.positive(name, 1); f.err == nil && x != 1 {
 			f.fail(name, "%v is not supported; only 1 is", x)
 		}

@@ -54,7 +54,7 @@ func TestConfigRefused(t *testing.T) {
 		{"mlp_bias", "mlp_bias", "0", "a number where true or false"},
 		{"hidden_act", "hidden_act", `"gelu"`, `"gelu" is not supported`},
 		{"hidden_act", "hidden_act", `["silu"]`, "an array where a string"},
-		{"partial_rotary_factor", "partial_rotary_factor", "0.5", "only 1 is"},
+		{"partial_rotary_factor", "partial_rotary_factor", "-1", "not above zero"},
 		{"quantization_config", "quantization_config", `{"quant_method":"gptq"}`, "f32, f16 or bf16"},
 		{"final_logit_softcapping", "final_logit_softcapping", "30.0", "not supported"},
 		{"use_mrope", "use_mrope", "true", "not supported"},
@@ -66,7 +66,14 @@ func TestConfigRefused(t *testing.T) {
 		{"rope_scaling", "rope_scaling", `"yarn"`, "a string where an object"},
 		{"rope_scaling", "rope_scaling", "4.0", "a number where an object"},
 		{"rope_scaling.rope_type", "rope_scaling", `{"rope_type":"dynamic","factor":2.0}`, `"dynamic" is not supported; supported: default, linear, llama3, yarn`},
-		{"rope_scaling.rope_type", "rope_scaling", `{"type":"longrope"}`, `"longrope" is not supported`},
+		{"rope_scaling.rope_type", "rope_scaling", `{"type":"dynamic"}`, `"dynamic" is not supported`},
+		{"rope_scaling.short_factor", "rope_scaling", longRoPE("short_factor", ""), "missing, and longrope"},
+		{"rope_scaling.long_factor", "rope_scaling", longRoPE("long_factor", "null"), "missing, and longrope"},
+		{"rope_scaling.short_factor", "rope_scaling", longRoPE("short_factor", "[1,2]"), "not a list of 4 numbers"},
+		{"rope_scaling.long_factor", "rope_scaling", longRoPE("long_factor", "[1,1,1,0]"), "entry 3, 0, is not from"},
+		{"rope_scaling.long_factor", "rope_scaling", longRoPE("long_factor", `[1,1,1,"2"]`), "a string where a number"},
+		{"rope_scaling.factor", "rope_scaling", longRoPE("factor", "-1"), "not above zero"},
+		{"partial_rotary_factor", "partial_rotary_factor", "0.5", "not supported by the llama family"},
 		{"rope_scaling.rope_type", "rope_scaling", `{"rope_type":3}`, "a number where a string"},
 		{"rope_scaling.factor", "rope_scaling", `{"type":"linear"}`, "missing"},
 		{"rope_scaling.factor", "rope_scaling", `{"type":"linear","factor":0}`, "not above zero"},
@@ -79,6 +86,7 @@ func TestConfigRefused(t *testing.T) {
 		{"rope_scaling.type", "rope_scaling", `{"Type":"linear"}`, `also spelled "Type"`},
 		{"rope_scaling.rope_theta", "rope_scaling", `{"type":"linear","factor":2.0,"rope_theta":0}`, "not above zero"},
 		{"rope_scaling.partial_rotary_factor", "rope_scaling", `{"rope_type":"default","partial_rotary_factor":0.25}`, "only 1 is"},
+		{"rope_scaling.original_max_position_embeddings", "rope_scaling", longRoPE("original_max_position_embeddings", "1"), "too short for longrope"},
 		{"rope_parameters.full_attention", "rope_parameters", `{"full_attention":{"rope_type":"default"}}`, "by kind of layer"},
 		{"rope_parameters.factor", "rope_parameters", `{"rope_type":"llama3","factor":0.0}`, "not above zero"},
 		{"rope_scaling.low_freq_factor", "rope_scaling", llama3(`,"high_freq_factor":4.0`), "missing"},
@@ -204,4 +212,17 @@ func TestConfigBounded(t *testing.T) {
 			}
 		})
 	}
+}
+
+// longRoPE is a rope_scaling for heads of 8 with one field changed, or left out.
+func longRoPE(field, value string) string {
+	fields := map[string]string{"rope_type": `"longrope"`, "short_factor": "[1,1,1,2]", "long_factor": "[1,2,3,4]"}
+	if fields[field] = value; value == "" {
+		delete(fields, field)
+	}
+	var list []string
+	for name, v := range fields {
+		list = append(list, fmt.Sprintf("%q:%s", name, v))
+	}
+	return "{" + strings.Join(list, ",") + "}"
 }

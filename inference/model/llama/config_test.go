@@ -64,7 +64,7 @@ func TestConfigOfTiny(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &Config{
-		File: configFile, Architecture: "llama", Hidden: 64, Layers: 2, Heads: 8, KVHeads: 2, HeadDim: 8, FFN: 176,
+		File: configFile, Architecture: "llama", Hidden: 64, Layers: 2, Heads: 8, KVHeads: 2, HeadDim: 8, RotaryDim: 8, FFN: 176,
 		Vocab: 512, MaxPositions: 256, NormEps: 1e-5, RopeTheta: 10000, Rope: RopeScaling{AttentionFactor: 1},
 		BOS: 1, EOS: []int32{2},
 	}

@@ -57,7 +57,7 @@ func (s *scratch) view(rows, logits int) scratch {
 // Scratch implements model.Config: activations and the table of rotations.
 func (c *Config) Scratch(l model.Limits) int64 {
 	var s scratch
-	n := int64(l.Positions) * int64(c.HeadDim) * 4
+	n := int64(l.Positions) * int64(c.RotaryDim) * 4
 	for _, f := range s.fields(c, l) {
 		n += int64(f.rows) * int64(f.cols) * 4
 	}
@@ -91,9 +91,9 @@ func (c *Config) layer(p *placer, i int) layer {
 	l := layer{
 		heads:    c.heads(i),
 		attnNorm: p.tensor(n.AttnNorm), ffnNorm: p.tensor(n.FFNNorm),
-		wqkv:    p.stack(c.QKVBias, n.Q, n.K, n.V),
+		wqkv:    p.stack(c.QKVBias, c.qkv(n)...),
 		wo:      p.linear(n.O, c.OutputBias),
-		wGateUp: p.stack(c.MLPBias, n.Gate, n.Up),
+		wGateUp: p.stack(c.MLPBias, c.gateUp(n)...),
 		wDown:   p.linear(n.Down, c.MLPBias),
 	}
 	if c.QKNorm {
@@ -170,7 +170,7 @@ const ropeBlock = 1024
 
 // rope uploads the table of rotations of HF files, whose pairs are halves.
 func (p *placer) rope(c *Config, positions int) backend.Rope {
-	freq := c.InvFreq()
+	freq := c.InvFreq(positions)
 	r := backend.Rope{Cos: p.alloc(positions, len(freq)), Sin: p.alloc(positions, len(freq))}
 	host := make([]byte, tensor.F32.RowBytes(min(positions, ropeBlock)*len(freq)))
 	for from := 0; from < positions && p.err == nil; from += ropeBlock {

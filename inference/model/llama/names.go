@@ -18,6 +18,22 @@ type layerTensors struct {
 	Q, K, V, O        string // [heads·dim × hidden], 2 × [kv heads·dim × hidden], [hidden × heads·dim]
 	QNorm, KNorm      string // [dim]
 	Gate, Up, Down    string // 2 × [ffn × hidden], [hidden × ffn]
+	QKV, GateUp       string // of files that keep these together: [(heads + 2·kv heads)·dim × hidden], [2·ffn × hidden]
+}
+
+// qkv and gateUp are the matrices the file has for them, top to bottom.
+func (c *Config) qkv(n layerTensors) []string {
+	if c.Fused {
+		return []string{n.QKV}
+	}
+	return []string{n.Q, n.K, n.V}
+}
+
+func (c *Config) gateUp(n layerTensors) []string {
+	if c.Fused {
+		return []string{n.GateUp}
+	}
+	return []string{n.Gate, n.Up}
 }
 
 func layerNames(i int) layerTensors {
@@ -27,6 +43,7 @@ func layerNames(i int) layerTensors {
 		Q: p + "self_attn.q_proj", K: p + "self_attn.k_proj", V: p + "self_attn.v_proj", O: p + "self_attn.o_proj",
 		QNorm: p + "self_attn.q_norm.weight", KNorm: p + "self_attn.k_norm.weight",
 		Gate: p + "mlp.gate_proj", Up: p + "mlp.up_proj", Down: p + "mlp.down_proj",
+		QKV: p + "self_attn.qkv_proj", GateUp: p + "mlp.gate_up_proj",
 	}
 }
 
@@ -42,22 +59,13 @@ func (c *Config) needs() []need {
 	if !c.TiedEmbeddings {
 		list = append(list, need{headName + ".weight", []int{c.Vocab, c.Hidden}})
 	}
-	q, kv := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
 	for i := range c.Layers {
 		n := layerNames(i)
 		list = append(list, need{n.AttnNorm, []int{c.Hidden}}, need{n.FFNNorm, []int{c.Hidden}})
 		if c.QKNorm {
 			list = append(list, need{n.QNorm, []int{c.HeadDim}}, need{n.KNorm, []int{c.HeadDim}})
 		}
-		for _, p := range []struct {
-			name     string
-			out, in  int
-			withBias bool
-		}{
-			{n.Q, q, c.Hidden, c.QKVBias}, {n.K, kv, c.Hidden, c.QKVBias}, {n.V, kv, c.Hidden, c.QKVBias},
-			{n.O, c.Hidden, q, c.OutputBias},
-			{n.Gate, c.FFN, c.Hidden, c.MLPBias}, {n.Up, c.FFN, c.Hidden, c.MLPBias}, {n.Down, c.Hidden, c.FFN, c.MLPBias},
-		} {
+		for _, p := range c.projections(n) {
 			list = append(list, need{p.name + ".weight", []int{p.out, p.in}})
 			if p.withBias {
 				list = append(list, need{p.name + ".bias", []int{p.out}})
@@ -65,4 +73,21 @@ func (c *Config) needs() []need {
 		}
 	}
 	return list
+}
+
+// projection is one matrix of a layer.
+type projection struct {
+	name     string
+	out, in  int
+	withBias bool
+}
+
+func (c *Config) projections(n layerTensors) []projection {
+	q, kv := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
+	o, down := projection{n.O, c.Hidden, q, c.OutputBias}, projection{n.Down, c.Hidden, c.FFN, c.MLPBias}
+	if c.Fused {
+		return []projection{{n.QKV, q + 2*kv, c.Hidden, c.QKVBias}, o, {n.GateUp, 2 * c.FFN, c.Hidden, c.MLPBias}, down}
+	}
+	return []projection{{n.Q, q, c.Hidden, c.QKVBias}, {n.K, kv, c.Hidden, c.QKVBias}, {n.V, kv, c.Hidden, c.QKVBias}, o,
+		{n.Gate, c.FFN, c.Hidden, c.MLPBias}, {n.Up, c.FFN, c.Hidden, c.MLPBias}, down}
 }

@@ -2,15 +2,15 @@ package llama
 
 import "math"
 
-// RopeTable returns cos and sin of every rotation, each [positions × HeadDim/2],
+// RopeTable returns cos and sin of every rotation, each [positions × RotaryDim/2],
 // row-major: row p turns pair i of a head by p·InvFreq[i], pair i being elements
-// i and i + HeadDim/2 of the head, as HF files have them.
+// i and i + RotaryDim/2 of the head, as HF files have them.
 //
 // Transformers computes the table in float32, angle included, and a model has
 // learned with that table. So the angle here is the float32 product too; only
 // cos and sin themselves are taken in float64 and rounded.
 func (c *Config) RopeTable(positions int) (cos, sin []float32) {
-	return c.ropeRows(c.InvFreq(), 0, positions)
+	return c.ropeRows(c.InvFreq(positions), 0, positions)
 }
 
 // ropeRows returns rows [from,to) of the table.
@@ -27,15 +27,16 @@ func (c *Config) ropeRows(freq []float32, from, to int) (cos, sin []float32) {
 }
 
 // InvFreq returns the angle in radians that pair i turns by from one position to
-// the next, [HeadDim/2]. The formulas are those of the papers as transformers'
+// the next, [RotaryDim/2], in contexts of at most so many positions, on which only
+// longrope depends. The formulas are those of the papers as transformers'
 // modeling_rope_utils evaluates them, one float32 operation at a time. Go may
 // fuse a product and a sum unless the product is converted, hence the float32
 // around products.
-func (c *Config) InvFreq() []float32 {
-	freq, period := make([]float32, c.HeadDim/2), make([]float32, c.HeadDim/2)
+func (c *Config) InvFreq(positions int) []float32 {
+	freq, period := make([]float32, c.RotaryDim/2), make([]float32, c.RotaryDim/2)
 	base := float64(float32(c.RopeTheta))
 	for i := range freq {
-		exponent := float32(2*i) / float32(c.HeadDim)
+		exponent := float32(2*i) / float32(c.RotaryDim)
 		period[i] = float32(math.Pow(base, float64(exponent))) // θ^(2i/d), positions a radian
 		freq[i] = 1 / period[i]
 	}
@@ -48,6 +49,8 @@ func (c *Config) InvFreq() []float32 {
 		c.Rope.scaleLlama3(freq)
 	case "yarn":
 		c.Rope.scaleYarn(freq, period, c.RopeTheta)
+	case "longrope":
+		c.Rope.scaleLong(freq, period, positions)
 	}
 	return freq
 }

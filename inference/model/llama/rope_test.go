@@ -56,7 +56,7 @@ func (want ropeCase) check(t *testing.T) {
 		if math.Abs(c.Rope.AttentionFactor-want.Attention) > 1e-12 {
 			t.Errorf("attention factor %v, want %v", c.Rope.AttentionFactor, want.Attention)
 		}
-		freq := c.InvFreq()
+		freq := c.InvFreq(c.MaxPositions)
 		for i, bits := range want.InvFreq {
 			same(t, fmt.Sprintf("frequency %d", i), freq[i], bits)
 		}

@@ -9,30 +9,33 @@ import (
 // RopeScaling is how the rotary frequencies are changed for contexts beyond
 // those of the first training.
 type RopeScaling struct {
-	Type              string  // "" (none), "linear", "llama3", "yarn"
-	Factor            float64 // all types: how much longer the context became
-	OriginalPositions int     // llama3, yarn: the context of the first training
-	LowFreqFactor     float64 // llama3: wave lengths above OriginalPositions/this are scaled in full
-	HighFreqFactor    float64 // llama3: those below OriginalPositions/this not at all
-	BetaFast          float64 // yarn: turns in OriginalPositions above which nothing is scaled
-	BetaSlow          float64 // yarn: turns below which everything is
-	Truncate          bool    // yarn: the bounds of the two are rounded outward to whole pairs
-	AttentionFactor   float64 // cos and sin are multiplied by it; 1 but for yarn
+	Type              string    // "" (none), "linear", "llama3", "yarn", "longrope"
+	Factor            float64   // all types: how much longer the context became
+	OriginalPositions int       // llama3, yarn, longrope: the context of the first training
+	LowFreqFactor     float64   // llama3: wave lengths above OriginalPositions/this are scaled in full
+	HighFreqFactor    float64   // llama3: those below OriginalPositions/this not at all
+	BetaFast          float64   // yarn: turns in OriginalPositions above which nothing is scaled
+	BetaSlow          float64   // yarn: turns below which everything is
+	Truncate          bool      // yarn: the bounds of the two are rounded outward to whole pairs
+	AttentionFactor   float64   // cos and sin are multiplied by it; 1 but for yarn and longrope
+	Short, Long       []float64 // longrope: what the period of each pair is multiplied by, in contexts up to OriginalPositions and beyond
 }
 
 // rope reads rope_theta, rope_scaling (transformers 4) and rope_parameters (5).
 // A rope_scaling that is not empty goes before rope_parameters, and a rope_theta
 // inside before the one outside.
-func (c *Config) rope(f *fields) {
+func (c *Config) rope(f *fields, q Quirks) {
 	c.Rope = RopeScaling{AttentionFactor: 1}
+	partial := f.positive("partial_rotary_factor", 1)
 	c.RopeTheta = f.positive("rope_theta", defaultTheta)
 	name, v := "rope_scaling", f.some("rope_scaling")
 	parameters := f.some("rope_parameters")
 	if v == nil || len(v.Members) == 0 && v.Kind == strictjson.Object {
 		name, v = "rope_parameters", parameters
 	}
-	outer := f.optional("original_max_position_embeddings", 0, 1, maxPositions)
+	outer := f.optional("original_max_position_embeddings", q.OriginalPositions, 1, maxPositions)
 	if v == nil || f.err != nil {
+		c.rotaryDim(f, q, partial)
 		return
 	}
 	if v.Kind != strictjson.Object {
@@ -41,30 +44,48 @@ func (c *Config) rope(f *fields) {
 	}
 	r := f.sub(name, v)
 	c.RopeTheta = r.positive("rope_theta", c.RopeTheta)
-	if x := r.positive("partial_rotary_factor", 1); r.err == nil && x != 1 {
-		r.fail("partial_rotary_factor", "%v is not supported; only 1 is", x)
-	}
+	c.rotaryDim(r, q, r.positive("partial_rotary_factor", partial))
 	for i := range v.Members {
 		if m := &v.Members[i]; m.Value.Kind == strictjson.Object {
 			r.fail(m.Key, "rotary parameters by kind of layer are not supported")
 		}
 	}
 	if r.err == nil {
-		c.scaling(r, outer)
+		c.scaling(r, q, outer)
 	}
 	if err := r.done(); err != nil && f.err == nil {
 		f.err = err
 	}
 }
 
-func (c *Config) scaling(f *fields, outer int) {
+// rotaryDim is how many elements of a head are rotated; transformers rounds
+// the product down.
+func (c *Config) rotaryDim(f *fields, q Quirks, partial float64) {
+	c.RotaryDim = c.HeadDim
+	if f.err != nil || partial == 1 {
+		return
+	}
+	if !q.PartialRotary {
+		f.fail("partial_rotary_factor", "%v is not supported by the %s family; only 1 is", partial, c.Architecture)
+		return
+	}
+	c.RotaryDim = int(float64(c.HeadDim) * min(partial, 2))
+	if c.RotaryDim < 2 || c.RotaryDim > c.HeadDim || c.RotaryDim%2 != 0 {
+		f.fail("partial_rotary_factor", "%v of a head of %d is no even number from 2 to that", partial, c.HeadDim)
+	}
+}
+
+func (c *Config) scaling(f *fields, q Quirks, outer int) {
 	kind := f.text("rope_type", f.text("type", "default"))
+	if q.ModelType == "phi3" && (kind == "su" || kind == "yarn") { // what its first files call longrope
+		kind = "longrope"
+	}
 	switch kind {
 	case "default":
 		return
-	case "linear", "llama3", "yarn":
+	case "linear", "llama3", "yarn", "longrope":
 	default:
-		f.fail("rope_type", "%.80q is not supported; supported: default, linear, llama3, yarn", kind)
+		f.fail("rope_type", "%.80q is not supported; supported: default, linear, llama3, yarn, longrope", kind)
 		return
 	}
 	c.Rope.Type = kind
@@ -73,6 +94,10 @@ func (c *Config) scaling(f *fields, outer int) {
 		if c.Rope.OriginalPositions = inner; outer != 0 {
 			c.Rope.OriginalPositions = outer // as transformers has it
 		}
+	}
+	if kind == "longrope" {
+		c.longrope(f)
+		return
 	}
 	c.factor(f)
 	switch kind {

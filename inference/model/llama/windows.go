@@ -11,6 +11,8 @@ const (
 	// AllLayers: sliding_window, 4096 where the field is absent and none where it
 	// is null, holds for all layers (Mistral).
 	AllLayers
+	// AllLayersIfSet: the same, and none where the field is absent (Phi-3).
+	AllLayersIfSet
 	// ByLayer: with use_sliding_window, the layers that layer_types names, or
 	// those from max_window_layers up (Qwen2, Qwen3).
 	ByLayer
@@ -42,6 +44,11 @@ func (c *Config) windows(f *fields, rule WindowRule) {
 		}
 	case AllLayers:
 		window = f.window()
+	case AllLayersIfSet:
+		if f.some("sliding_window") != nil {
+			window = f.window()
+		}
+		rule = AllLayers
 	case ByLayer:
 		if f.boolean("use_sliding_window", false) {
 			window = f.window()

@@ -17,7 +17,7 @@ func TestDefaults(t *testing.T) {
 	got.Warnings = nil
 	want := &llama.Config{
 		File: "config.json", Architecture: "mistral",
-		Hidden: 4096, Layers: 32, Heads: 32, KVHeads: 8, HeadDim: 128, FFN: 14336, Vocab: 32000, MaxPositions: 131072,
+		Hidden: 4096, Layers: 32, Heads: 32, KVHeads: 8, HeadDim: 128, RotaryDim: 128, FFN: 14336, Vocab: 32000, MaxPositions: 131072,
 		BOS: 1, EOS: []int32{2}, Windows: windows(32, 4096),
 		NormEps: 1e-6, RopeTheta: 10000, Rope: llama.RopeScaling{AttentionFactor: 1},
 	}

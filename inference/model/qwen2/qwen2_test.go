@@ -17,7 +17,7 @@ func TestDefaults(t *testing.T) {
 	got.Warnings = nil
 	want := &llama.Config{
 		File: "config.json", Architecture: "qwen2",
-		Hidden: 4096, Layers: 32, Heads: 32, KVHeads: 32, HeadDim: 128, FFN: 22016, Vocab: 151936, MaxPositions: 32768,
+		Hidden: 4096, Layers: 32, Heads: 32, KVHeads: 32, HeadDim: 128, RotaryDim: 128, FFN: 22016, Vocab: 151936, MaxPositions: 32768,
 		BOS: -1, EOS: []int32{}, QKVBias: true,
 		NormEps: 1e-6, RopeTheta: 10000, Rope: llama.RopeScaling{AttentionFactor: 1},
 	}

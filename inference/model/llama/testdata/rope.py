@@ -41,6 +41,9 @@ def frequencies(dim, theta, s):
         return [llama3(w, s) for w in inv]
     if kind == "yarn":
         return yarn(dim, theta, pos, inv, s)
+    if kind == "longrope":
+        factors = s["long_factor"] if MAX_POSITIONS > s["original_max_position_embeddings"] else s["short_factor"]
+        return [f(1 / f(f(x) * p)) for x, p in zip(factors, pos)]
     return inv
 
 
@@ -75,15 +78,23 @@ def yarn(dim, theta, pos, inv, s):
 
 
 def attention(s):
-    if s.get("rope_type") != "yarn":
+    if s.get("rope_type") not in ("yarn", "longrope"):
         return 1.0
     if "attention_factor" in s:
         return s["attention_factor"]
+    if s["rope_type"] == "longrope":
+        old = s["original_max_position_embeddings"]
+        factor = s.get("factor", MAX_POSITIONS / old)
+        return math.sqrt(1 + math.log(factor) / math.log(old)) if factor > 1 else 1.0
     m = lambda w: 1.0 if s["factor"] <= 1 else 0.1 * w * math.log(s["factor"]) + 1.0
     if s.get("mscale") and s.get("mscale_all_dim"):
         return m(s["mscale"]) / m(s["mscale_all_dim"])
     return m(1)
 
+
+MAX_POSITIONS = 4096  # of the config and of the table
+SHORT = {"short_factor": [1.0, 1.05, 1.1, 1.3, 1.7, 2.1, 2.6, 3.0]}
+LONG = {"long_factor": [1.0, 1.2, 1.9, 3.7, 8.0, 17.5, 30.1, 62.25]}
 
 CASES = [
     ("default", 64, 10000.0, {}),
@@ -98,6 +109,9 @@ CASES = [
     ("yarn, betas and mscale", 64, 10000.0, {"rope_type": "yarn", "factor": 40.0, "beta_fast": 24, "beta_slow": 2, "mscale": 1.0, "mscale_all_dim": 0.707, "original_max_position_embeddings": 4096}),
     ("yarn, attention factor", 32, 10000.0, {"rope_type": "yarn", "factor": 16.0, "attention_factor": 0.83, "original_max_position_embeddings": 2048}),
     ("yarn, factor 1", 32, 10000.0, {"rope_type": "yarn", "factor": 1.0, "original_max_position_embeddings": 2048}),
+    ("longrope, beyond the first context", 16, 10000.0, {"rope_type": "longrope", "original_max_position_embeddings": 1024, **SHORT, **LONG}),
+    ("longrope, within it", 16, 10000.0, {"rope_type": "longrope", "original_max_position_embeddings": 4096, "factor": 32.0, **SHORT, **LONG}),
+    ("longrope, attention factor", 16, 5e5, {"rope_type": "longrope", "original_max_position_embeddings": 512, "attention_factor": 1.25, **SHORT, **LONG}),
     ("yarn, bounds meet", 8, 10000.0, {"rope_type": "yarn", "factor": 2.0, "original_max_position_embeddings": 4}),
 ]
 POSITIONS = [0, 1, 2, 7, 300, 4095]
