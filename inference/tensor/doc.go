@@ -4,8 +4,10 @@
 // that every other package may import it.
 //
 // One file describes one format (f32.go, bf16.go, q8_0.go, q4_k.go …) with its
-// layout at the top, and adds it to the table in tensor.go; block.go, kblock.go
-// and kfit.go hold what the blocked formats share.
+// layout at the top, and adds it to the table in tensor.go. block.go and kblock.go
+// hold what the blocked formats share, fitaffine.go and fitsymmetric.go the
+// searches for their scales, convert.go goes from one format to another on several
+// cores, ggml.go has the numbers that GGUF files use.
 //
 // Decode is exact: the value of the definition, rounded once where a minimum is
 // subtracted. Encode makes, for finite weights, bit for bit the blocks that

@@ -156,3 +156,13 @@ func TestEncodeIsStable(t *testing.T) {
 		}
 	}
 }
+
+func TestNoAllocation(t *testing.T) {
+	x := benchRow(512)
+	for d := F32; d.Known(); d++ {
+		row := make([]byte, d.RowBytes(len(x)))
+		if n := testing.AllocsPerRun(5, func() { d.Encode(row, x); d.Decode(x, row) }); n != 0 {
+			t.Errorf("%v: %v allocations", d, n)
+		}
+	}
+}

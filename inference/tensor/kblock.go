@@ -117,8 +117,8 @@ func finiteBlock(x *[kBlock]float32) bool {
 // nearest rounds to the nearest integer, ties to even. It holds for |x| < 2²²;
 // beyond it the result is near x all the same, and callers clamp.
 func nearest(x float32) float32 {
-	const magic = 3 << 22 // from here to 2²⁴ a float32 has no fraction
-	return (x + magic) - magic
+	const magic = 3 << 22               // from here to 2²⁴ a float32 has no fraction
+	return (float32(x) + magic) - magic // the conversion: x may be a product
 }
 
 func clamp(x, lo, hi float32) float32 {

@@ -46,7 +46,7 @@ func encodeQ2_K(dst []byte, src []float32) {
 			for i, v := range group {
 				w[i] = abs32(v)
 			}
-			scales[g], minus[g] = fitAffine(q[16*g:][:16], group, w[:], &searchQ2_K)
+			scales[g], minus[g] = searchQ2_K.fit(q[16*g:][:16], group, w[:])
 			maxScale, maxMinus = max(maxScale, scales[g]), max(maxMinus, minus[g])
 		}
 		putHalf(b[80:], maxScale/15)

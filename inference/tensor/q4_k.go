@@ -61,7 +61,7 @@ func encodeGroups(head []byte, q *levels, x *[kBlock]float32, s *affineSearch) {
 		for i, v := range group {
 			w[i] = typical + abs32(v)
 		}
-		scales[g], minus[g] = fitAffine(q[32*g:][:32], group, w[:], s)
+		scales[g], minus[g] = s.fit(q[32*g:][:32], group, w[:])
 		maxScale, maxMinus = max(maxScale, scales[g]), max(maxMinus, minus[g])
 	}
 	putHalf(head, maxScale/63)
