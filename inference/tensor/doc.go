@@ -10,7 +10,9 @@
 // cores, ggml.go has the numbers that GGUF files use.
 //
 // Decode is exact: the value of the definition, rounded once where a minimum is
-// subtracted. Encode makes, for finite weights, bit for bit the blocks that
-// llama-quantize makes without an importance matrix, on every processor; the
-// unblocked formats round to nearest, ties to even. Neither allocates.
+// subtracted. Encode makes, bit for bit and on every processor, the blocks that
+// llama-quantize makes without an importance matrix. Only blocks differ whose
+// scale leaves the range of an f16: those that decode to zeros here and there, and
+// those that are not finite. The unblocked formats round to nearest, ties to even.
+// Neither allocates.
 package tensor

@@ -15,7 +15,14 @@ func decodeF16(dst []float32, src []byte) {
 
 func encodeF16(dst []byte, src []float32) {
 	for i, x := range src {
-		binary.LittleEndian.PutUint16(dst[2*i:], Float32ToF16(x))
+		b := math.Float32bits(x)
+		h, abs := uint16(b>>16&0x8000), b&0x7fffffff
+		if abs-0x38800000 < 0x477ff000-0x38800000 { // normal, and stays so: nearly all are
+			h |= uint16((abs + 0xfff + abs>>13&1 - 0x38000000) >> 13)
+		} else {
+			h = Float32ToF16(x)
+		}
+		binary.LittleEndian.PutUint16(dst[2*i:], h)
 	}
 }
 
@@ -43,8 +50,9 @@ func Float32ToF16(x float32) uint16 {
 	case abs >= 0x477ff000: // 65520 and more round to infinity
 		return sign | 0x7c00
 	case abs < 0x38800000: // below 2⁻¹⁴: the unit is 2⁻²⁴
-		f := float64(math.Float32frombits(abs)) * (1 << 24)
-		return sign | uint16(math.RoundToEven(f))
+		// From 0.5 on that is the unit of a float32: the addition rounds.
+		f := math.Float32frombits(abs) + 0.5
+		return sign | uint16(math.Float32bits(f)-0x3f000000)
 	}
 	abs += 0xfff + abs>>13&1
 	return sign | uint16((abs-0x38000000)>>13)

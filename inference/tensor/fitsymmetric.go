@@ -19,7 +19,7 @@ type weighted struct {
 func (g *weighted) set(x []float32) {
 	g.x = [16]float32(x)
 	g.low, g.high, g.peak = x[0], x[0], peakOf(x)
-	for i, v := range g.x {
+	for i, v := range &g.x {
 		if v < g.low {
 			g.low = v
 		}
@@ -35,17 +35,18 @@ func (g *weighted) set(x []float32) {
 // The scale that is best for these levels is their quotient, and the larger
 // (Σ w·x·l)²/Σ w·l², the smaller is the error.
 func (g *weighted) sums(inv, n float32) (lx, ll float32) {
+	bottom, top := -n, n-1
 	first, last := nearest(inv*g.low), nearest(inv*g.high)
-	if min(first, last) >= -n && max(first, last) <= n-1 { // rounding is monotonic
-		for i, v := range g.x {
+	if min(first, last) >= bottom && max(first, last) <= top { // rounding is monotonic
+		for i, v := range &g.x {
 			l := nearest(inv * v)
 			lx += float32(g.xxx[i] * l)
 			ll += float32(float32(g.xx[i]*l) * l)
 		}
 		return lx, ll
 	}
-	for i, v := range g.x {
-		l := clamp(nearest(inv*v), -n, n-1)
+	for i, v := range &g.x {
+		l := clamp(nearest(inv*v), bottom, top)
 		lx += float32(g.xxx[i] * l)
 		ll += float32(float32(g.xx[i]*l) * l)
 	}
@@ -95,7 +96,7 @@ func fitDescent(q []uint8, x []float32, n float32) float32 {
 	}
 	var l [16]float32
 	inv := -n / g.peak
-	for i, v := range g.x {
+	for i, v := range &g.x {
 		l[i] = clamp(nearest(inv*v), -n, n-1)
 	}
 	lx, ll := g.sums(inv, n)

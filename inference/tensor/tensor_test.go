@@ -107,3 +107,21 @@ func TestRowsRoundTrip(t *testing.T) {
 		t.Error(s)
 	}
 }
+
+// TestEncodeF16LikeOne: rows take a short cut for ordinary numbers, one number
+// does not. Stretches of float32 patterns of all magnitudes and both signs.
+func TestEncodeF16LikeOne(t *testing.T) {
+	const n = 1 << 12
+	x, b := make([]float32, n), make([]byte, 2*n)
+	for at := uint64(0); at < 1<<32; at += 37 * 2011 * n / 64 {
+		for i := range x {
+			x[i] = math.Float32frombits(uint32(at + uint64(i)*37))
+		}
+		F16.Encode(b, x)
+		for i, v := range x {
+			if want := Float32ToF16(v); uint16(b[2*i])|uint16(b[2*i+1])<<8 != want {
+				t.Fatalf("%#08x is %x, want %04x", math.Float32bits(v), b[2*i:2*i+2], want)
+			}
+		}
+	}
+}
