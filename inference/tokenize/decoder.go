@@ -159,14 +159,18 @@ func fromByteChars(token string, _ bool) string {
 
 // fromHexToken reads <0xNN> as that byte.
 func fromHexToken(token string, _ bool) string {
+	if b, ok := hexByte(token); ok {
+		return string([]byte{b})
+	}
+	return token
+}
+
+func hexByte(token string) (byte, bool) {
 	if len(token) != 6 || !strings.HasPrefix(token, "<0x") || token[5] != '>' {
-		return token
+		return 0, false
 	}
 	b, err := strconv.ParseUint(token[3:5], 16, 8)
-	if err != nil {
-		return token
-	}
-	return string([]byte{byte(b)})
+	return byte(b), err == nil
 }
 
 func stripToken(content string, start, stop int) func(string, bool) string {

@@ -1,4 +1,5 @@
-// Package tokenize turns text into token ids and ids back into text, from the tokenizer.json beside a model.
+// Package tokenize turns text into token ids and ids back into text, from the tokenizer.json beside a
+// model or from the vocabulary inside a GGUF file.
 //
 // What always holds:
 //
@@ -18,6 +19,14 @@
 //     Tests hold it against the library's own decoder.
 //   - For the same reason the file is checked in full before the library sees it (reader.go, vocabulary.go,
 //     components.go, template.go, regex.go): panics and error texts with a NUL inside the library's loader abort.
+//   - The vocabulary of a GGUF file becomes a tokenizer.json in memory (gguf_document.go) and takes the same way, so
+//     there is one encoder and one decoder. What such a file says in a word is written out as the models' own files have
+//     it: merges from the scores of a SentencePiece-like vocabulary (gguf_spm.go), the splitting of a byte-level one from
+//     its name (gguf_pre.go). A name is read when its steps are published; any other is refused, since a text that is
+//     split in another way than in training makes a worse model without a word. NFC belongs to a splitting where the
+//     model's own tokenizer has it, though the metadata does not.
+//   - Merges in a SentencePiece-like file, where there are any, go before those from scores: they are the ones of the
+//     model's tokenizer.json. Control tokens are never the product of a merge.
 //   - Components that no Llama-like model uses (Unigram and WordPiece models, precompiled character maps, CTC …) are
 //     refused by name.
 //   - Control tokens written in a raw prompt are control tokens, as in the reference implementation. Text that came from
@@ -25,5 +34,6 @@
 //   - The library's memory for a long text (up to 800 bytes for each byte) is bounded by Options.MaxTextBytes and by
 //     encoding long texts one at a time.
 //
-// Sources: the file format as written by Hugging Face tokenizers 0.22; byte-level spelling from the GPT-2 encoder.
+// Sources: the file format as written by Hugging Face tokenizers 0.22; byte-level spelling from the GPT-2 encoder; the
+// tokenizer keys of the GGUF specification.
 package tokenize

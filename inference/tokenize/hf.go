@@ -1,6 +1,7 @@
 package tokenize
 
 import (
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -14,8 +15,10 @@ import (
 // hf encodes with the Hugging Face library and does everything else with what definition found in the file.
 type hf struct {
 	path    string
+	kind    string // see Tokenizer.Kind
 	def     *definition
 	maxText int
+	again   func() ([]byte, error) // the tokenizer.json once more
 
 	mu      sync.RWMutex // Close is not synchronised with Encode in the library: held for reading while it runs
 	raw     *tokenizers.Tokenizer
@@ -31,18 +34,35 @@ func newHF(path string, data []byte, o Options) (*hf, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &hf{path: path, def: def, maxText: o.MaxTextBytes}
-	if t.maxText == 0 {
+	return start(&hf{path: path, kind: "hf-json", def: def, again: func() ([]byte, error) { return readUnchanged(path, def) }}, o)
+}
+
+// start loads the library's side of a tokenizer that has everything else.
+func start(t *hf, o Options) (*hf, error) {
+	if t.maxText = o.MaxTextBytes; t.maxText == 0 {
 		t.maxText = DefaultMaxText
 	}
-	if t.raw, err = load(def.library); err != nil {
+	var err error
+	if t.raw, err = load(t.def.library); err != nil {
 		return nil, err
 	}
-	if n := int(t.raw.VocabSize()); n != len(def.vocab.tokens) {
-		return nil, errors.Join(refuse("", "the library sees %d tokens where the file has %d", n, len(def.vocab.tokens)), t.Close())
+	if n := int(t.raw.VocabSize()); n != len(t.def.vocab.tokens) {
+		return nil, errors.Join(refuse("", "the library sees %d tokens where the file has %d", n, len(t.def.vocab.tokens)), t.Close())
 	}
-	def.library = nil // read again from the file if literal is ever needed: these are megabytes
+	t.def.library = nil // made again if literal is ever needed: these are megabytes
 	return t, nil
+}
+
+// readUnchanged reads the file once more. It must be the same as when the tokenizer was opened.
+func readUnchanged(path string, def *definition) ([]byte, error) {
+	data, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if sha256.Sum256(data) != def.digest {
+		return nil, &Error{Offset: -1, Reason: "changed since the model was loaded"}
+	}
+	return data, nil
 }
 
 func load(definition []byte, options ...tokenizers.TokenizerOption) (*tokenizers.Tokenizer, error) {
@@ -90,23 +110,20 @@ func (t *hf) EncodeWith(text string, o EncodeOptions) ([]int32, error) {
 	return encode(text)
 }
 
-// loadLiteral makes the second instance on first use, from the same file as the first.
+// loadLiteral makes the second instance on first use, from the same definition as the first.
 func (t *hf) loadLiteral() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.literal != nil || t.raw == nil {
 		return nil
 	}
-	data, err := readFile(t.path)
+	data, err := t.again()
 	if err != nil {
 		return at(t.path, err)
 	}
 	def, err := parseDefinition(data)
 	if err != nil {
 		return at(t.path, err)
-	}
-	if def.digest != t.def.digest {
-		return &Error{Path: t.path, Offset: -1, Reason: "changed since the model was loaded"}
 	}
 	t.literal, err = load(def.library, tokenizers.WithEncodeSpecialTokens())
 	return err
@@ -209,7 +226,7 @@ func (t *hf) IsSpecial(id int32) bool {
 
 func (t *hf) VocabSize() int { return len(t.def.vocab.tokens) }
 
-func (t *hf) Kind() string { return "hf-json" }
+func (t *hf) Kind() string { return t.kind }
 
 func (t *hf) Digest() string { return hex.EncodeToString(t.def.digest[:]) }
 

@@ -26,8 +26,8 @@ type Tokenizer interface {
 	Token(id int32) (string, bool)
 	IsSpecial(id int32) bool // a control token: never part of decoded text
 	VocabSize() int          // ids run from 0 to VocabSize-1
-	Kind() string            // "hf-json"
-	Digest() string          // SHA-256 of the tokenizer file in hex: another tokenizer is another model
+	Kind() string            // "hf-json" or "gguf-bpe"
+	Digest() string          // SHA-256 of the tokenizer file, or of the vocabulary in a GGUF file, in hex: another tokenizer is another model
 	Close() error            // waits for running calls of Encode; decoding keeps working
 }
 
