@@ -156,8 +156,12 @@ func Computes(d Device, t tensor.DType) bool {
 // takes about a second.
 type Limiter interface{ Limits() (Limits, error) }
 
-// Limits are measured now, with as many threads as the device computes with.
+// Limits are measured now, with as many threads as the device computes with. A
+// limit is 0 where the instruction set that the device uses has no such unit.
+// Multiplication and addition count as two operations.
 type Limits struct {
-	ReadGBs float64 // reading memory that no cache holds, 10⁹ bytes a second
-	GFlops  float64 // float32 fused multiply-add, 10⁹ operations a second
+	ReadGBs    float64 // reading memory that no cache holds, 10⁹ bytes a second
+	GFlops     float64 // float32 fused multiply-add, 10⁹ operations a second
+	IntGops    float64 // dot products of 8-bit integers, summed in 32 bits, 10⁹ operations a second
+	TileGFlops float64 // matrix tiles of bfloat16, summed in float32, 10⁹ operations a second
 }

@@ -166,7 +166,7 @@ func newBenchMeter(b *testing.B) *meter {
 	if err != nil {
 		b.Fatal(err)
 	}
-	m, err := newMeter(buf, defaultThreads())
+	m, err := newMeter(buf, defaultThreads(), "")
 	if err != nil {
 		b.Fatal(err)
 	}

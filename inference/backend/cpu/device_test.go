@@ -195,14 +195,23 @@ func TestMeasure(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes a second of both cores")
 	}
-	l, err := cpu.Measure(2)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, v := range []float64{l.ReadGBs1, l.ReadGBsN, l.FMAGFlops1, l.FMAGFlopsN} {
-		if v < 0.5 || v > 1e5 {
-			t.Errorf("limits that no machine has: %+v", l)
+	for _, isa := range cpu.ISAs() {
+		l, err := cpu.Measure(2, isa)
+		if err != nil {
+			t.Fatal(err)
 		}
+		all := []float64{l.ReadGBs1, l.ReadGBsN, l.FMAGFlops1, l.FMAGFlopsN}
+		if isa != "portable" && runtime.GOARCH == "amd64" {
+			all = append(all, l.IntGops1, l.IntGopsN)
+		} else if l.IntGopsN != 0 {
+			t.Errorf("%s: 8-bit dot products at %v Gop/s, and it has none", isa, l.IntGopsN)
+		}
+		for _, v := range all {
+			if v < 0.5 || v > 1e5 {
+				t.Errorf("%s: limits that no machine has: %+v", isa, l)
+			}
+		}
+		t.Logf("%s: %+v", isa, l)
 	}
 }
 

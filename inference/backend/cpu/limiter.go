@@ -6,8 +6,9 @@ import "llorch/inference/backend"
 
 var _ backend.Limiter = (*Device)(nil)
 
-// Limits implements backend.Limiter with the device's number of threads.
+// Limits implements backend.Limiter with the device's number of threads and its
+// instruction set.
 func (d *Device) Limits() (backend.Limits, error) {
-	l, err := Measure(d.threads)
-	return backend.Limits{ReadGBs: l.ReadGBsN, GFlops: l.FMAGFlopsN}, err
+	l, err := Measure(d.threads, d.Info().ISA)
+	return backend.Limits{ReadGBs: l.ReadGBsN, GFlops: l.FMAGFlopsN, IntGops: l.IntGopsN}, err
 }

@@ -1,4 +1,4 @@
-// Timed runs of the raw read and the raw FMA on the pool.
+// Timed runs of the raw read and of arithmetic on registers, on the pool.
 #include "llo.h"
 
 #include <time.h>
@@ -7,10 +7,11 @@ enum { STRETCH = 1 << 20 }; // bytes a thread takes at a time
 
 typedef struct {
   const llo_kernels *kern;
+  llo_peak peak;
   const char *buf;
   int64_t bytes, iterations;
   int64_t next[8];
-  double flops[LLO_MAX_THREADS];
+  double ops[LLO_MAX_THREADS];
 } job;
 
 static double now(void) {
@@ -25,7 +26,7 @@ static void read_work(void *arg, int thread, int threads) {
   volatile float keep = 0;
   for (int64_t i; (i = llo_next(j->next) * STRETCH) < j->bytes;)
     keep = j->kern->read(j->buf + i, j->bytes - i < STRETCH ? j->bytes - i : STRETCH);
-  j->flops[thread] = keep;
+  j->ops[thread] = keep;
 }
 
 double llo_read_seconds(llo_pool *p, const llo_kernels *k, const char *buf, int64_t bytes) {
@@ -35,18 +36,18 @@ double llo_read_seconds(llo_pool *p, const llo_kernels *k, const char *buf, int6
   return now() - t;
 }
 
-static void fma_work(void *arg, int thread, int threads) {
+static void peak_work(void *arg, int thread, int threads) {
   job *j = arg;
   (void)threads;
-  j->flops[thread] = j->kern->fma(j->iterations);
+  j->ops[thread] = j->peak(j->iterations);
 }
 
-double llo_fma_seconds(llo_pool *p, const llo_kernels *k, int64_t iterations, double *flops) {
-  job j = {.kern = k, .iterations = iterations};
+double llo_peak_seconds(llo_pool *p, llo_peak f, int64_t iterations, double *ops) {
+  job j = {.peak = f, .iterations = iterations};
   double t = now();
-  llo_pool_run(p, fma_work, &j);
+  llo_pool_run(p, peak_work, &j);
   t = now() - t;
-  *flops = 0;
-  for (int i = 0; i < llo_pool_threads(p); i++) *flops += j.flops[i];
+  *ops = 0;
+  for (int i = 0; i < llo_pool_threads(p); i++) *ops += j.ops[i];
   return t;
 }

@@ -11,10 +11,11 @@ import (
 )
 
 // Limits are what this host did in one short measurement: the figures to hold
-// against a step that ran in the same minute.
+// against a step that ran in the same minute. 1 is one thread, N all of them.
 type Limits struct {
-	ReadGBs1, ReadGBsN     float64 // memory read by one thread and by all, 10⁹ B/s
+	ReadGBs1, ReadGBsN     float64 // memory read, 10⁹ B/s
 	FMAGFlops1, FMAGFlopsN float64 // float32 fused multiply-adds on registers, 10⁹ FLOP/s
+	IntGops1, IntGopsN     float64 // 8-bit dot products on registers, 10⁹ op/s; 0 where there are none
 }
 
 const (
@@ -22,9 +23,10 @@ const (
 	limitTime  = 100 * time.Millisecond
 )
 
-// Measure takes the limits with the best instruction set of the host, on one
-// thread and on threads (0 = the device's default), in about a second.
-func Measure(threads int) (Limits, error) {
+// Measure takes the limits on one thread and on threads (0 = the device's
+// default), in about a second. Memory is read with the best instruction set of
+// the host, arithmetic is that of isa ("" = the best).
+func Measure(threads int, isa string) (Limits, error) {
 	if threads == 0 {
 		threads = defaultThreads()
 	}
@@ -33,39 +35,55 @@ func Measure(threads int) (Limits, error) {
 		return Limits{}, err
 	}
 	defer buf.unmap()
-	l := Limits{}
-	if l.ReadGBs1, l.FMAGFlops1, err = measure(buf, 1); err != nil {
+	var one, all limits
+	if err = one.measure(buf, 1, isa); err != nil {
 		return Limits{}, err
 	}
-	l.ReadGBsN, l.FMAGFlopsN, err = measure(buf, threads)
-	return l, err
+	err = all.measure(buf, threads, isa)
+	return Limits{
+		ReadGBs1: one.read, ReadGBsN: all.read, FMAGFlops1: one.fma, FMAGFlopsN: all.fma, IntGops1: one.int8, IntGopsN: all.int8,
+	}, err
 }
 
-// measure returns the best of the passes that fit into limitTime each.
-func measure(buf block, threads int) (gbs, gflops float64, err error) {
-	m, err := newMeter(buf, threads)
+// limits are those of one number of threads.
+type limits struct{ read, fma, int8 float64 }
+
+// measure keeps the best of the passes that fit into limitTime each.
+func (l *limits) measure(buf block, threads int, isa string) error {
+	m, err := newMeter(buf, threads, isa)
 	if err != nil {
-		return 0, 0, err
+		return err
 	}
 	defer m.close()
-	for start := time.Now(); gbs == 0 || time.Since(start) < limitTime; {
-		gbs = max(gbs, m.read())
+	l.read = best(m.read)
+	l.fma = best(m.fma)
+	if f := C.llo_int8_peak(m.kern); f != nil {
+		l.int8 = best(func() float64 { return m.peak(f) })
 	}
-	for start := time.Now(); gflops == 0 || time.Since(start) < limitTime; {
-		gflops = max(gflops, m.fma())
+	return nil
+}
+
+func best(pass func() float64) (most float64) {
+	for start := time.Now(); most == 0 || time.Since(start) < limitTime; {
+		most = max(most, pass())
 	}
-	return gbs, gflops, nil
+	return most
 }
 
 // meter measures on a pool of its own.
 type meter struct {
-	kern *C.llo_kernels
-	pool *C.llo_pool
-	buf  block
+	reader *C.llo_kernels // reads memory
+	kern   *C.llo_kernels // computes
+	pool   *C.llo_pool
+	buf    block
 }
 
-func newMeter(buf block, threads int) (*meter, error) {
-	kern, err := chooseISA("")
+func newMeter(buf block, threads int, isa string) (*meter, error) {
+	reader, err := chooseISA("")
+	if err != nil {
+		return nil, err
+	}
+	kern, err := chooseISA(isa)
 	if err != nil {
 		return nil, err
 	}
@@ -73,20 +91,22 @@ func newMeter(buf block, threads int) (*meter, error) {
 	if pool == nil {
 		return nil, fmt.Errorf("cpu: start %d threads: %w", threads, err)
 	}
-	return &meter{kern, pool, buf}, nil
+	return &meter{reader, kern, pool, buf}, nil
 }
 
 // read returns 10⁹ bytes a second of one pass over the buffer.
 func (m *meter) read() float64 {
-	s := C.llo_read_seconds(m.pool, m.kern, bytes(m.buf.addr), C.int64_t(m.buf.bytes))
+	s := C.llo_read_seconds(m.pool, m.reader, bytes(m.buf.addr), C.int64_t(m.buf.bytes))
 	return float64(m.buf.bytes) / float64(s) * 1e-9
 }
 
-// fma returns 10⁹ FLOP a second of some milliseconds.
-func (m *meter) fma() float64 {
-	var flops C.double
-	s := C.llo_fma_seconds(m.pool, m.kern, 1<<20, &flops)
-	return float64(flops) / float64(s) * 1e-9
+func (m *meter) fma() float64 { return m.peak(m.kern.fma) }
+
+// peak returns 10⁹ operations a second of some milliseconds.
+func (m *meter) peak(f C.llo_peak) float64 {
+	var ops C.double
+	s := C.llo_peak_seconds(m.pool, f, 1<<20, &ops)
+	return float64(ops) / float64(s) * 1e-9
 }
 
 func (m *meter) close() { C.llo_pool_close(m.pool) }

@@ -216,6 +216,9 @@ void llo_guard_close(int slot);
 
 // limits.c
 double llo_read_seconds(llo_pool *p, const llo_kernels *k, const char *buf, int64_t bytes);
-double llo_fma_seconds(llo_pool *p, const llo_kernels *k, int64_t iterations, double *flops);
+// llo_peak computes on registers and returns the operations done.
+typedef double (*llo_peak)(int64_t iterations);
+llo_peak llo_int8_peak(const llo_kernels *k); // of 8-bit dot products; NULL where the instruction set has none
+double llo_peak_seconds(llo_pool *p, llo_peak f, int64_t iterations, double *ops);
 
 #endif
