@@ -13,6 +13,8 @@ LDFLAGS   := -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 # How long `make fuzz-short` spends on each target, and what `make bench` measures.
 FUZZTIME  ?= 60s
 BENCHARGS ?= --shape tinyllama --dtype bf16
+# The number formats that `make bench-check` measures.
+FORMATS   ?= bf16 q8_0 q4_0 q4_k_m
 
 # Which drills `make drills` runs: names, sections or promise numbers, comma-separated; all by default.
 ONLY      ?=
@@ -25,7 +27,7 @@ CONTRACT_CHECK ?= $(wildcard ../shared/checks/contract.py)
 # Flags from a developer's environment must not decide what is built or tested here.
 export GOFLAGS :=
 
-.PHONY: build drills soak demo run test race lint bench fuzz-short test-model clean help libtokenizers contract
+.PHONY: build drills soak demo run test race lint bench bench-check fuzz-short test-model clean help libtokenizers contract
 
 build: libtokenizers ## build the worker as build/llorch-cpu
 	@mkdir -p build
@@ -64,6 +66,10 @@ contract: build
 
 bench: build ## measure this machine: make bench BENCHARGS='--shape tinyllama --dtype bf16'
 	$(BIN) bench $(BENCHARGS)
+
+bench-check: build ## shares of this machine's limits against agent/bench/thresholds.txt: make bench-check FORMATS='bf16 q8_0'
+	@failed=0; for format in $(FORMATS); do \
+	    $(BIN) bench --check --batches 0 --prompts 512 --dtype $$format || failed=1; done; exit $$failed
 
 fuzz-short: libtokenizers ## every fuzz target for FUZZTIME (60s) each
 	scripts/fuzz.sh $(FUZZTIME)

@@ -1,7 +1,8 @@
-// Package bench measures the worker on this machine through the real path:
-// a model file, the loader, the engine. Beside every figure stands the limit of
-// the hardware measured in the same run, because on a shared machine a figure
-// alone means little.
+// Package bench measures the worker on this machine through the real path: a
+// model file, the loader, the engine, and for start, memory and traffic the
+// worker's own process. Beside every figure stands the limit of the hardware
+// measured in the same run, because on a shared machine a figure alone means
+// little; the gate (Check) judges fractions of limits, never seconds.
 package bench
 
 import (
@@ -15,53 +16,103 @@ import (
 
 // Options say what to measure.
 type Options struct {
-	Model    string // folder
+	Model    string // folder or file
 	Load     inference.Options
-	Repeats  int // of each timing; the median counts. 0 = 3
-	Tokens   int // decoded for one timing; 0 = 48
-	Progress io.Writer
+	Repeats  int       // of each timing; the median counts. 0 = 3
+	Tokens   int       // decoded for one timing; 0 = 48
+	Contexts []int     // prompts before one sequence decodes, in tokens; nil = 16, 1024; empty = none
+	Batches  []int     // sequences that decode at once after a prompt of 16; nil = 4, 8
+	Prompts  []int     // prompts of prefill, in tokens; nil = 128, 512
+	Spawn    *Spawn    // starts the worker's process; nil = start and private memory are not measured
+	Progress io.Writer // hears what is being measured; nil = nobody
+}
+
+func (o Options) withDefaults() Options {
+	if o.Repeats <= 0 {
+		o.Repeats = 3
+	}
+	if o.Tokens <= 0 {
+		o.Tokens = 48
+	}
+	if o.Contexts == nil {
+		o.Contexts = []int{16, 1024}
+	}
+	if o.Batches == nil {
+		o.Batches = []int{4, 8}
+	}
+	if o.Prompts == nil {
+		o.Prompts = []int{128, 512}
+	}
+	return o
+}
+
+func (o Options) say(format string, args ...any) {
+	if o.Progress != nil {
+		fmt.Fprintf(o.Progress, format+"\n", args...)
+	}
 }
 
 // Report is everything one run measured.
 type Report struct {
 	Device       string        `json:"device"`
+	ISA          string        `json:"isa"`
 	Threads      int           `json:"threads"`
 	Model        string        `json:"model"`
 	Format       string        `json:"format"`
-	Limits       [2]Limits     `json:"limits"` // before and after
+	Limits       []Limits      `json:"limits"` // in the order of time, one more than there are timings
 	Load         time.Duration `json:"load_ns"`
 	TTFT         time.Duration `json:"ttft_ns"` // a prompt of 16 tokens
 	HTTP         time.Duration `json:"http_ns"` // of one token through HTTP and SSE
 	WeightBytes  int64         `json:"weight_bytes"`
 	CacheBytes   int64         `json:"cache_bytes"`
 	ScratchBytes int64         `json:"scratch_bytes"`
-	PeakRSS      int64         `json:"peak_rss_bytes"`
+	StepBytes    int64         `json:"step_weight_bytes"`     // of weights, read by one decode step
+	TokenBytes   int64         `json:"cache_bytes_per_token"` // of context
 	Decode       []Decode      `json:"decode"`
 	Prefill      []Prefill     `json:"prefill"`
+	Process      *Process      `json:"process,omitempty"`
 }
 
-// Decode is the speed of n sequences that decode at once.
+// Decode is the speed of sequences that decode at once.
 type Decode struct {
 	Batch     int     `json:"batch"`
-	Context   int     `json:"context"` // tokens in the middle of the timing
+	Prompt    int     `json:"prompt"`  // tokens of each before it decodes
+	Context   int     `json:"context"` // tokens of each in the middle of the timing
 	TokensSec float64 `json:"tokens_per_second"`
-	GBs       float64 `json:"read_gb_per_second"` // weights and cache, once a step
+	StepBytes float64 `json:"step_bytes"`         // weights once, and each sequence's cache
+	GBs       float64 `json:"read_gb_per_second"` // reached
+	Limits    Limits  `json:"limits"`             // the larger of those before and after
 }
+
+// Fraction is the share of the read limit that was reached.
+func (d Decode) Fraction() float64 { return d.GBs / d.Limits.ReadGBs }
 
 // Prefill is the speed of one prompt.
 type Prefill struct {
 	Tokens    int     `json:"tokens"`
 	TokensSec float64 `json:"tokens_per_second"`
-	GFlops    float64 `json:"gflops"`
+	GFlops    float64 `json:"gflops"` // reached in the projections; attention's products are not counted
+	Limits    Limits  `json:"limits"`
+}
+
+// Fraction is the share of a unit's limit that was reached; 0 where there is no
+// such unit.
+func (p Prefill) Fraction(u Unit) float64 {
+	if l := p.Limits.of(u); l > 0 {
+		return p.GFlops / l
+	}
+	return 0
 }
 
 // Run measures. The engine's device must be able to measure its limits.
 func Run(ctx context.Context, o Options) (*Report, error) {
-	if o.Repeats <= 0 {
-		o.Repeats = 3
-	}
-	if o.Tokens <= 0 {
-		o.Tokens = 48
+	o = o.withDefaults()
+	var process *Process
+	if o.Spawn != nil {
+		var err error
+		if process, err = measureProcess(ctx, o); err != nil {
+			return nil, err
+		}
 	}
 	began := time.Now()
 	ins, err := inference.Inspect(o.Model)
@@ -75,10 +126,12 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	}
 	defer e.Close()
 	info := e.Info()
+	cost.cached(info.Plan)
 	r := &Report{
-		Device: info.Device.Name + ", " + info.Device.ISA, Threads: info.Device.Threads,
+		Device: info.Device.Name, ISA: info.Device.ISA, Threads: info.Device.Threads,
 		Model: info.Name, Format: info.Quant, Load: time.Since(began),
 		WeightBytes: info.Plan.Weights, CacheBytes: info.Plan.Cache, ScratchBytes: info.Plan.Scratch,
+		StepBytes: cost.weightBytes, TokenBytes: cost.cacheBytes, Process: process,
 	}
 	m := &meter{ctx: ctx, e: e, o: o, cost: cost}
 	if err := m.measure(r); err != nil {
@@ -87,47 +140,74 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	return r, nil
 }
 
-// measure fills r. The limits come last in a run as well as first, and the
-// peak of memory before them: measuring the limits takes memory of its own.
+// measure fills r. Limits are measured before the first timing and after each.
 func (m *meter) measure(r *Report) (err error) {
-	m.say("warm-up")
-	if _, err = m.stream(16, 8); err != nil {
+	m.o.say("warm-up")
+	if _, err = m.stream(m.prompt(16), 8); err != nil {
 		return err
 	}
-	if r.TTFT, err = m.median(func() (time.Duration, error) { s, err := m.stream(16, 1); return s.first, err }); err != nil {
+	if r.TTFT, err = m.median(func() (time.Duration, error) { s, err := m.stream(m.prompt(16), 1); return s.first, err }); err != nil {
 		return err
 	}
-	for _, n := range []int{128, 512} {
+	m.o.say("HTTP and SSE")
+	if r.HTTP, err = httpOverhead(m.ctx, m.e.Info().Vocab); err != nil {
+		return err
+	}
+	if m.last, err = m.limits(); err != nil {
+		return err
+	}
+	r.Limits = append(r.Limits, m.last)
+	for _, n := range m.o.Prompts {
+		if !m.fits(1, n, 1) {
+			continue
+		}
 		p, err := m.prefill(n)
 		if err != nil {
 			return err
 		}
-		r.Prefill = append(r.Prefill, p)
+		r.Prefill, r.Limits = append(r.Prefill, p), append(r.Limits, m.last)
 	}
-	r.PeakRSS = peakRSS()
-	m.say("HTTP and SSE")
-	if r.HTTP, err = httpOverhead(m.ctx, m.e.Info().Vocab); err != nil {
-		return err
-	}
-	if r.Limits[0], err = m.limits(); err != nil {
-		return err
-	}
-	for _, batch := range []int{1, 4, 8} {
-		if batch > m.e.Info().MaxBatch {
-			break
+	for _, c := range m.o.decodes() {
+		if !m.fits(c.batch, c.prompt, m.o.Tokens) {
+			continue
 		}
-		d, err := m.decode(batch)
+		d, err := m.decode(c.batch, c.prompt)
 		if err != nil {
 			return err
 		}
-		r.Decode = append(r.Decode, d)
+		r.Decode, r.Limits = append(r.Decode, d), append(r.Limits, m.last)
 	}
-	r.Limits[1], err = m.limits()
-	return err
+	return nil
 }
 
-func (m *meter) say(format string, args ...any) {
-	if m.o.Progress != nil {
-		fmt.Fprintf(m.o.Progress, format+"\n", args...)
+// decoding is one case of decode.
+type decoding struct{ batch, prompt int }
+
+// batchPrompt is short, so that the first of a batch still decodes when the
+// last one begins to.
+const batchPrompt = 16
+
+// decodes lists one sequence after each context, then the batches.
+func (o Options) decodes() []decoding {
+	var list []decoding
+	for _, c := range o.Contexts {
+		list = append(list, decoding{1, c})
 	}
+	for _, b := range o.Batches {
+		list = append(list, decoding{b, batchPrompt})
+	}
+	return list
+}
+
+// fits says whether the engine can run such a case at once, and tells of one
+// that it cannot.
+func (m *meter) fits(batch, prompt, tokens int) bool {
+	info := m.e.Info()
+	need := prompt + tokens
+	pages := (need + inference.PageSize - 1) / inference.PageSize
+	if batch > info.MaxBatch || need > info.Context || prompt > info.MaxPrompt || batch*pages > info.Plan.Pages {
+		m.o.say("not measured: %d at once with %d tokens each (batch %d, context %d, cache of %d pages)", batch, need, info.MaxBatch, info.Context, info.Plan.Pages)
+		return false
+	}
+	return true
 }

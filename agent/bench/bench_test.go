@@ -3,17 +3,37 @@ package bench
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"llorch/inference"
 	"llorch/inference/synthetic"
+	"llorch/inference/tensor"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// small is a model of a few layers that takes milliseconds a step.
+func small(t *testing.T) (string, synthetic.Shape) {
+	t.Helper()
+	s := synthetic.Shape{Name: "small", Hidden: 128, FFN: 256, Layers: 2, Heads: 4, KVHeads: 2, HeadDim: 32, Vocab: 300, Positions: 1024}
+	dir := t.TempDir() + "/small"
+	if err := synthetic.Ensure(dir, s, "bf16"); err != nil {
+		t.Fatal(err)
+	}
+	return dir, s
+}
+
+// self is this test binary as a worker.
+func self(t *testing.T) *Spawn {
+	t.Helper()
+	bin, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Spawn{Bin: bin, Args: []string{"--threads=1", "--kv-cache-mb=4"}, Env: append(os.Environ(), "LLORCH_BENCH_TEST_WORKER=1")}
+}
 
 // TestRun measures a model of a few layers and checks that the figures hang
 // together; how large they are is the machine's business.
@@ -21,35 +41,36 @@ func TestRun(t *testing.T) {
 	if testing.Short() {
 		t.Skip("measures the memory bandwidth, which takes half a gigabyte and seconds")
 	}
-	s := synthetic.Shape{Name: "small", Hidden: 128, FFN: 256, Layers: 2, Heads: 4, KVHeads: 2, HeadDim: 32, Vocab: 300, Positions: 1024}
-	dir := t.TempDir() + "/small"
-	if err := synthetic.Ensure(dir, s, "bf16"); err != nil {
-		t.Fatal(err)
-	}
-	r, err := Run(context.Background(), Options{Model: dir, Load: inference.Options{Threads: 2}, Repeats: 1, Tokens: 16})
+	dir, s := small(t)
+	o := Options{Model: dir, Load: inference.Options{Threads: 2, CacheType: tensor.F32}, Repeats: 1, Tokens: 16, Contexts: []int{600, 1 << 20}, Batches: []int{4}, Prompts: []int{200}}
+	r, err := Run(context.Background(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	layers, head := s.MatrixParams()
 	norms := int64((2*s.Layers + 1) * s.Hidden)
-	ins, err := inference.Inspect(dir)
-	if err != nil {
-		t.Fatal(err)
+	if want := 2 * (layers + head + norms); r.StepBytes != want {
+		t.Errorf("a step reads %d bytes of weights, want %d", r.StepBytes, want)
 	}
-	defer ins.Close()
-	c := costOf(ins)
-	if want := 2 * (layers + head + norms); c.weightBytes != want {
-		t.Errorf("a step reads %d bytes of weights, want %d", c.weightBytes, want)
+	if want := int64(2 * 4 * s.Layers * s.KVHeads * s.HeadDim); r.TokenBytes != want {
+		t.Errorf("a token of context is %d bytes, want %d: keys and values in F32", r.TokenBytes, want)
 	}
-	if c.headFlops != 2*head || c.layerFlops != 2*(layers+norms) {
-		t.Errorf("operations: layers %d, head %d; want %d and %d", c.layerFlops, c.headFlops, 2*(layers+norms), 2*head)
+	if len(r.Decode) != 2 || len(r.Prefill) != 1 || len(r.Limits) != 4 || r.Process != nil {
+		t.Fatalf("report: %+v", r)
 	}
-	if len(r.Decode) != 3 || len(r.Prefill) != 2 || r.Limits[0].ReadGBs <= 0 || r.Limits[1].GFlops <= 0 || r.PeakRSS < r.WeightBytes {
-		t.Errorf("report: %+v", r)
+	if d := r.Decode[0]; d.Prompt != 600 || d.Context < 600 || d.Context > 616 || d.Batch != 1 {
+		t.Errorf("%+v", d)
 	}
 	for _, d := range r.Decode {
-		if want := float64(c.weightBytes) * d.TokensSec / float64(d.Batch) / 1e9; d.GBs < want {
-			t.Errorf("batch %d: %v GB/s, the weights alone are %v", d.Batch, d.GBs, want)
+		want := float64(r.StepBytes) + float64(d.Batch*d.Context)*float64(r.TokenBytes)
+		if d.StepBytes != want || d.Limits.ReadGBs <= 0 || !near(d.GBs, want*d.TokensSec/float64(d.Batch)/1e9) {
+			t.Errorf("%+v, want a step of %v bytes", d, want)
+		}
+	}
+	for _, p := range r.Prefill {
+		want := (float64(p.Tokens)*float64(2*(layers+norms)) + float64(2*head)) / 1e9
+		if p.Limits.FMAGFlops <= 0 || !near(p.GFlops*float64(p.Tokens)/p.TokensSec, want) {
+			t.Errorf("%+v, want %v GFLOP", p, want)
 		}
 	}
 	if r.HTTP <= 0 || r.HTTP > 20*time.Millisecond {
@@ -57,10 +78,69 @@ func TestRun(t *testing.T) {
 	}
 	var out bytes.Buffer
 	r.Print(&out)
-	for _, word := range []string{"decode, 8 at once", "prefill 512", "% of the read limit", "peak RSS"} {
+	for _, word := range []string{"4 at once, context 16", "1 at once, context 600", "200 tokens", "of the read limit", "of the f32 FMA limit"} {
 		if !strings.Contains(out.String(), word) {
 			t.Errorf("the table lacks %q:\n%s", word, out.String())
 		}
+	}
+}
+
+func near(a, b float64) bool { return a > 0.999*b && a < 1.001*b }
+
+func TestProcess(t *testing.T) {
+	dir, _ := small(t)
+	p, err := measureProcess(t.Context(), Options{Model: dir, Repeats: 1, Spawn: self(t)}.withDefaults())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Ready <= 0 || p.FirstToken <= p.Ready || p.FirstToken > time.Minute {
+		t.Errorf("%+v", p)
+	}
+	if p.Cache < 3<<20 || p.Cache > 4<<20 {
+		t.Errorf("cache of %d bytes, the worker was told 4 MiB", p.Cache)
+	}
+	if readMemory(os.Getpid()).peak == 0 {
+		return // a system that does not tell
+	}
+	if p.Private <= p.Cache || p.Beyond != p.Private-p.Cache || p.Peak < p.Private {
+		t.Errorf("%+v", p)
+	}
+}
+
+func TestAWorkerThatCannotStart(t *testing.T) {
+	began := time.Now()
+	s := self(t)
+	if _, err := s.start(t.Context(), t.TempDir()+"/none"); err == nil || !strings.Contains(err.Error(), "none") || time.Since(began) > time.Minute {
+		t.Errorf("after %v: %v", time.Since(began), err)
+	}
+	s.Bin = t.TempDir() + "/no-program"
+	if _, err := s.start(t.Context(), "x"); err == nil || !strings.Contains(err.Error(), "no-program") {
+		t.Errorf("%v", err)
+	}
+	dir, _ := small(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := self(t).start(ctx, dir); err == nil {
+		t.Error("a worker was started for a context that had ended")
+	}
+}
+
+func TestServe(t *testing.T) {
+	dir, _ := small(t)
+	s, err := Serve(t.Context(), Options{Model: dir, Spawn: self(t)}, Traffic{Streams: 20, Rate: 200, Tokens: 8, Prompt: 20, TTFT: time.Minute, TPOT: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Completed != 20 || s.Good != 20 || len(s.Errors) > 0 {
+		t.Errorf("%+v", s)
+	}
+	if s.TTFT.P50 <= 0 || s.TTFT.P99 < s.TTFT.P50 || s.Between.P99 < s.Between.P50 || !near(s.TokensSec*s.Wall.Seconds(), 160) || !near(s.GoodTokensSec, s.TokensSec) {
+		t.Errorf("%+v", s)
+	}
+	var out bytes.Buffer
+	s.Print(&out)
+	if text, err := json.Marshal(s); err != nil || !strings.Contains(string(text), `"good_tokens_per_second"`) || !strings.Contains(out.String(), "completed            20 of 20") {
+		t.Errorf("%v %s\n%s", err, text, out.String())
 	}
 }
 

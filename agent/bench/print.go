@@ -3,28 +3,100 @@ package bench
 import (
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 )
 
-// Print writes the report as a table.
+// unitNames are the units in words.
+var unitNames = map[Unit]string{
+	Read: "the read limit", FMA: "the f32 FMA limit", Int8: "the int8 dot limit", Tile: "the bf16 tile limit",
+}
+
+// Print writes the report as a table: bytes or operations, the limit measured
+// around the timing, what was reached of it.
 func (r *Report) Print(w io.Writer) {
-	read := max(r.Limits[0].ReadGBs, r.Limits[1].ReadGBs)
-	fma := max(r.Limits[0].GFlops, r.Limits[1].GFlops)
-	fmt.Fprintf(w, "%s %s on %s, %d threads\n", r.Model, r.Format, r.Device, r.Threads)
-	fmt.Fprintf(w, "limits in this run   read %.1f and %.1f GB/s, f32 FMA %.0f and %.0f GFLOP/s (before, after; fractions are of the larger)\n",
-		r.Limits[0].ReadGBs, r.Limits[1].ReadGBs, r.Limits[0].GFlops, r.Limits[1].GFlops)
-	fmt.Fprintf(w, "load                 %.2f s, first token of a 16-token prompt after %.0f ms\n",
-		r.Load.Seconds(), float64(r.TTFT)/float64(time.Millisecond))
+	fmt.Fprintf(w, "%s %s on %s, %s, %d threads\n", r.Model, r.Format, r.Device, r.ISA, r.Threads)
+	fmt.Fprintf(w, "limits in this run   %s\n", r.limitsText())
+	fmt.Fprintf(w, "load                 %.2f s, first token of a 16-token prompt after %.0f ms\n", r.Load.Seconds(), ms(r.TTFT))
+	if len(r.Decode) > 0 {
+		fmt.Fprintf(w, "\n%-22s %9s %12s %12s %12s %9s\n", "decode", "tok/s", "a step", "limit now", "reached", "fraction")
+	}
 	for _, d := range r.Decode {
-		fmt.Fprintf(w, "decode, %d at once    %7.2f tok/s in all  %6.1f GB/s = %3.0f %% of the read limit  (context %d)\n",
-			d.Batch, d.TokensSec, d.GBs, 100*d.GBs/read, d.Context)
+		fmt.Fprintf(w, "%-22s %9.2f %9.0f MB %7.1f GB/s %7.1f GB/s %7.0f %%  of %s\n",
+			fmt.Sprintf("%d at once, context %d", d.Batch, d.Prompt), d.TokensSec, d.StepBytes/1e6, d.Limits.ReadGBs, d.GBs, 100*d.Fraction(), unitNames[Read])
+	}
+	if len(r.Prefill) > 0 {
+		fmt.Fprintf(w, "\n%-22s %9s %12s %12s %12s %9s\n", "prefill", "tok/s", "a prompt", "limit now", "reached", "fraction")
 	}
 	for _, p := range r.Prefill {
-		fmt.Fprintf(w, "prefill %-4d         %7.1f tok/s         %6.1f GFLOP/s = %3.0f %% of the f32 FMA limit\n",
-			p.Tokens, p.TokensSec, p.GFlops, 100*p.GFlops/fma)
+		head, tok := fmt.Sprintf("%d tokens", p.Tokens), fmt.Sprintf("%9.1f %9.0f GF", p.TokensSec, p.GFlops*float64(p.Tokens)/p.TokensSec)
+		for _, u := range computing {
+			if p.Limits.of(u) <= 0 {
+				continue
+			}
+			fmt.Fprintf(w, "%-22s %22s %8.0f Gop/s %6.0f Gop/s %7.1f %%  of %s\n", head, tok, p.Limits.of(u), p.GFlops, 100*p.Fraction(u), unitNames[u])
+			head, tok = "", ""
+		}
 	}
+	fmt.Fprintf(w, "\nmemory               weights %d MiB, %d of them read by a step; cache %d, %d bytes a token; scratch %d\n",
+		r.WeightBytes>>20, r.StepBytes>>20, r.CacheBytes>>20, r.TokenBytes, r.ScratchBytes>>20)
 	fmt.Fprintf(w, "HTTP and SSE         %.0f µs a token, from the engine's channel to a client on loopback\n", float64(r.HTTP)/1e3)
-	held := r.WeightBytes + r.CacheBytes
-	fmt.Fprintf(w, "memory               peak RSS %d MiB = weights %d + cache %d + %d\n",
-		r.PeakRSS>>20, r.WeightBytes>>20, r.CacheBytes>>20, (r.PeakRSS-held)>>20)
+	if p := r.Process; p != nil {
+		fmt.Fprintf(w, "worker's process     ready after %.2f s, first token after %.2f s\n", p.Ready.Seconds(), p.FirstToken.Seconds())
+		fmt.Fprintf(w, "                     peak private memory %d MiB = cache %d + %d; peak RSS %d, mapped files included\n",
+			p.Private>>20, p.Cache>>20, p.Beyond>>20, p.Peak>>20)
+	}
 }
+
+// limitsText gives each limit's range over the run.
+func (r *Report) limitsText() string {
+	var parts []string
+	for _, u := range []Unit{Read, FMA, Int8, Tile} {
+		var all []float64
+		for _, l := range r.Limits {
+			if v := l.of(u); v > 0 {
+				all = append(all, v)
+			}
+		}
+		if len(all) == 0 {
+			continue
+		}
+		name, measure, digits := strings.TrimSuffix(strings.TrimPrefix(unitNames[u], "the "), " limit"), "Gop/s", 0
+		if u == Read {
+			measure, digits = "GB/s", 1
+		}
+		parts = append(parts, fmt.Sprintf("%s %.*f to %.*f %s", name, digits, slices.Min(all), digits, slices.Max(all), measure))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// Print writes what the clients saw as a table.
+func (s *Served) Print(w io.Writer) {
+	arrivals := "Poisson"
+	if s.Even {
+		arrivals = "even"
+	}
+	fmt.Fprintf(w, "%s: %d streams, %.3g a second (%s), prompts of %d letters, %d tokens each, %.1f s\n",
+		s.Model, s.Streams, s.Rate, arrivals, s.Prompt, s.Tokens, s.Wall.Seconds())
+	fmt.Fprintf(w, "completed            %d of %d\n", s.Completed, s.Streams)
+	causes := make([]string, 0, len(s.Errors))
+	for cause := range s.Errors {
+		causes = append(causes, cause)
+	}
+	slices.Sort(causes)
+	for _, cause := range causes {
+		fmt.Fprintf(w, "  %-18s %d\n", cause, s.Errors[cause])
+	}
+	fmt.Fprintf(w, "%-20s %9s %9s %9s\n", "", "p50", "p95", "p99")
+	fmt.Fprintf(w, "%-20s %6.0f ms %6.0f ms %6.0f ms  from arrival\n", "first token", ms(s.TTFT.P50), ms(s.TTFT.P95), ms(s.TTFT.P99))
+	fmt.Fprintf(w, "%-20s %6.0f ms %6.0f ms %6.0f ms\n", "between tokens", ms(s.Between.P50), ms(s.Between.P95), ms(s.Between.P99))
+	fmt.Fprintf(w, "throughput           %.1f tok/s in all\n", s.TokensSec)
+	fmt.Fprintf(w, "goodput              %d requests, %.2f a second, %.1f tok/s: first token within %v, %v between tokens in the mean\n",
+		s.Good, s.GoodRequestsSec, s.GoodTokensSec, s.TTFTLimit, s.TPOTLimit)
+	if s.Late > s.TTFTLimit/10 {
+		fmt.Fprintf(w, "note                 a request was sent %.0f ms after its arrival: the machine is too busy for its clients\n", ms(s.Late))
+	}
+}
+
+func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

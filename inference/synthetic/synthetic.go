@@ -50,6 +50,9 @@ func (s Shape) MatrixParams() (layers, head int64) {
 	return one * int64(s.Layers), int64(s.Hidden) * int64(s.Vocab)
 }
 
+// Formats are the number formats that Ensure knows.
+var Formats = []string{"bf16", "f16", "f32"}
+
 // Ensure writes the model to dir, in the format of that name ("bf16", "f16",
 // "f32"), unless it is there whole already. The folder appears in one step, so
 // that an interrupted write leaves nothing that could be taken for a model.
