@@ -27,6 +27,8 @@
 //     model's own tokenizer has it, though the metadata does not.
 //   - Merges in a SentencePiece-like file, where there are any, go before those from scores: they are the ones of the
 //     model's tokenizer.json. Control tokens are never the product of a merge.
+//   - The way back, for a writer of GGUF files, is ToGGUF. It refuses what such a file cannot say rather than write one that
+//     is read otherwise. Where scores cannot give the merges of a tokenizer.json, the file gets both, and we go by the merges.
 //   - Components that no Llama-like model uses (Unigram and WordPiece models, precompiled character maps, CTC …) are
 //     refused by name.
 //   - Control tokens written in a raw prompt are control tokens, as in the reference implementation. Text that came from

@@ -6,6 +6,7 @@ import (
 	"hash"
 	"io"
 	"math"
+	"slices"
 )
 
 // GGUF is the vocabulary that a GGUF file carries in its metadata, in the words of the GGUF specification. The keys
@@ -23,6 +24,8 @@ type GGUF struct {
 
 	AddBOS, AddEOS *bool // add_bos_token, add_eos_token; nil for the default of the kind
 	AddSpacePrefix *bool // add_space_prefix; nil is true for "llama"
+
+	notes []string // of ToGGUF, for Doubts
 }
 
 // Values of GGUF.Types.
@@ -66,9 +69,10 @@ func newGGUF(path string, g GGUF, o Options) (*hf, error) {
 	return start(&hf{path: path, def: def, kind: "gguf-bpe", again: func() ([]byte, error) { return unpack(kept) }}, o)
 }
 
-// Doubts are sentences for the log about what the file leaves open and had to be guessed.
+// Doubts are sentences for the log about what a file leaves open and had to be guessed, or, of what ToGGUF made, about what
+// other readers may do otherwise.
 func (g *GGUF) Doubts() []string {
-	var doubts []string
+	doubts := slices.Clone(g.notes)
 	if g.Model == "gpt2" && g.Pre == "" {
 		doubts = append(doubts, "tokenizer.ggml.pre is missing, so text is split in the default way, which may not be that of the "+
 			"model's training: answers can be worse than those of a file converted again")

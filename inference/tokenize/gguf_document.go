@@ -189,7 +189,8 @@ func (g *ggufVocab) write(parts map[string]any, pairs []pair) ([]byte, error) {
 // given later. Both are matched as they are written.
 func (g *ggufVocab) addedTokens() []any {
 	added := []any{}
-	swallows := g.swallowing()
+	_, phi3 := g.ids[phi3Mark]
+	swallows := g.swallowing(phi3)
 	for i, token := range g.Tokens {
 		t := g.Types[i]
 		if t != ggufControl && t != ggufUnknown && t != ggufUserDefined {
@@ -201,10 +202,12 @@ func (g *ggufVocab) addedTokens() []any {
 	return added
 }
 
+// phi3Mark is a token of Phi-3 and of no other vocabulary.
+const phi3Mark = "<|placeholder1|>"
+
 // swallowing tells which added tokens take the blanks behind them along. A GGUF file cannot say so; of the vocabularies
 // that are read only that of Phi-3 does it, and is known by its placeholders.
-func (g *ggufVocab) swallowing() func(token string) bool {
-	_, phi3 := g.ids["<|placeholder1|>"]
+func (g *GGUF) swallowing(phi3 bool) func(token string) bool {
 	return func(token string) bool {
 		switch token {
 		case "<unk>", "<s>", "<|endoftext|>":
