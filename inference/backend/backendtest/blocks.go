@@ -52,13 +52,7 @@ func (r *rig) blockNoise(t tensor.DType, rows, cols int) (w weight, peaks []floa
 	}
 	end := r.mapped(len(host), true)
 	copy(end, host)
-	p, err := r.d.Place(t, rows, cols, end)
-	if err != nil {
-		r.Fatalf("Place %v[%d×%d]: %v", t, rows, cols, err)
-	}
-	val := make([]float32, rows*cols)
-	t.Decode(val, host)
-	return weight{p, val}, peaks
+	return r.placeBytes(t, rows, cols, end), peaks
 }
 
 // wholes returns activations that no device needs to round: of every 32, integers
@@ -144,21 +138,24 @@ func linearSpoiled(r *rig) {
 	const n, out = 7, 11
 	for _, t := range blockFormats {
 		in, f := 5*t.Block(), blockFacts[t]
+		encoded := make([]byte, out*t.RowBytes(in))
+		t.Encode(encoded, r.values(out*in))
 		for block := range 5 {
 			for _, bad := range []float32{nan, inf, -inf} {
 				for _, at := range []int{f.scale, f.minus} {
 					if at < 0 {
 						continue
 					}
-					host := r.mapped(out*t.RowBytes(in), true)
-					w := r.place(t, out, in, r.values(out*in), host)
+					host := r.mapped(len(encoded), true)
+					copy(host, encoded)
+					w := r.placeBytes(t, out, in, host)
 					binary.LittleEndian.PutUint16(host[6*t.RowBytes(in)+block*t.BlockBytes()+at:], tensor.Float32ToF16(bad))
 					for _, decode := range []int{0, 1, n} {
 						y := r.linearBits(r.values(n*in), in, w, phases(n, decode))
 						r.poisoned(fmt.Sprintf("Linear with a scale of %v in block %d of %v, %d decode rows", bad, block, t, decode), transposed(y, out), n, 6)
 					}
 				}
-				w, x := r.weight(t, out, in, r.values(out*in)), r.values(n*in)
+				w, x := r.placeBytes(t, out, in, encoded), r.values(n*in)
 				x[3*in+block*t.Block()+r.rnd.IntN(t.Block())] = bad
 				for _, decode := range []int{0, n} {
 					r.poisoned(fmt.Sprintf("Linear of %v, %v, %d decode rows", bad, t, decode), r.linearBits(x, in, w, phases(n, decode)), out, 3)

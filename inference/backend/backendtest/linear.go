@@ -81,11 +81,14 @@ func linearAlignment(r *rig) {
 	const n, out = 3, 11
 	for _, t := range allFormats {
 		in := fitted(t, 37)
+		encoded := make([]byte, out*t.RowBytes(in))
+		t.Encode(encoded, r.values(out*in))
 		for off := range 64 {
-			size := out * t.RowBytes(in)
+			size := len(encoded)
 			front, back := r.mapped(size+off, false)[off:], r.mapped(size+off, true)[:size]
 			for _, host := range [][]byte{front, back} {
-				w := []part{{w: r.place(t, out, in, r.values(out*in), host)}}
+				copy(host, encoded)
+				w := []part{{w: r.placeBytes(t, out, in, host)}}
 				r.checkLinear(fmt.Sprintf("%v at +%d", t, off), n, in, 1, w)
 			}
 		}

@@ -1,8 +1,10 @@
 // All kernels of one instruction set. A file isa_*.c includes the vocabulary of
 // its set and then this; the kernels know nothing but that vocabulary.
 #include "body_small.h"
-#include "body_pack.h"
 #include "body_gemv.h"
+#include "body_blocks.h"
+#include "body_quant.h"
+#include "body_pack.h"
 #include "body_gemm.h"
 #include "body_attend.h"
 #include "body_limits.h"

@@ -4,12 +4,22 @@
 #include <string.h>
 
 #ifdef __x86_64__
+#include <cpuid.h>
+
 static int has_avx2(void) {
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
 }
-static int has_avx512(void) {
+static int has_avx512f(void) {
   return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+static int has_avx512(void) { return has_avx512f() && __builtin_cpu_supports("avx512vnni"); }
+
+// Leaf 7.1, EAX bit 4, which gcc 12 has no name for. has_avx2 asks whether the
+// system saves the registers.
+static int has_avxvnni(void) {
+  unsigned a, b, c, d;
+  return has_avx2() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1);
 }
 #endif
 
@@ -18,6 +28,9 @@ const llo_kernels *llo_find(const char *name) {
 #ifdef __x86_64__
   __builtin_cpu_init();
   if (!strcmp(name, "avx2") && has_avx2()) return &llo_avx2;
+  if (!strcmp(name, "avxvnni") && has_avxvnni()) return &llo_avxvnni;
+  if (!strcmp(name, "avxvnni") && has_avx512()) return &llo_vnni256;
+  if (!strcmp(name, "avx512f") && has_avx512f()) return &llo_avx512f;
   if (!strcmp(name, "avx512") && has_avx512()) return &llo_avx512;
 #endif
   return NULL;

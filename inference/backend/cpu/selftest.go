@@ -62,10 +62,11 @@ func exps(kern *C.llo_kernels, x []float32) []float32 {
 	return y
 }
 
-var probed = []string{"embed", "norm", "qkv", "rope", "keys", "attend", "add", "swiglu", "rows"}
+var probed = []string{"embed", "norm", "qkv", "rope", "keys", "attend", "add", "swiglu", "rows", "blocks"}
 
 // probe is one block of a tiny decoder: three decode rows and a prefill of
-// five, every format, cache in f16.
+// five, every format, cache in f16. Then three and five rows of a projection of
+// every blocked format.
 func probe(kern *C.llo_kernels) (map[string][]float32, error) {
 	d, err := newDevice(kern, 1)
 	if err != nil {
@@ -104,6 +105,7 @@ func probe(kern *C.llo_kernels) (map[string][]float32, error) {
 	p.keep("swiglu", gate)
 	d.Rows(last, x, b)
 	p.keep("rows", last)
+	p.blocks(b)
 	if p.err == nil {
 		p.err = d.Sync()
 	}
@@ -130,6 +132,19 @@ func (p *prober) values(t tensor.DType, rows, cols int) backend.Tensor {
 	}
 	t.Encode(m.Host(), v)
 	return m
+}
+
+// blocks multiplies weights of every blocked format, each in rows of its own
+// number of blocks.
+func (p *prober) blocks(b *backend.Batch) {
+	const cols, out = 768, 5
+	var w backend.Linear
+	for t := tensor.Q4_0; t.Known(); t++ {
+		w = append(w, backend.Part{W: p.values(t, out, cols)})
+	}
+	y := p.values(tensor.F32, len(b.Tokens), w.Out())
+	p.d.Linear(y, p.values(tensor.F32, len(b.Tokens), cols), w, b)
+	p.keep("blocks", y)
 }
 
 // keep runs what is recorded and copies t.

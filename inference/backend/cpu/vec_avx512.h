@@ -1,4 +1,5 @@
-// The vector vocabulary of the kernel bodies, in AVX-512 (F, BW, DQ, VL).
+// The vector vocabulary of the kernel bodies, in AVX-512 (F, BW, DQ, VL), with
+// LLO_VNNI also with the dot products of bytes.
 #include <immintrin.h>
 #include <string.h>
 #include "llo.h"
@@ -7,10 +8,16 @@
 #define NT 12      // tokens of a GEMM tile: 2*12 accumulators of 32 registers
 #define GR 4       // weight rows of a GEMV tile
 #define GT 6       // tokens of a GEMV tile: 4*6 accumulators
-#define LLO_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")))
-#define FN static inline __attribute__((always_inline)) LLO_TARGET
+#ifdef LLO_VNNI
+#define LLO_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")))
 #define TABLE llo_avx512
 #define TABLE_NAME "avx512"
+#else
+#define LLO_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")))
+#define TABLE llo_avx512f
+#define TABLE_NAME "avx512f"
+#endif
+#define FN static inline __attribute__((always_inline)) LLO_TARGET
 
 typedef __m512 vf;
 
@@ -80,3 +87,5 @@ FN void vtranspose(vf v[VL]) {
     v[i + 4] = _mm512_shuffle_f32x4(b, d, 0x88), v[i + 12] = _mm512_shuffle_f32x4(b, d, 0xdd);
   }
 }
+
+#include "quad_avx512.h"

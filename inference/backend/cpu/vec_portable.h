@@ -135,3 +135,5 @@ FN void vtranspose(vf v[VL]) {
       v[j][i] = t;
     }
 }
+
+#include "quad_portable.h"
