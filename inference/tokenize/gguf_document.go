@@ -9,8 +9,7 @@ import (
 	"strings"
 )
 
-// document is the tokenizer.json that encodes and decodes as the vocabulary asks. All tokens, control tokens too, are
-// part of the model's vocabulary there, so every token keeps its id.
+// document is the tokenizer.json that encodes and decodes as the vocabulary asks, every token with its id.
 func (g *GGUF) document() ([]byte, error) {
 	if err := g.checkModel(); err != nil {
 		return nil, err
@@ -90,7 +89,8 @@ func (g *ggufVocab) spmPipeline() (map[string]any, []pair, error) {
 	}, pairs, nil
 }
 
-// listedMerges reads Merges. A blank separates the parts, which have none themselves.
+// listedMerges reads Merges. A blank separates the parts, which have none themselves. Of a pair listed twice the first counts.
+// Added tokens are found before anything is merged, so a merge with one has no use but to forge it in literal text.
 func (g *ggufVocab) listedMerges() ([]pair, error) {
 	pairs := make([]pair, 0, len(g.Merges))
 	seen := make(map[uint64]bool, len(g.Merges))
@@ -107,10 +107,12 @@ func (g *ggufVocab) listedMerges() ([]pair, error) {
 		if !okA || !okB || !okAB {
 			return nil, refuse(place("merges", i), "%q and %q, or what they make, is no token", clip(left), clip(right))
 		}
-		if key := uint64(a)<<32 | uint64(b); !seen[key] { // of a pair listed twice the first counts
-			seen[key] = true
-			pairs = append(pairs, pair{a, b, joined})
+		key := uint64(a)<<32 | uint64(b)
+		if seen[key] || g.isAdded(int(a)) || g.isAdded(int(b)) || g.isAdded(int(joined)) {
+			continue
 		}
+		seen[key] = true
+		pairs = append(pairs, pair{a, b, joined})
 	}
 	return pairs, nil
 }
@@ -167,7 +169,7 @@ func (g *ggufVocab) write(parts map[string]any, pairs []pair) ([]byte, error) {
 	b := append(head[:len(head)-1], `,"model":`...)
 	b = append(b, options[:len(options)-1]...)
 	b = append(b, `,"vocab":{`...)
-	for i := range quoted {
+	for i := range quoted[:g.words()] {
 		if i > 0 {
 			b = append(b, ',')
 		}
@@ -185,6 +187,25 @@ func (g *ggufVocab) write(parts map[string]any, pairs []pair) ([]byte, error) {
 	return append(b, "]}}"...), nil
 }
 
+// words is how many tokens belong to the model's vocabulary: all but the added ones at the end. Added ones before them must
+// be part of it, since ids have no gaps; out of it they cannot be made of text that is read literally, not even where a
+// word that is a token is not taken apart.
+func (g *ggufVocab) words() int {
+	n := len(g.Tokens)
+	for n > 0 && g.isAdded(n-1) {
+		n--
+	}
+	return n
+}
+
+func (g *ggufVocab) isAdded(id int) bool {
+	return g.isControl(id) || g.Types[id] == ggufUserDefined
+}
+
+func (g *ggufVocab) isControl(id int) bool {
+	return g.Types[id] == ggufControl || g.Types[id] == ggufUnknown
+}
+
 // addedTokens are the tokens that are found in a text before it is split: control tokens, and those that a model was
 // given later. Both are matched as they are written.
 func (g *ggufVocab) addedTokens() []any {
@@ -192,12 +213,11 @@ func (g *ggufVocab) addedTokens() []any {
 	_, phi3 := g.ids[phi3Mark]
 	swallows := g.swallowing(phi3)
 	for i, token := range g.Tokens {
-		t := g.Types[i]
-		if t != ggufControl && t != ggufUnknown && t != ggufUserDefined {
+		if !g.isAdded(i) {
 			continue
 		}
 		added = append(added, step{"id": i, "content": token, "single_word": false, "lstrip": false, "rstrip": swallows(token),
-			"normalized": false, "special": t != ggufUserDefined})
+			"normalized": false, "special": g.isControl(i)})
 	}
 	return added
 }

@@ -15,12 +15,13 @@ const spmWork = 1 << 30
 // score is joined first. The library wants the pairs in order. So each piece is cut in two at every character, the cuts
 // whose both sides are pieces are pairs, and they are ordered by the score of the joined piece, higher first; of cuts of
 // the same piece the one with the longer left side goes first. That is also how transformers converts such models.
-// Control tokens, bytes and what stands for unknown text are never made of characters, in SentencePiece neither.
+// Control and user-defined tokens, bytes and what stands for unknown text are never made of characters, in SentencePiece
+// neither.
 func (g *ggufVocab) spmMerges() ([]pair, error) {
 	ids := make(map[string]int32, len(g.Tokens))
 	work := 0
 	for i, token := range g.Tokens {
-		if t := g.Types[i]; t != ggufNormal && t != ggufUserDefined {
+		if g.Types[i] != ggufNormal {
 			continue
 		}
 		ids[token] = int32(i)
@@ -30,7 +31,7 @@ func (g *ggufVocab) spmMerges() ([]pair, error) {
 	}
 	var pairs []pair
 	for i, token := range g.Tokens {
-		if g.Types[i] != ggufNormal && g.Types[i] != ggufUserDefined {
+		if g.Types[i] != ggufNormal {
 			continue
 		}
 		pairs = appendCuts(pairs, ids, token)

@@ -88,6 +88,8 @@ func TestGGUFEncodes(t *testing.T) {
 		{"BOS by the kind of splitting", with(smallBytes(), func(g *GGUF) { g.Pre = "llama-bpe" }), "ab", "<|end|> ab", EncodeOptions{}},
 		{"control and added tokens", smallBytes(), "<|end|>ab[INST]", "<|end|> ab [INST]", EncodeOptions{}},
 		{"control tokens in literal text", smallBytes(), "<|end|>[INST]", "< | e n d | > [INST]", EncodeOptions{Literal: true}},
+		{"a control token that is a word", with(smallBytes(), func(g *GGUF) { g.Tokens[258], g.Pre = "aab", "llama-bpe" }), "aab", "a ab", EncodeOptions{Bare: true, Literal: true}},
+		{"a control token that a merge makes", with(smallBytes(), func(g *GGUF) { g.Tokens[258], g.Merges = "aab", append(g.Merges, "a ab") }), "aab", "a ab", EncodeOptions{Literal: true}},
 		{"a control token that the file calls text", with(smallBytes(), func(g *GGUF) { g.Types[258] = ggufNormal }), "<|end|>", "<|end|>", EncodeOptions{}},
 		{"an empty token", with(smallBytes(), func(g *GGUF) { g.Tokens[259] = "" }), "ab", "ab", EncodeOptions{}},
 	} {

@@ -81,11 +81,14 @@ func linearAlignment(r *rig) {
 	const n, out = 3, 11
 	for _, t := range allFormats {
 		in := fitted(t, 37)
+		encoded := make([]byte, out*t.RowBytes(in))
+		t.Encode(encoded, r.values(out*in))
 		for off := range 64 {
-			size := out * t.RowBytes(in)
+			size := len(encoded)
 			front, back := r.mapped(size+off, false)[off:], r.mapped(size+off, true)[:size]
 			for _, host := range [][]byte{front, back} {
-				w := []part{{w: r.place(t, out, in, r.values(out*in), host)}}
+				copy(host, encoded)
+				w := []part{{w: r.placeBytes(t, out, in, host)}}
 				r.checkLinear(fmt.Sprintf("%v at +%d", t, off), n, in, 1, w)
 			}
 		}
@@ -103,11 +106,11 @@ func (r *rig) checkLinear(name string, n, in, decode int, ps []part) {
 		if add {
 			dst = r.output(n, l.Out(), old)
 			r.d.LinearAdd(dst.Tensor, r.input(n, in, x), l, phases(n, decode))
-			r.within("LinearAdd "+name, r.result(name, dst), r.linearWant(x, in, ps, old, decode))
+			r.within("LinearAdd "+name, r.result(name, dst), linearWant(x, in, ps, old, decode))
 			continue
 		}
 		r.d.Linear(dst.Tensor, r.input(n, in, x), l, phases(n, decode))
-		r.within("Linear "+name, r.result(name, dst), r.linearWant(x, in, ps, nil, decode))
+		r.within("Linear "+name, r.result(name, dst), linearWant(x, in, ps, nil, decode))
 	}
 }
 
@@ -121,7 +124,7 @@ func linearOf(ps []part) backend.Linear {
 
 // linearWant is x·Wᵀ + B (+ old) in float64; the first `decode` rows of x are of
 // that phase.
-func (r *rig) linearWant(x []float32, in int, ps []part, old []float32, decode int) []expected {
+func linearWant(x []float32, in int, ps []part, old []float32, decode int) []expected {
 	var want []expected
 	for i := range len(x) / in {
 		row := x[i*in : (i+1)*in]
@@ -140,7 +143,7 @@ func (r *rig) linearWant(x []float32, in int, ps []part, old []float32, decode i
 					sum, size = sum+y, size+math.Abs(y)
 				}
 				bound := (1 + linearBudget(p.w.Type)) * ulp * size
-				want = append(want, expected{sum, bound + r.roundingSlack(p.w.Type, i < decode, row, p.w.val[o*in:][:in])})
+				want = append(want, expected{sum, bound + activationSlack(p.w.Type, i < decode, row, p.w.val[o*in:][:in])})
 			}
 		}
 	}

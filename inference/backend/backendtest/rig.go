@@ -78,11 +78,17 @@ func (r *rig) weight(t tensor.DType, rows, cols int, v []float32) weight {
 func (r *rig) place(t tensor.DType, rows, cols int, v []float32, host []byte) weight {
 	r.Helper()
 	t.Encode(host, v)
+	return r.placeBytes(t, rows, cols, host)
+}
+
+// placeBytes places what lies in host.
+func (r *rig) placeBytes(t tensor.DType, rows, cols int, host []byte) weight {
+	r.Helper()
 	w, err := r.d.Place(t, rows, cols, host)
 	if err != nil {
 		r.Fatalf("Place %v[%d×%d]: %v", t, rows, cols, err)
 	}
-	val := make([]float32, len(v))
+	val := make([]float32, rows*cols)
 	t.Decode(val, host)
 	return weight{w, val}
 }

@@ -2,15 +2,16 @@
 // its set and then this; the kernels know nothing but that vocabulary.
 #include "body_small.h"
 #include "body_gemv.h"
-#include "body_gemm.h"
-#include NARROW
+#include "body_blocks.h"
+#include "body_quant.h"
 #include "body_pack.h"
+#include "body_gemm.h"
 #include "body_attend.h"
 #include "body_limits.h"
 
 const llo_kernels TABLE = {
-    .name = TABLE_NAME, .vl = VL, .mr = MR, .nt = NT, .gemm_bytes = GEMM_BYTES > NARROW_BYTES ? GEMM_BYTES : NARROW_BYTES,
-    .packing = k_packing, .rounds = k_rounds, .group = k_group, .packed = k_packed, .pack = k_pack,
+    .name = TABLE_NAME, .vl = VL, .mr = MR, .nt = NT, .gemm_bytes = GEMM_BYTES,
+    .packing = k_packing, .group = k_group, .packed = k_packed, .pack = k_pack,
     .widen = k_widen, .narrow = k_narrow, .rmsnorm = k_rmsnorm, .swiglu = k_swiglu,
     .rotate = k_rotate, .gemv = k_gemv, .gemm = k_gemm,
     .attend = k_attend, .merge = k_merge, .finish = k_finish, .exp = k_exp,

@@ -133,24 +133,7 @@ FN void gemv_store(const llo_gemv *g, int64_t row, int64_t R, int64_t t0, int64_
   }
 }
 
-// A blocked format, by way of one float32 row.
-LLO_TARGET static void gemv_blocks(const llo_gemv *g) {
-  float wide[g->k];
-  for (int64_t row = 0; row < g->rows; row++) {
-    float sums[GR * GT];
-    llo_dequantize(g->wtype, wide, g->w + row * g->rowbytes, g->k);
-    for (int64_t t = 0; t < g->m; t++) {
-      f32_1_1(g, (const char *)wide, g->x + t * g->ldx, (turn){0, 1}, sums);
-      gemv_store(g, row, 1, t, 1, sums);
-    }
-  }
-}
-
-LLO_TARGET static void k_gemv(const llo_gemv *g) {
-  if (g->wtype > LLO_BF16) {
-    gemv_blocks(g);
-    return;
-  }
+LLO_TARGET static void gemv_plain(const llo_gemv *g) {
   for (int64_t row = 0; row < g->rows;) {
     int64_t R = g->rows - row >= GR ? GR : 1;
     turn at = {0, (g->m + GT - 1) / GT};

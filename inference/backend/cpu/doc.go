@@ -15,25 +15,20 @@
 //   - A work item is whole output rows with a fixed order of additions, so
 //     results are the same bits for any number of threads and any cut.
 //   - Rows of the decode phase, and all rows of a Linear without a batch, take
-//     the decode kernel (body_gemv.h), rows of the prefill phase one of the
-//     tile kernels, however many there are of either.
+//     the decode kernel (body_gemv.h, for blocked formats body_quant.h), rows of
+//     the prefill phase the panel kernel (body_gemm.h), however many there are of
+//     either.
 //   - Weights are read in place, in their own format, at any byte address; no
-//     load passes their last byte. Sums are float32.
+//     load passes their last byte. Sums are float32. Activations that meet
+//     blocked weights in a decode row are rounded to int8 with a scale for each
+//     32 of them, whatever the format.
 //   - The plan's own memory only grows when a step is larger than every one
 //     before it: the warm-up step sets it, and Held reports it as scratch.
 //   - A file that shrinks under its mapping makes a fault with a reason, not a
 //     dead process (guard.c).
 //
-// Prefill multiplies float32 panels (body_gemm.h), exact in what it multiplies,
-// where the instruction set has nothing faster. With VNNI quantised weights are
-// multiplied in int8, activations rounded with a scale for each 32 of a row
-// (body_int8.h). With AMX all weights but F32 and all activations are rounded to
-// bf16 (body_amx.h). Device.Rounds tells which, and backendtest and the self-test
-// take their bounds from it. LLORCH_CPU=avx512 turns AMX off; amx-emulated runs its
-// kernels on any AVX-512 host, slowly, for tests.
-//
-// The C files. vec_*.h is the vocabulary of one instruction set, body_*.h are
-// the kernels in that vocabulary, isa_*.c puts the two together. Function
+// The C files. vec_*.h and quad_*.h are the vocabulary of one instruction set,
+// body_*.h are the kernels in that vocabulary, isa_*.c puts the two together. Function
 // attributes choose the instruction set because cgo refuses most -m options;
 // -std=c11 keeps the compiler from contracting a*b+c, so that a kernel does
 // the same arithmetic wherever it is inlined. Bodies end in .h because the go

@@ -6,12 +6,13 @@ import "C"
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unsafe"
 )
 
 // isas in ascending order of preference.
-var isas = []string{"portable", "avx2", "avx512", "amx"}
+var isas = []string{"portable", "avx2", "avxvnni", "avx512f", "avx512"}
 
 // ISAs lists the instruction sets that this build has and this host can run,
 // the best one last.
@@ -32,7 +33,7 @@ func findISA(name string) *C.llo_kernels {
 }
 
 // chooseISA resolves a name, "" being the best. "ref" is another name of
-// "portable"; "amx-emulated" is for tests, and no host's best.
+// "portable".
 func chooseISA(name string) (*C.llo_kernels, error) {
 	runs := ISAs()
 	switch name {
@@ -41,9 +42,8 @@ func chooseISA(name string) (*C.llo_kernels, error) {
 	case "ref":
 		name = "portable"
 	}
-	kern := findISA(name)
-	if kern == nil {
+	if !slices.Contains(runs, name) {
 		return nil, fmt.Errorf("cpu: instruction set %q is not one this host runs: choose %s", name, strings.Join(runs, ", "))
 	}
-	return kern, nil
+	return findISA(name), nil
 }

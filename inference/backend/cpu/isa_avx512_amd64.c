@@ -1,5 +1,6 @@
-// Every kernel in avx512. cgo refuses flags that would choose it for a whole file, so
+// Every kernel in avx512 with VNNI. cgo refuses flags that would choose it for a whole file, so
 // each function carries it: LLO_TARGET.
+#define LLO_VNNI 1
 #include "vec_avx512.h"
 
 #include "body.h"

@@ -1,4 +1,6 @@
-// The vector vocabulary of the kernel bodies, in AVX2 with FMA and F16C.
+// The vector vocabulary of the kernel bodies, in AVX2 with FMA and F16C. LLO_VNNI
+// adds the dot products of bytes, 1 in the encoding of AVX-VNNI, 2 in that of
+// AVX-512: the same instruction for processors of either kind.
 #include <immintrin.h>
 #include <string.h>
 #include "llo.h"
@@ -7,11 +9,20 @@
 #define NT 6 // 2*6 accumulators of 16 registers
 #define GR 4
 #define GT 2 // 4*2 accumulators
+#if LLO_VNNI == 1
+#define LLO_TARGET __attribute__((target("avx2,fma,f16c,avxvnni")))
+#define TABLE llo_avxvnni
+#define TABLE_NAME "avxvnni"
+#elif LLO_VNNI == 2
+#define LLO_TARGET __attribute__((target("avx2,fma,f16c,avx512f,avx512vl,avx512vnni")))
+#define TABLE llo_vnni256
+#define TABLE_NAME "avxvnni"
+#else
 #define LLO_TARGET __attribute__((target("avx2,fma,f16c")))
-#define FN static inline __attribute__((always_inline)) LLO_TARGET
 #define TABLE llo_avx2
-#define NARROW "body_plain.h"
 #define TABLE_NAME "avx2"
+#endif
+#define FN static inline __attribute__((always_inline)) LLO_TARGET
 
 typedef __m256 vf;
 
@@ -97,3 +108,5 @@ FN void vtranspose(vf v[VL]) {
     v[i + 4] = _mm256_permute2f128_ps(t[i], t[i + 4], 0x31);
   }
 }
+
+#include "quad_avx2.h"

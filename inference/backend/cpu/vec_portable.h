@@ -12,7 +12,6 @@
 #define LLO_TARGET
 #define FN static inline __attribute__((always_inline))
 #define TABLE llo_portable
-#define NARROW "body_plain.h"
 #define TABLE_NAME "portable"
 
 typedef float vf __attribute__((vector_size(16)));
@@ -136,3 +135,5 @@ FN void vtranspose(vf v[VL]) {
       v[j][i] = t;
     }
 }
+
+#include "quad_portable.h"
