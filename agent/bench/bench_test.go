@@ -19,7 +19,7 @@ func small(t *testing.T) (string, synthetic.Shape) {
 	t.Helper()
 	s := synthetic.Shape{Name: "small", Hidden: 128, FFN: 256, Layers: 2, Heads: 4, KVHeads: 2, HeadDim: 32, Vocab: 300, Positions: 1024}
 	dir := t.TempDir() + "/small"
-	if err := synthetic.Ensure(dir, s, "bf16"); err != nil {
+	if _, err := synthetic.Ensure(dir, s, "bf16"); err != nil {
 		t.Fatal(err)
 	}
 	return dir, s

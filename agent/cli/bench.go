@@ -25,7 +25,7 @@ import (
 type benchFlags struct {
 	shape, dtype               string
 	json, process              bool
-	check, serve               bool
+	check, serve, prepare      bool
 	contexts, batches, prompts []int
 	o                          bench.Options
 	t                          bench.Traffic
@@ -54,6 +54,10 @@ func benchCommand(p *Program) *cobra.Command {
 		if err := f.options(p, c.Flags(), cfg); err != nil {
 			return err
 		}
+		if f.prepare {
+			println(p.Stdout, "%s", f.o.Model)
+			return nil
+		}
 		ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)
 		defer stop()
 		return p.bench(ctx, f)
@@ -64,6 +68,7 @@ func benchCommand(p *Program) *cobra.Command {
 func (f *benchFlags) register(s *pflag.FlagSet) {
 	s.StringVar(&f.shape, "shape", "tinyllama", "shape of the random model: "+shapeNames())
 	s.StringVar(&f.dtype, "dtype", "bf16", "number format of the random model: "+strings.Join(synthetic.Formats, ", "))
+	s.BoolVar(&f.prepare, "prepare", false, "write the random model if need be, print its path, measure nothing")
 	s.BoolVar(&f.json, "json", false, "print JSON")
 	s.IntVar(&f.o.Repeats, "repeats", 3, "times each measurement is taken; the median counts")
 	s.IntVar(&f.o.Tokens, "tokens", 48, "tokens decoded in one measurement, or by one stream")
@@ -223,7 +228,7 @@ func (p *Program) randomModel(shape, dtype string) (string, error) {
 	}
 	dir := filepath.Join(cache, "llorch", "bench", s.Name+"-"+dtype)
 	println(p.Stderr, "model %s", dir)
-	return dir, synthetic.Ensure(dir, s, dtype)
+	return synthetic.Ensure(dir, s, dtype)
 }
 
 func shapeNames() string {

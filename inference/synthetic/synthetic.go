@@ -1,15 +1,18 @@
-// Package synthetic writes model folders of real shapes with random weights.
+// Package synthetic writes models of real shapes with random weights, in the HF
+// layout or as GGUF files.
 // Speed does not depend on the values, so a benchmark needs no download; the
 // text that such a model makes means nothing.
 package synthetic
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"llorch/inference/tensor"
@@ -50,35 +53,62 @@ func (s Shape) MatrixParams() (layers, head int64) {
 	return one * int64(s.Layers), int64(s.Hidden) * int64(s.Vocab)
 }
 
-// Formats are the number formats that Ensure knows.
-var Formats = []string{"bf16", "f16", "f32"}
+// Formats are the names that Ensure knows. The first three are of SafeTensors
+// models, the others of GGUF files.
+var Formats = []string{"bf16", "f16", "f32", "gguf-bf16", "gguf-f16", "gguf-f32", "q8_0", "q4_0", "q4_k_m"}
 
-// Ensure writes the model to dir, in the format of that name ("bf16", "f16",
-// "f32"), unless it is there whole already. The folder appears in one step, so
-// that an interrupted write leaves nothing that could be taken for a model.
-func Ensure(dir string, s Shape, format string) error {
-	t, ok := tensor.Parse(strings.ToUpper(format))
-	if !ok {
-		return fmt.Errorf("synthetic: no number format %q; there are bf16, f16 and f32", format)
+// Ensure writes the model to the folder dir, in one of Formats, unless it is
+// there whole already. It returns what to open: the folder, or the GGUF file in
+// it. The folder appears in one step, so that an interrupted write leaves
+// nothing that could be taken for a model.
+func Ensure(dir string, s Shape, format string) (path string, err error) {
+	if !slices.Contains(Formats, format) {
+		return "", fmt.Errorf("synthetic: no number format %q; there are %s", format, strings.Join(Formats, ", "))
 	}
-	if _, err := os.Stat(filepath.Join(dir, "model.safetensors")); err == nil {
-		return nil
+	m, gguf := mixtures[format]
+	file := filepath.Join(dir, "model.safetensors")
+	path = dir
+	if gguf {
+		file = filepath.Join(dir, filepath.Base(dir)+".gguf")
+		path = file
+	}
+	if _, err := os.Stat(file); err == nil {
+		return path, nil
 	}
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
-		return fmt.Errorf("synthetic: %w", err)
+		return "", fmt.Errorf("synthetic: %w", err)
 	}
 	tmp, err := os.MkdirTemp(filepath.Dir(dir), ".writing-")
 	if err != nil {
-		return fmt.Errorf("synthetic: %w", err)
+		return "", fmt.Errorf("synthetic: %w", err)
 	}
 	defer os.RemoveAll(tmp)
-	if err := write(tmp, s, t); err != nil {
-		return fmt.Errorf("synthetic: %w", err)
+	if gguf {
+		err = create(filepath.Join(tmp, filepath.Base(file)), func(w io.Writer) error { return writeGGUF(w, s, m) })
+	} else {
+		t, _ := tensor.Parse(strings.ToUpper(format))
+		err = writeFolder(tmp, s, t)
 	}
-	return os.Rename(tmp, dir)
+	if err == nil {
+		err = os.Rename(tmp, dir)
+	}
+	if err != nil {
+		return "", fmt.Errorf("synthetic: %w", err)
+	}
+	return path, nil
 }
 
-func write(dir string, s Shape, t tensor.DType) error {
+// create writes a file.
+func create(path string, write func(io.Writer) error) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(write(f), f.Close())
+}
+
+// writeFolder writes a model in the HF layout.
+func writeFolder(dir string, s Shape, t tensor.DType) error {
 	for name, doc := range map[string]any{"config.json": s.config(t), "tokenizer.json": byteTokenizer()} {
 		text, err := json.Marshal(doc)
 		if err != nil {
@@ -88,23 +118,16 @@ func write(dir string, s Shape, t tensor.DType) error {
 			return err
 		}
 	}
-	f, err := os.Create(filepath.Join(dir, "model.safetensors"))
-	if err != nil {
-		return err
-	}
 	specs := s.tensors(t)
 	noise := newNoise(t)
-	err = weights.WriteSafeTensors(f, specs, func(i int, w io.Writer) error {
-		if len(specs[i].Shape) == 1 {
-			return writeOnes(w, t, specs[i].Shape[0])
-		}
-		return noise.write(w, t.RowBytes(specs[i].Shape[0]*specs[i].Shape[1]))
+	return create(filepath.Join(dir, "model.safetensors"), func(w io.Writer) error {
+		return weights.WriteSafeTensors(w, specs, func(i int, w io.Writer) error {
+			if len(specs[i].Shape) == 1 {
+				return writeOnes(w, t, specs[i].Shape[0])
+			}
+			return noise.write(w, t.RowBytes(specs[i].Shape[0]*specs[i].Shape[1]))
+		})
 	})
-	if err != nil {
-		f.Close()
-		return err
-	}
-	return f.Close()
 }
 
 func (s Shape) config(t tensor.DType) map[string]any {
@@ -145,9 +168,13 @@ func (s Shape) tensors(t tensor.DType) []weights.Spec {
 // are gigabytes, and only their sizes matter.
 type noise []byte
 
+// noiseLength is whole blocks of every format and a multiple of no row's length
+// of Shapes, so that rows differ.
+const noiseLength = 1<<20 + 7*256
+
 func newNoise(t tensor.DType) noise {
 	r := rand.New(rand.NewPCG(1, 2))
-	vals := make([]float32, 1<<20+7) // odd, so that rows differ
+	vals := make([]float32, noiseLength)
 	for i := range vals {
 		vals[i] = float32(r.NormFloat64() * 0.02)
 	}
@@ -178,12 +205,12 @@ func writeOnes(w io.Writer, t tensor.DType, n int) error {
 	return err
 }
 
-// byteTokenizer is a byte-level BPE without merges: one token a byte.
-func byteTokenizer() map[string]any {
+// byteVocabulary has a token for each byte. The printable ones stand for
+// themselves, the others for the code points from 256 on, as in every byte-level
+// vocabulary.
+func byteVocabulary() map[string]int {
 	vocab, extra := map[string]int{}, 0
 	for b := range 256 {
-		// The printable bytes stand for themselves, the others for the code
-		// points from 256 on, as in every byte-level vocabulary.
 		r := rune(b)
 		if !(b >= '!' && b <= '~' || b >= 0xa1 && b <= 0xac || b >= 0xae) {
 			r = rune(256 + extra)
@@ -191,11 +218,16 @@ func byteTokenizer() map[string]any {
 		}
 		vocab[string(r)] = b
 	}
+	return vocab
+}
+
+// byteTokenizer is a byte-level BPE without merges: one token a byte.
+func byteTokenizer() map[string]any {
 	byteLevel := map[string]any{"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false}
 	return map[string]any{
 		"version": "1.0", "truncation": nil, "padding": nil, "added_tokens": []any{}, "normalizer": nil,
 		"pre_tokenizer": byteLevel, "post_processor": nil, "decoder": byteLevel,
 		"model": map[string]any{"type": "BPE", "dropout": nil, "unk_token": nil, "continuing_subword_prefix": nil,
-			"end_of_word_suffix": nil, "fuse_unk": false, "byte_fallback": false, "vocab": vocab, "merges": []any{}},
+			"end_of_word_suffix": nil, "fuse_unk": false, "byte_fallback": false, "vocab": byteVocabulary(), "merges": []any{}},
 	}
 }

@@ -18,8 +18,8 @@ func TestEnsure(t *testing.T) {
 	s := Shape{Name: "small", Hidden: 48, FFN: 80, Layers: 2, Heads: 3, KVHeads: 1, HeadDim: 16, Vocab: 300, Positions: 128}
 	for format, size := range map[string]int64{"f32": 4, "f16": 2, "bf16": 2} {
 		dir := filepath.Join(t.TempDir(), "cache", "small-"+format)
-		if err := Ensure(dir, s, format); err != nil {
-			t.Fatal(err)
+		if path, err := Ensure(dir, s, format); err != nil || path != dir {
+			t.Fatal(path, err)
 		}
 		text, err := os.ReadFile(filepath.Join(dir, "config.json"))
 		if err != nil {
@@ -56,14 +56,14 @@ func TestEnsure(t *testing.T) {
 func TestEnsureWritesOnce(t *testing.T) {
 	s := Shape{Name: "x", Hidden: 16, FFN: 16, Layers: 1, Heads: 1, KVHeads: 1, HeadDim: 16, Vocab: 256, Positions: 64}
 	dir := filepath.Join(t.TempDir(), "x")
-	if err := Ensure(dir, s, "bf16"); err != nil {
+	if _, err := Ensure(dir, s, "bf16"); err != nil {
 		t.Fatal(err)
 	}
 	before, err := os.Stat(filepath.Join(dir, "model.safetensors"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := Ensure(dir, s, "bf16"); err != nil {
+	if _, err := Ensure(dir, s, "bf16"); err != nil {
 		t.Fatal(err)
 	}
 	after, _ := os.Stat(filepath.Join(dir, "model.safetensors"))
@@ -79,7 +79,7 @@ func TestUnknownNames(t *testing.T) {
 	if _, err := ShapeByName("gpt9"); err == nil || !strings.Contains(err.Error(), "tinyllama") {
 		t.Errorf("%v", err)
 	}
-	if err := Ensure(t.TempDir()+"/x", Shape{}, "int3"); err == nil || !strings.Contains(err.Error(), "bf16") {
+	if _, err := Ensure(t.TempDir()+"/x", Shape{}, "int3"); err == nil || !strings.Contains(err.Error(), "bf16") {
 		t.Errorf("%v", err)
 	}
 }
