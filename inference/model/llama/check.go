@@ -22,14 +22,14 @@ import (
 // counts and TiedEmbeddings becomes false: transformers 5 ties the two only if
 // they are equal, and then it makes no difference. Warnings may grow.
 func (c *Config) Check(s *weights.Source) error {
-	if _, ok := s.Tensor(headName + ".weight"); ok {
+	if _, ok := s.Tensor(c.layout().head + ".weight"); ok {
 		c.TiedEmbeddings = false
 	}
 	needs := c.needs()
 	known := make(map[string]bool, len(needs))
 	for _, n := range needs {
 		known[n.name] = true
-		if err := n.check(s); err != nil {
+		if err := n.check(s, c.layout().meant); err != nil {
 			return err
 		}
 	}
@@ -40,19 +40,22 @@ func (c *Config) Check(s *weights.Source) error {
 	return nil
 }
 
-func (n need) check(s *weights.Source) error {
+func (n need) check(s *weights.Source, meant string) error {
 	t, ok := s.Tensor(n.name)
 	if !ok {
-		return &weights.Error{File: s.Path, Tensor: n.name, Offset: -1, Reason: fmt.Sprintf("missing; config.json means one of shape %v%s", n.shape, hint(s, n.name))}
+		return &weights.Error{File: s.Path, Tensor: n.name, Offset: -1, Reason: fmt.Sprintf("missing; %s one of shape %v%s", meant, n.shape, hint(s, n.name))}
 	}
 	fail := func(format string, args ...any) error {
 		return &weights.Error{File: s.Files[t.File].Path, Tensor: n.name, Offset: t.Offset, Reason: fmt.Sprintf(format, args...)}
 	}
 	if !slices.Equal(t.Shape, n.shape) {
-		return fail("shape %v, and config.json means %v", t.Shape, n.shape)
+		return fail("shape %v, and %s %v", t.Shape, meant, n.shape)
 	}
 	if t.Type == 0 {
-		return fail("format %s is not supported; give the model in F32, F16 or BF16", t.Format)
+		return fail("format %s is not supported; give the model in F32, F16, BF16, or as GGUF in a format from Q2_K to Q8_0", t.Format)
+	}
+	if len(n.shape) == 1 && t.Type.Block() > 1 {
+		return fail("format %s, in blocks, and norms and biases are read one by one", t.Format)
 	}
 	return nil
 }
@@ -70,18 +73,22 @@ func hint(s *weights.Source, name string) string {
 
 // extra looks through the tensors nobody asked for.
 func (c *Config) extra(s *weights.Source, known map[string]bool) error {
+	count, use := "num_hidden_layers", fmt.Sprintf("config.json does not have a %s use it (attention_bias, mlp_bias?); ignoring it would change every answer", c.Architecture)
+	if c.GGUF {
+		count, use = "block_count", fmt.Sprintf("the %s architecture has no use for it here; ignoring it would change every answer", c.Architecture)
+	}
 	for _, name := range s.Names() {
-		rest, inLayer := strings.CutPrefix(name, "model.layers.")
-		if known[name] || !inLayer {
+		rest, inLayer := strings.CutPrefix(name, c.layout().layers)
+		if known[name] || !inLayer && !c.GGUF {
 			continue
 		}
 		number, part, _ := strings.Cut(rest, ".")
 		t, _ := s.Tensor(name)
 		reason := ""
-		if i, err := strconv.Atoi(number); err == nil && i >= c.Layers {
-			reason = fmt.Sprintf("a tensor of layer %d, and num_hidden_layers is %d", i, c.Layers)
+		if i, err := strconv.Atoi(number); inLayer && err == nil && i >= c.Layers {
+			reason = fmt.Sprintf("a tensor of layer %d, and %s is %d", i, count, c.Layers)
 		} else if strings.HasSuffix(part, ".bias") || strings.HasSuffix(part, "norm.weight") {
-			reason = fmt.Sprintf("config.json does not have a %s use it (attention_bias, mlp_bias?); ignoring it would change every answer", c.Architecture)
+			reason = use
 		}
 		if reason != "" {
 			return &weights.Error{File: s.Files[t.File].Path, Tensor: name, Offset: t.Offset, Reason: reason}

@@ -24,6 +24,9 @@ type Config struct {
 	RopeTheta      float64
 	Rope           RopeScaling
 
+	GGUF        bool // the tensors have the names of GGUF files
+	Interleaved bool // rotation turns elements 2i and 2i+1 of a head, not i and i + RotaryDim/2
+
 	TiedEmbeddings bool // no lm_head: the embedding table is the head
 	QKVBias        bool
 	OutputBias     bool // of o_proj

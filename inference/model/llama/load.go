@@ -66,12 +66,12 @@ func (c *Config) Scratch(l model.Limits) int64 {
 
 // Load implements model.Config.
 func (c *Config) Load(d backend.Device, s *weights.Source, l model.Limits) (model.Model, error) {
-	p := placer{d: d, s: s}
+	p, names := placer{d: d, s: s}, c.layout()
 	m := &Model{dev: d, eps: c.NormEps}
-	m.embed = p.tensor(embedName)
-	m.norm = p.tensor(normName)
+	m.embed = p.tensor(names.embed)
+	m.norm = p.tensor(names.norm)
 	if m.head = (backend.Linear{{W: m.embed}}); !c.TiedEmbeddings {
-		m.head = p.linear(headName, false)
+		m.head = p.linear(names.head, false)
 	}
 	for i := range c.Layers {
 		m.layers = append(m.layers, c.layer(&p, i))
@@ -87,7 +87,7 @@ func (c *Config) Load(d backend.Device, s *weights.Source, l model.Limits) (mode
 }
 
 func (c *Config) layer(p *placer, i int) layer {
-	n := layerNames(i)
+	n := c.layout().layer(i)
 	l := layer{
 		heads:    c.heads(i),
 		attnNorm: p.tensor(n.AttnNorm), ffnNorm: p.tensor(n.FFNNorm),
@@ -130,11 +130,48 @@ func (p *placer) tensor(name string) backend.Tensor {
 	if len(t.Shape) == 2 {
 		rows, cols = t.Shape[0], t.Shape[1]
 	}
-	placed, err := p.d.Place(t.Type, rows, cols, t.Data)
+	place := p.place
+	if len(t.Shape) == 2 && !backend.Computes(p.d, t.Type) {
+		place = p.widen
+	}
+	placed, err := place(t, rows, cols)
 	if err != nil {
 		p.err = fmt.Errorf("tensor %s: %w", name, err)
 	}
 	return placed
+}
+
+func (p *placer) place(t *weights.Tensor, rows, cols int) (backend.Tensor, error) {
+	return p.d.Place(t.Type, rows, cols, t.Data)
+}
+
+// widenBytes bounds what is widened at once: copies on the host are in no memory plan.
+const widenBytes = 1 << 20
+
+// widen gives the device a matrix whose format it cannot multiply with as
+// float32, which is what package tensor decodes every format to. A narrower format
+// would round: the product of a half and six bits has more bits than bfloat16 or a
+// half keep. The file is read, not the mapping, so that a lost page is an error.
+func (p *placer) widen(t *weights.Tensor, rows, cols int) (backend.Tensor, error) {
+	wide, err := p.d.Alloc(backend.Weights, tensor.F32, rows, cols)
+	if err != nil {
+		return wide, err
+	}
+	step := min(rows, max(1, widenBytes/tensor.F32.RowBytes(cols)))
+	raw, values := make([]byte, step*t.Type.RowBytes(cols)), make([]float32, step*cols)
+	host := make([]byte, tensor.F32.RowBytes(len(values)))
+	for from := 0; from < rows; from += step {
+		n := min(step, rows-from)
+		in := raw[:n*t.Type.RowBytes(cols)]
+		if err := p.s.ReadTensor(t, in, int64(from)*int64(t.Type.RowBytes(cols))); err != nil {
+			return wide, err
+		}
+		t.Type.Decode(values[:n*cols], in)
+		out := host[:tensor.F32.RowBytes(n*cols)]
+		tensor.F32.Encode(out, values[:n*cols])
+		p.d.Upload(wide.Slice(from, from+n), out)
+	}
+	return wide, nil
 }
 
 // linear places one projection: NAME.weight and, with bias, NAME.bias.
@@ -168,10 +205,10 @@ func (p *placer) alloc(rows, cols int) backend.Tensor {
 // memory plan, so they are kept small.
 const ropeBlock = 1024
 
-// rope uploads the table of rotations of HF files, whose pairs are halves.
+// rope uploads the table of rotations.
 func (p *placer) rope(c *Config, positions int) backend.Rope {
 	freq := c.InvFreq(positions)
-	r := backend.Rope{Cos: p.alloc(positions, len(freq)), Sin: p.alloc(positions, len(freq))}
+	r := backend.Rope{Cos: p.alloc(positions, len(freq)), Sin: p.alloc(positions, len(freq)), Interleaved: c.Interleaved}
 	host := make([]byte, tensor.F32.RowBytes(min(positions, ropeBlock)*len(freq)))
 	for from := 0; from < positions && p.err == nil; from += ropeBlock {
 		to := min(from+ropeBlock, positions)

@@ -11,6 +11,40 @@ const (
 	headName  = "lm_head" // + ".weight"
 )
 
+// layout is how a kind of file names the tensors. Of a layer those of norms are
+// in full, those of projections without ".weight" and ".bias".
+type layout struct {
+	embed, norm string
+	head        string // without ".weight"
+	layer       func(i int) layerTensors
+	layers      string // what the names of all layers begin with; the layer's number follows
+	meant       string // who says what shape a tensor must have
+}
+
+var hfLayout = layout{embed: embedName, norm: normName, head: headName, layer: layerNames, layers: "model.layers.", meant: "config.json means"}
+
+// ggufLayout has the names of the GGUF specification, the same for all families.
+var ggufLayout = layout{
+	embed: "token_embd.weight", norm: "output_norm.weight", head: "output", layers: "blk.", meant: "the metadata mean",
+	layer: func(i int) layerTensors {
+		p := fmt.Sprintf("blk.%d.", i)
+		return layerTensors{
+			AttnNorm: p + "attn_norm.weight", FFNNorm: p + "ffn_norm.weight",
+			Q: p + "attn_q", K: p + "attn_k", V: p + "attn_v", O: p + "attn_output",
+			QNorm: p + "attn_q_norm.weight", KNorm: p + "attn_k_norm.weight",
+			Gate: p + "ffn_gate", Up: p + "ffn_up", Down: p + "ffn_down",
+			QKV: p + "attn_qkv", GateUp: p + "ffn_up", // the same name for the matrix of both
+		}
+	},
+}
+
+func (c *Config) layout() *layout {
+	if c.GGUF {
+		return &ggufLayout
+	}
+	return &hfLayout
+}
+
 // layerTensors are the names of one layer: of norms in full, of projections
 // without ".weight" and ".bias".
 type layerTensors struct {
@@ -55,12 +89,13 @@ type need struct {
 
 // needs lists all of them.
 func (c *Config) needs() []need {
-	list := []need{{embedName, []int{c.Vocab, c.Hidden}}, {normName, []int{c.Hidden}}}
+	names := c.layout()
+	list := []need{{names.embed, []int{c.Vocab, c.Hidden}}, {names.norm, []int{c.Hidden}}}
 	if !c.TiedEmbeddings {
-		list = append(list, need{headName + ".weight", []int{c.Vocab, c.Hidden}})
+		list = append(list, need{names.head + ".weight", []int{c.Vocab, c.Hidden}})
 	}
 	for i := range c.Layers {
-		n := layerNames(i)
+		n := names.layer(i)
 		list = append(list, need{n.AttnNorm, []int{c.Hidden}}, need{n.FFNNorm, []int{c.Hidden}})
 		if c.QKNorm {
 			list = append(list, need{n.QNorm, []int{c.HeadDim}}, need{n.KNorm, []int{c.HeadDim}})

@@ -4,7 +4,8 @@ import "math"
 
 // RopeTable returns cos and sin of every rotation, each [positions × RotaryDim/2],
 // row-major: row p turns pair i of a head by p·InvFreq[i], pair i being elements
-// i and i + RotaryDim/2 of the head, as HF files have them.
+// i and i + RotaryDim/2 of the head, as HF files have them, or 2i and 2i+1 where
+// the config is Interleaved.
 //
 // Transformers computes the table in float32, angle included, and a model has
 // learned with that table. So the angle here is the float32 product too; only
@@ -51,6 +52,10 @@ func (c *Config) InvFreq(positions int) []float32 {
 		c.Rope.scaleYarn(freq, period, c.RopeTheta)
 	case "longrope":
 		c.Rope.scaleLong(freq, period, positions)
+	case "factors":
+		for i := range freq {
+			freq[i] /= float32(c.Rope.Long[i])
+		}
 	}
 	return freq
 }

@@ -9,7 +9,7 @@ import (
 // RopeScaling is how the rotary frequencies are changed for contexts beyond
 // those of the first training.
 type RopeScaling struct {
-	Type              string    // "" (none), "linear", "llama3", "yarn", "longrope"
+	Type              string    // "" (none), "linear", "llama3", "yarn", "longrope", "factors" (of a GGUF file)
 	Factor            float64   // all types: how much longer the context became
 	OriginalPositions int       // llama3, yarn, longrope: the context of the first training
 	LowFreqFactor     float64   // llama3: wave lengths above OriginalPositions/this are scaled in full
@@ -18,7 +18,7 @@ type RopeScaling struct {
 	BetaSlow          float64   // yarn: turns below which everything is
 	Truncate          bool      // yarn: the bounds of the two are rounded outward to whole pairs
 	AttentionFactor   float64   // cos and sin are multiplied by it; 1 but for yarn and longrope
-	Short, Long       []float64 // longrope: what the period of each pair is multiplied by, in contexts up to OriginalPositions and beyond
+	Short, Long       []float64 // longrope: what the period of each pair is multiplied by, in contexts up to OriginalPositions and beyond; factors: Long alone, in all
 }
 
 // rope reads rope_theta, rope_scaling (transformers 4) and rope_parameters (5).
