@@ -21,6 +21,15 @@ var families = map[string]func(file string, config, generation []byte) (model.Co
 	"qwen3":   llamaShaped(qwen3.Quirks),
 }
 
+// ggufFamilies are the families of GGUF files by general.architecture. Mistral is
+// a llama there.
+var ggufFamilies = map[string]llama.Quirks{
+	"llama": llama.Family,
+	"phi3":  phi3.Quirks,
+	"qwen2": qwen2.Quirks,
+	"qwen3": qwen3.Quirks,
+}
+
 func llamaShaped(q llama.Quirks) func(string, []byte, []byte) (model.Config, error) {
 	return func(file string, config, generation []byte) (model.Config, error) {
 		return llama.ParseConfig(file, config, generation, q)

@@ -1,6 +1,7 @@
 package inference
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,10 +12,10 @@ import (
 	"llorch/inference/weights"
 )
 
-// Inspection is a model folder that was read and found whole, with nothing
-// loaded yet: what `inspect` shows and what the memory plan is made from.
+// Inspection is a model, a folder or a GGUF file, that was read and found whole,
+// with nothing loaded yet: what `inspect` shows and what the memory plan is made from.
 type Inspection struct {
-	Name   string // of the folder
+	Name   string // of the folder, or of the GGUF file
 	Source *weights.Source
 	Config model.Config
 	Spec   model.Spec
@@ -37,20 +38,38 @@ func Inspect(path string) (*Inspection, error) {
 }
 
 func (ins *Inspection) read() (err error) {
-	if abs, err := filepath.Abs(ins.Source.Dir); err == nil {
-		ins.Name = filepath.Base(abs)
+	if ins.Source.Meta != nil {
+		ins.Name = ggufName(ins.Source)
+		ins.Config, err = ggufConfig(ins.Source)
+	} else {
+		if abs, err := filepath.Abs(ins.Source.Dir); err == nil {
+			ins.Name = filepath.Base(abs)
+		}
+		ins.Config, err = readConfig(ins.Source.Dir)
 	}
-	if ins.Config, err = readConfig(ins.Source.Dir); err != nil {
+	if err != nil {
 		return err
 	}
 	if err = ins.Config.Check(ins.Source); err != nil {
 		return err
 	}
 	ins.Spec = ins.Config.Spec() // after Check, which learns from the tensors
-	if ins.Tok, err = tokenize.Open(ins.Source.Dir); err != nil {
+	if err = ins.tokenizer(); err != nil {
 		return err
 	}
 	return tokenize.CheckRows(ins.Tok, ins.Spec.Vocab)
+}
+
+// tokenizer opens the one beside the weights, or that in the GGUF file.
+func (ins *Inspection) tokenizer() (err error) {
+	if ins.Source.Meta == nil {
+		ins.Tok, err = tokenize.Open(ins.Source.Dir)
+		return err
+	}
+	var doubts []string
+	ins.Tok, doubts, err = ggufTokenizer(ins.Source)
+	ins.Spec.Warnings = append(ins.Spec.Warnings, doubts...)
+	return err
 }
 
 // readConfig reads config.json and, where there is one, generation_config.json.
@@ -80,6 +99,7 @@ func (ins *Inspection) Close() error {
 }
 
 // Quant names the format of most weight bytes, in the words of the wire: "BF16".
+// A GGUF file may have a name of its own for its mixture: "Q4_K_M".
 func (ins *Inspection) Quant() string {
 	bytes, most, name := map[string]int64{}, int64(0), ""
 	for _, n := range ins.Source.Names() {
@@ -87,6 +107,9 @@ func (ins *Inspection) Quant() string {
 		if bytes[t.Format] += t.Bytes; bytes[t.Format] > most {
 			most, name = bytes[t.Format], t.Format
 		}
+	}
+	if m := ins.Source.Meta; m != nil {
+		return cmp.Or(ggufQuant(m, name), name)
 	}
 	return name
 }
