@@ -96,6 +96,9 @@ func (w *worker) load() error {
 		_ = ins.Close()
 		return err
 	}
+	for _, widened := range plan.Widened {
+		w.log.Warn("model", "note", widened.String())
+	}
 	w.log.Info("memory_plan", "weights", plan.Weights, "cache", plan.Cache, "scratch", plan.Scratch, "process", processReserve,
 		"required", forecast.Required, "available", forecast.Available, "bound", forecast.Bound, "context", plan.Context)
 	reporter := newLoadReporter(w.machine, w.log, w.bar, plan)

@@ -39,8 +39,9 @@ type Options struct {
 // Scratch.
 type Plan struct {
 	Weights, Cache, Scratch int64
-	Context                 int // tokens of one sequence
-	Pages                   int // of PageSize positions
+	Widened                 []Widening // what of Weights takes more than in the file
+	Context                 int        // tokens of one sequence
+	Pages                   int        // of PageSize positions
 	limits                  model.Limits
 }
 
@@ -119,7 +120,10 @@ func (o Options) withDefaults() Options {
 // Plan sizes everything Load will allocate.
 func (ins *Inspection) Plan(o Options) Plan {
 	o = o.withDefaults()
-	p := Plan{Weights: ins.Source.Bytes(), Context: o.MaxContext}
+	p := Plan{Weights: ins.Source.Bytes(), Widened: ins.widenings(o), Context: o.MaxContext}
+	for _, w := range p.Widened {
+		p.Weights = plus(p.Weights-w.Bytes, w.Wide)
+	}
 	if p.Context <= 0 {
 		p.Context = min(ins.Spec.MaxPositions, 4096)
 	}

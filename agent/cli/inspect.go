@@ -149,6 +149,9 @@ func inspect(ctx context.Context, cfg config.Config, tensors bool) (*modelReport
 	if err != nil && !errors.As(err, &short) {
 		return nil, err
 	}
+	for _, widened := range plan.Widened {
+		r.Warnings = append(r.Warnings, widened.String())
+	}
 	r.Memory = memoryReport{
 		Device: fmt.Sprintf("%s:%d", o.Device, o.Index), Weights: plan.Weights, Cache: plan.Cache, Scratch: plan.Scratch,
 		Context: plan.Context, Required: forecast.Required, Available: forecast.Available, Bound: forecast.Bound, Fits: short == nil,

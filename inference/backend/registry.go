@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"llorch/inference/tensor"
 )
 
 // Options say which device to open and how.
@@ -21,6 +23,21 @@ var opens = map[string]func(Options) (Device, error){}
 
 // Register adds a kind of device; a backend calls it from init.
 func Register(kind string, open func(Options) (Device, error)) { opens[kind] = open }
+
+var formats = map[string]func(Options, tensor.DType) bool{}
+
+// RegisterFormats says what Computes of a device of that kind will answer, before
+// one is opened: a memory plan is made without touching the device.
+func RegisterFormats(kind string, computes func(Options, tensor.DType) bool) { formats[kind] = computes }
+
+// WillCompute tells whether a device that is opened so will multiply with weights
+// of a format as they are. Without an answer registered, as Computes does.
+func WillCompute(kind string, o Options, t tensor.DType) bool {
+	if f, ok := formats[kind]; ok {
+		return f(o, t)
+	}
+	return t == tensor.F32 || t == tensor.F16 || t == tensor.BF16
+}
 
 // Kinds lists the kinds of device in this binary.
 func Kinds() []string {

@@ -34,6 +34,8 @@ var allowed = []struct {
 	{"inference/kvcache", nil},
 	{"inference/sample", nil},
 	{"inference/manifest", []string{"inference/weights"}},
+	// The converter sees the same of a model as the engine, and no device.
+	{"inference/convert", []string{"inference/model/llama", "inference/weights", "inference/tensor", "inference/tokenize"}},
 	{"inference/synthetic", []string{"inference/tensor", "inference/weights"}},
 	{"inference/weights/strictjson", nil},
 	{"inference/weights", []string{"inference/tensor", "inference/weights/strictjson"}},

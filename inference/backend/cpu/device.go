@@ -16,7 +16,21 @@ import (
 	"llorch/inference/tensor"
 )
 
-func init() { backend.Register("cpu", open) }
+func init() {
+	backend.Register("cpu", open)
+	backend.RegisterFormats("cpu", func(o backend.Options, t tensor.DType) bool {
+		kern, err := chooseISA(wantedISA(o))
+		return err == nil && computes(kern, t)
+	})
+}
+
+// wantedISA is the instruction set that is asked for, "" for the best.
+func wantedISA(o backend.Options) string {
+	if o.ISA != "" {
+		return o.ISA
+	}
+	return os.Getenv("LLORCH_CPU")
+}
 
 // Device is the host's processor. All calls come from one goroutine.
 type Device struct {
@@ -40,11 +54,7 @@ func open(o backend.Options) (backend.Device, error) {
 	if o.Index != 0 {
 		return nil, fmt.Errorf("cpu: there is one device, index 0, not %d", o.Index)
 	}
-	isa := o.ISA
-	if isa == "" {
-		isa = os.Getenv("LLORCH_CPU")
-	}
-	kern, err := chooseISA(isa)
+	kern, err := chooseISA(wantedISA(o))
 	if err != nil {
 		return nil, err
 	}
@@ -90,8 +100,10 @@ func (d *Device) Info() backend.Info {
 }
 
 // Computes tells whether the chosen kernels multiply with weights of a format.
-func (d *Device) Computes(t tensor.DType) bool {
-	return C.llo_packing(d.kern, C.int(t), 0) >= 0 && C.llo_packing(d.kern, C.int(t), 1) >= 0
+func (d *Device) Computes(t tensor.DType) bool { return computes(d.kern, t) }
+
+func computes(kern *C.llo_kernels, t tensor.DType) bool {
+	return C.llo_packing(kern, C.int(t), 0) >= 0 && C.llo_packing(kern, C.int(t), 1) >= 0
 }
 
 // Sync runs the recorded step, then the choices of tokens that wait for it.

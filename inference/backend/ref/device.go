@@ -11,6 +11,7 @@ import (
 
 func init() {
 	backend.Register("ref", func(o backend.Options) (backend.Device, error) { return Open(o) })
+	backend.RegisterFormats("ref", func(backend.Options, tensor.DType) bool { return true })
 }
 
 // Device computes in plain Go on the host.
