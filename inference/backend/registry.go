@@ -28,7 +28,9 @@ var formats = map[string]func(Options, tensor.DType) bool{}
 
 // RegisterFormats says what Computes of a device of that kind will answer, before
 // one is opened: a memory plan is made without touching the device.
-func RegisterFormats(kind string, computes func(Options, tensor.DType) bool) { formats[kind] = computes }
+func RegisterFormats(kind string, computes func(Options, tensor.DType) bool) {
+	formats[kind] = computes
+}
 
 // WillCompute tells whether a device that is opened so will multiply with weights
 // of a format as they are. Without an answer registered, as Computes does.
