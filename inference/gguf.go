@@ -129,20 +129,20 @@ var fileTypes = map[int64]string{
 	14: "Q4_K_S", 15: "Q4_K_M", 16: "Q5_K_S", 17: "Q5_K_M", 18: "Q6_K", 21: "Q2_K_S", 32: "BF16",
 }
 
-// ggufQuant is what the file says of its format, "" where that is nothing, or
-// contradicts what most bytes are.
-func ggufQuant(m *weights.Metadata, most string) string {
-	if !m.Has("general.file_type") {
+// ggufQuant is what the file says of its format, "" where that is nothing, or a
+// format that none of its tensors has.
+func ggufQuant(s *weights.Source) string {
+	if !s.Meta.Has("general.file_type") {
 		return ""
 	}
-	v, err := m.Int("general.file_type")
+	v, err := s.Meta.Int("general.file_type")
 	if err != nil {
 		return ""
 	}
-	// "Q4_K_M" is mostly Q4_K. A file whose tensors say otherwise is believed by
-	// its tensors.
-	if name := fileTypes[v]; strings.HasPrefix(name, most) {
-		return name
+	for _, name := range s.Names() { // "Q4_K_M" has Q4_K among others
+		if t, _ := s.Tensor(name); strings.HasPrefix(fileTypes[v], t.Format) {
+			return fileTypes[v]
+		}
 	}
 	return ""
 }

@@ -108,8 +108,8 @@ func (ins *Inspection) Quant() string {
 			most, name = bytes[t.Format], t.Format
 		}
 	}
-	if m := ins.Source.Meta; m != nil {
-		return cmp.Or(ggufQuant(m, name), name)
+	if ins.Source.Meta != nil {
+		return cmp.Or(ggufQuant(ins.Source), name)
 	}
 	return name
 }
