@@ -82,12 +82,12 @@ func (c *Config) extra(s *weights.Source, known map[string]bool) error {
 		if known[name] || !inLayer && !c.GGUF {
 			continue
 		}
-		number, part, _ := strings.Cut(rest, ".")
+		number, _, _ := strings.Cut(rest, ".")
 		t, _ := s.Tensor(name)
 		reason := ""
 		if i, err := strconv.Atoi(number); inLayer && err == nil && i >= c.Layers {
 			reason = fmt.Sprintf("a tensor of layer %d, and %s is %d", i, count, c.Layers)
-		} else if strings.HasSuffix(part, ".bias") || strings.HasSuffix(part, "norm.weight") {
+		} else if strings.HasSuffix(name, ".bias") || strings.HasSuffix(name, "norm.weight") {
 			reason = use
 		}
 		if reason != "" {

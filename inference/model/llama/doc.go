@@ -15,4 +15,18 @@
 //   - What is harmless but surprising is in Config.Warnings.
 //   - generation_config.json goes before config.json for the ids it names.
 //   - The tensors say of what format they are, whatever dtype says.
+//
+// Decisions about GGUF files, whose oracle is the same model as SafeTensors:
+//   - The tensors keep the file's names; names.go has one table for each container.
+//   - Heads of the llama architecture have their rows reordered, so that rotation
+//     turns neighbours (Config.Interleaved); the other families have halves.
+//   - Biases and the head are there or not, and that decides, since no key does.
+//   - rope_freqs.weight stands for the llama3 scaling, which has no key.
+//   - What ends a text is eos, eot and eom_token_id and the control tokens that end
+//     a turn by their name: GGUF has no list of ends, and converters drop the rest.
+//   - sliding_window holds for all layers, with sliding_window_pattern for those it
+//     names; for families that slide by layer it is ignored without the pattern.
+//
+// A matrix whose format the device has no kernel for is widened to float32 while
+// loading.
 package llama
