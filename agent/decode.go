@@ -24,12 +24,13 @@ type generateRequest struct {
 	RepetitionPenalty float32
 	Stop              []string
 	MinP              float32
+	CacheSalt         string
 }
 
 // requestFields names the fields in the order in which a missing one is
 // reported; the first three are required.
 var requestFields = [...]string{"job_id", "prompt", "max_tokens", "temperature", "seed",
-	"top_p", "top_k", "repetition_penalty", "stop", "min_p"}
+	"top_p", "top_k", "repetition_penalty", "stop", "min_p", "cache_salt"}
 
 const requiredFields = 3
 
@@ -97,6 +98,11 @@ func (r *generateRequest) member(s *scanner, key string) (err error) {
 		r.Stop, err = s.texts(key)
 	case "min_p":
 		r.MinP, err = s.float(key)
+	case "cache_salt": // not of the contract, which passes over unknown keys: a null is as none
+		if s.peek() == 'n' {
+			return s.literal("null")
+		}
+		r.CacheSalt, err = s.text(key)
 	}
 	return err
 }

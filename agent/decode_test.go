@@ -22,14 +22,14 @@ func TestDecodeDefaults(t *testing.T) {
 }
 
 func TestDecodeEveryField(t *testing.T) {
-	got, err := decodeGenerate([]byte(`{"stop":["a","\u005b\"\\\/\b\f\n\r\t"],"min_p":0.25,"repetition_penalty":1.5,"top_k":40,"top_p":9e-1,
+	got, err := decodeGenerate([]byte(`{"cache_salt":"t1","stop":["a","\u005b\"\\\/\b\f\n\r\t"],"min_p":0.25,"repetition_penalty":1.5,"top_k":40,"top_p":9e-1,
 		"seed":18446744073709551615,"temperature":-0.0,"max_tokens":4294967295,"prompt":"\ud83c\udf0d é \u0000","job\u005fid":"j"}`))
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := &generateRequest{
 		JobID: "j", Prompt: "🌍 é \x00", MaxTokens: math.MaxUint32, Temperature: float32(math.Copysign(0, -1)), Seed: math.MaxUint64, Seeded: true,
-		TopP: 0.9, TopK: 40, RepetitionPenalty: 1.5, Stop: []string{"a", "[\"\\/\b\f\n\r\t"}, MinP: 0.25,
+		TopP: 0.9, TopK: 40, RepetitionPenalty: 1.5, Stop: []string{"a", "[\"\\/\b\f\n\r\t"}, MinP: 0.25, CacheSalt: "t1",
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)

@@ -160,7 +160,7 @@ func (x *exchange) account(last inference.Event) {
 		"tokens_generated", x.tokens, "duration_ms", took.Milliseconds(),
 		"tokens_per_sec", float64(x.tokens) / max(took.Seconds(), 1e-9)}
 	if e := last.End; e != nil {
-		attrs = append(attrs, "tokens_in", e.TokensIn, "stop_reason", string(e.Reason), "queued_ms", e.Queued.Milliseconds(),
+		attrs = append(attrs, "tokens_in", e.TokensIn, "tokens_cached", e.TokensCached, "stop_reason", string(e.Reason), "queued_ms", e.Queued.Milliseconds(),
 			"prefill_ms", e.Prefill.Milliseconds(), "decode_time_ms", e.Decode.Milliseconds(), "preemptions", e.Preemptions)
 		x.logger().Info("execute_end", attrs...)
 		return

@@ -127,7 +127,7 @@ func (r *generateRequest) engineRequest(run string, deadline time.Time) inferenc
 		r.Seed = binary.LittleEndian.Uint64(b[:])
 	}
 	return inference.Request{
-		ID: run, Prompt: r.Prompt, MaxTokens: int(r.MaxTokens), Stop: r.Stop, Deadline: deadline,
+		ID: run, Prompt: r.Prompt, MaxTokens: int(r.MaxTokens), Stop: r.Stop, Deadline: deadline, CacheSalt: r.CacheSalt,
 		Sampling: sample.Params{
 			Temperature: r.Temperature, TopP: r.TopP, TopK: int(min(r.TopK, 1<<30)), MinP: r.MinP,
 			RepetitionPenalty: r.RepetitionPenalty, Seed: r.Seed,

@@ -37,7 +37,7 @@ func EngineOptions(c config.Config) (inference.Options, error) {
 	return inference.Options{
 		Device: device.Kind, Index: device.Index, Threads: c.Threads, MaxBatch: c.MaxBatch, MaxQueue: queue, QueueTokens: c.MaxQueueTokens,
 		MaxPrompt: c.MaxTokensIn, MaxContext: c.MaxContext, CacheBytes: int64(c.KVCacheMB) << 20, CacheType: cache,
-		ChunkTokens: c.PrefillChunk, Verify: inference.Verify(c.VerifyWeights),
+		ChunkTokens: c.PrefillChunk, PrefixCache: inference.PrefixCache(c.PrefixCache), Verify: inference.Verify(c.VerifyWeights),
 	}, nil
 }
 

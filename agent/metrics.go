@@ -89,7 +89,7 @@ func (x *Metrics) registerLive(r prometheus.Registerer, m *Machine, started time
 		}
 		return 0
 	})
-	counter("worker_tokens_in_total", "Prompt tokens computed, counted with the first token of each request.", func() float64 { return float64(x.stats().TokensIn) })
+	counter("worker_tokens_in_total", "Prompt tokens, those found in the prefix cache too, counted with the first token of each request.", func() float64 { return float64(x.stats().TokensIn) })
 	counter("llorch_step_heartbeat_total", "Steps of the engine: it stands still while requests run only if the device hangs.",
 		func() float64 { return float64(x.stats().Steps) })
 	gauge("llorch_slots_busy", "Requests being computed.", func() float64 { return float64(x.stats().SlotsBusy) })
@@ -98,8 +98,16 @@ func (x *Metrics) registerLive(r prometheus.Registerer, m *Machine, started time
 	gauge("llorch_queue_wait_seconds", "How long a request that came now would wait for its first step, by what has been measured.",
 		func() float64 { return x.stats().QueueWait.Seconds() })
 	counter("llorch_preemptions_total", "Sequences set back for want of cache pages.", func() float64 { return float64(x.stats().Preemptions) })
-	gauge("llorch_cache_pages_free", "Free pages of the KV cache.", func() float64 { return float64(x.stats().PagesFree) })
+	gauge("llorch_cache_pages_free", "Pages of the KV cache that nobody holds; those with the beginning of a known prompt count.", func() float64 { return float64(x.stats().PagesFree) })
 	gauge("llorch_cache_pages", "Pages of the KV cache.", func() float64 { return float64(x.stats().PagesTotal) })
+	gauge("llorch_prefix_cache_pages", "Pages of the KV cache with the beginning of a known prompt, in use or not.",
+		func() float64 { return float64(x.stats().PagesCached) })
+	counter("llorch_prefix_cache_queries_tokens_total", "Prompt tokens looked up in the prefix cache, once a request.",
+		func() float64 { return float64(x.stats().PrefixQueries) })
+	counter("llorch_prefix_cache_hits_tokens_total", "Prompt tokens found in the prefix cache, and not computed.",
+		func() float64 { return float64(x.stats().PrefixHits) })
+	counter("llorch_prefix_cache_evictions_total", "Pages of known prompts that were given up for want of room.",
+		func() float64 { return float64(x.stats().Evictions) })
 	gauge("llorch_residency_missing_bytes", "Bytes of the model's memory that the last residency check did not find in memory.",
 		func() float64 { return float64(m.Residency().Missing) })
 	gauge("llorch_state", "State of the worker: 0 starting, 1 loading, 2 verifying, 3 registering, 4 ready, 5 busy, 6 degraded, 7 faulted, 8 draining, 9 stopped.",

@@ -15,7 +15,7 @@ import (
 // unchanged. Names, types, labels and bucket bounds are vLLM's; a name without
 // a true value here is absent, not zero:
 //
-//   - prefix_cache_*, lora_requests_info, spec_decode_*: there are no such features;
+//   - lora_requests_info, spec_decode_*: there are no such features;
 //   - iteration_tokens_total: the engine does not tell how many tokens a step had.
 //
 // What differs from vLLM is said in the help texts. Above all: histograms of
@@ -116,13 +116,17 @@ func mirrorEngine(perModel, r prometheus.Registerer, stats func() inference.Stat
 	}
 	gauge("num_requests_running", "Requests being computed.", func(s inference.Stats) float64 { return float64(s.SlotsBusy) })
 	gauge("num_requests_waiting", "Requests waiting for a slot.", func(s inference.Stats) float64 { return float64(s.Queued) })
-	gauge("kv_cache_usage_perc", "Share of the cache's pages in use, 0 to 1.", func(s inference.Stats) float64 {
+	gauge("kv_cache_usage_perc", "Share of the cache's pages that requests hold, 0 to 1.", func(s inference.Stats) float64 {
 		return float64(s.PagesTotal-s.PagesFree) / float64(max(s.PagesTotal, 1))
 	})
-	counter("prompt_tokens_total", "Prompt tokens computed, counted with the first token of each request.",
+	counter("prompt_tokens_total", "Prompt tokens, those found in the prefix cache too, counted with the first token of each request.",
 		func(s inference.Stats) uint64 { return s.TokensIn })
 	counter("generation_tokens_total", "Tokens made, less those that only end a text.",
 		func(s inference.Stats) uint64 { return s.TokensOut })
+	counter("prefix_cache_queries_total", "Prompt tokens looked up in the prefix cache, once a request.",
+		func(s inference.Stats) uint64 { return s.PrefixQueries })
+	counter("prefix_cache_hits_total", "Prompt tokens found in the prefix cache.",
+		func(s inference.Stats) uint64 { return s.PrefixHits })
 	counter("num_preemptions_total", "Sequences set back for want of cache pages, counted when their request ends.",
 		func(s inference.Stats) uint64 { return s.Preemptions })
 	s := stats()

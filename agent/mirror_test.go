@@ -43,6 +43,8 @@ var mirrorNames = map[string]struct {
 	"vllm:cache_config_info":          {dto.MetricType_GAUGE, "block_size engine num_gpu_blocks", nil},
 	"vllm:prompt_tokens_total":        {dto.MetricType_COUNTER, "engine model_name", nil},
 	"vllm:generation_tokens_total":    {dto.MetricType_COUNTER, "engine model_name", nil},
+	"vllm:prefix_cache_queries_total": {dto.MetricType_COUNTER, "engine model_name", nil},
+	"vllm:prefix_cache_hits_total":    {dto.MetricType_COUNTER, "engine model_name", nil},
 	"vllm:num_preemptions_total":      {dto.MetricType_COUNTER, "engine model_name", nil},
 	"vllm:request_success_total":      {dto.MetricType_COUNTER, "engine finished_reason model_name", nil},
 	"vllm:admission_rejections_total": {dto.MetricType_COUNTER, "engine model_name reason", nil},
@@ -158,7 +160,7 @@ func endings(arrival time.Time) *fakeEngine {
 	after := func(ms int) time.Time { return arrival.Add(time.Duration(ms) * time.Millisecond) }
 	return &fakeEngine{
 		stats: inference.Stats{SlotsTotal: 4, SlotsBusy: 3, Queued: 2, PagesTotal: 8, PagesFree: 6, PageSize: 16,
-			TokensIn: 70, TokensOut: 40, Preemptions: 5},
+			TokensIn: 70, TokensOut: 40, Preemptions: 5, PagesCached: 3, PrefixQueries: 90, PrefixHits: 64, Evictions: 7},
 		script: func(ctx context.Context, r inference.Request, send func(inference.Event)) {
 			send(inference.Event{Text: "a", At: after(50)})
 			send(inference.Event{Text: "b", Index: 1, At: after(80)})
@@ -213,6 +215,9 @@ func TestMirrorCountsEachRequestOnce(t *testing.T) {
 		{"vllm:request_queue_time_seconds", "", 4}, {"vllm:request_params_n", "", 4},
 		{"vllm:num_requests_running", "", 3}, {"vllm:num_requests_waiting", "", 2}, {"vllm:kv_cache_usage_perc", "", 0.25},
 		{"vllm:prompt_tokens_total", "", 70}, {"vllm:generation_tokens_total", "", 40}, {"vllm:num_preemptions_total", "", 5},
+		{"vllm:prefix_cache_queries_total", "", 90}, {"vllm:prefix_cache_hits_total", "", 64},
+		{"llorch_prefix_cache_queries_tokens_total", "", 90}, {"llorch_prefix_cache_hits_tokens_total", "", 64},
+		{"llorch_prefix_cache_pages", "", 3}, {"llorch_prefix_cache_evictions_total", "", 7},
 		{"vllm:cache_config_info", "16", 1}, {"vllm:cache_config_info", "8", 1},
 		{"llorch_cancel_to_free_seconds", "", 1},
 		{"worker_requests_total", "success", 4}, {"worker_requests_total", "error", 2},

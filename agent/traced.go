@@ -59,6 +59,7 @@ func (x *exchange) traceEnded(last inference.Event) {
 	o := trace.Outcome{TokensOut: x.tokens, Arrived: x.arrived}
 	if e := last.End; e != nil {
 		o.Finished, o.TokensIn, o.Queued, o.Prefill, o.Decode, o.Preemptions = string(e.Reason), e.TokensIn, e.Queued, e.Prefill, e.Decode, e.Preemptions
+		o.TokensCached = e.TokensCached
 	} else {
 		o.Error = string(errorOf(last.Err).Code)
 	}

@@ -11,6 +11,7 @@ const (
 	maxPromptChars = 32768 // Unicode scalars
 	maxStops       = 4
 	maxStopBytes   = 100
+	maxSaltBytes   = 256
 )
 
 // fieldError is one entry of the 400 body's errors list.
@@ -42,6 +43,9 @@ func (r *generateRequest) validate(maxTokens int) fieldErrors {
 	e.float("repetition_penalty", r.RepetitionPenalty, 2)
 	e.stops(r.Stop)
 	e.float("min_p", r.MinP, 1)
+	if n := len(r.CacheSalt); n > maxSaltBytes {
+		e.add("cache_salt", fmt.Sprintf("max_length(%d)", maxSaltBytes), nil, "must be at most %d bytes (got %d)", maxSaltBytes, n)
+	}
 	return e
 }
 

@@ -70,12 +70,12 @@ func TestValidateOneFault(t *testing.T) {
 func make5() []string { return []string{"a", "b", "c", "d", "e"} }
 
 func TestValidateReportsAllInOrder(t *testing.T) {
-	r := &generateRequest{Temperature: 3, TopP: 2, RepetitionPenalty: 3, Stop: []string{"", "b", "c", "d", "e"}, MinP: 2}
+	r := &generateRequest{Temperature: 3, TopP: 2, RepetitionPenalty: 3, Stop: []string{"", "b", "c", "d", "e"}, MinP: 2, CacheSalt: strings.Repeat("s", 257)}
 	var fields []string
 	for _, e := range r.validate(2048) {
 		fields = append(fields, e.Field)
 	}
-	want := "job_id prompt max_tokens temperature top_p repetition_penalty stop stop[0] min_p"
+	want := "job_id prompt max_tokens temperature top_p repetition_penalty stop stop[0] min_p cache_salt"
 	if got := strings.Join(fields, " "); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}

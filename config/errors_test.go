@@ -39,6 +39,7 @@ func TestUsageErrors(t *testing.T) {
 		{"backend", "", nil, []string{"--backend", "vulkan"}, "backend"},
 		{"profile", "", nil, []string{"--callback-profile", "v9"}, "callback_profile"},
 		{"metrics compat", "", nil, []string{"--metrics-compat", "sglang"}, `metrics_compat is "sglang": give vllm, none`},
+		{"prefix cache", "", nil, []string{"--prefix-cache", "yes"}, `prefix_cache is "yes": give on, off`},
 		{"verify weights", "", nil, []string{"--verify-weights", "no"}, `verify_weights is "no": give off, auto, require, sha256`},
 		{"log format", "", []string{"LLORCH_LOG_FORMAT=xml"}, nil, "log_format"},
 		{"log level", "", nil, []string{"--log-level", "trace"}, "log_level"},

@@ -26,6 +26,7 @@ type admission struct {
 type load struct {
 	held     int       // tokens it has: prompt and chosen
 	prefill  int       // of its prompt, tokens still to compute
+	shared   int       // of its prompt, tokens that lie in the cache anyway
 	answer   int       // tokens it may still choose
 	waits    bool      // no step has been run for it
 	deadline time.Time // zero = none
@@ -98,16 +99,18 @@ func (a *admission) line(line []load, each func(i int, wait time.Duration) (skip
 }
 
 // width is how many of line run at once: all slots, or as many as the cache has
-// room for.
+// room for. What several have in common is taken to be the same for all, and
+// lies in the cache once.
 func (a *admission) width(line []load) int {
-	sum := 0.0
+	sum, shared := 0.0, 0
 	for _, l := range line { // half of its growth over its time, and the page that it is let in with to grow into
-		sum += float64(l.held) + a.pace.expected(l.answer)/2 + PageSize
+		sum += float64(l.held-l.shared) + a.pace.expected(l.answer)/2 + PageSize
+		shared = max(shared, l.shared)
 	}
 	if sum == 0 {
 		return a.slots
 	}
-	return min(max(int(float64(a.cache)*float64(len(line))/sum), 1), a.slots)
+	return min(max(int(float64(a.cache-shared)*float64(len(line))/sum), 1), a.slots)
 }
 
 // slotEnds is a heap of the moments, in steps from now, at which slots are free.

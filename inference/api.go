@@ -16,6 +16,7 @@ type Request struct {
 	Sampling  sample.Params // Position and Seen are the engine's
 	Stop      []string      // the text ends before the first of these
 	Deadline  time.Time     // zero = none
+	CacheSalt string        // prompts of different salts share no pages of the cache: no request's time tells of another's prompt
 }
 
 // StopReason says why a stream ended well. The words are the wire's.
@@ -40,14 +41,16 @@ type Event struct {
 
 // End is the account of a finished stream.
 type End struct {
-	Reason      StopReason
-	Matched     string // the stop string, for StopSequence
-	TokensIn    int
-	TokensOut   int           // token events sent
-	Queued      time.Duration // from Generate to the first step
-	Prefill     time.Duration // from the first step to the first token
-	Decode      time.Duration // from the first step to the last token
-	Preemptions int
+	Reason   StopReason
+	Matched  string // the stop string, for StopSequence
+	TokensIn int
+	// TokensCached are those of TokensIn that were found in the prefix cache.
+	TokensCached int
+	TokensOut    int           // token events sent
+	Queued       time.Duration // from Generate to the first step
+	Prefill      time.Duration // from the first step to the first token
+	Decode       time.Duration // from the first step to the last token
+	Preemptions  int
 }
 
 // Code classifies an error for the wire; the values are the contract's.
@@ -98,10 +101,14 @@ type Stats struct {
 	Queued, QueueCap      int
 	QueuedTokens          int           // of those that wait: prompts and expected answers
 	QueueWait             time.Duration // what a request that came now would wait, about
-	PagesTotal, PagesFree int
+	PagesTotal, PagesFree int           // free: nobody holds them; what they hold may be known
+	PagesCached           int           // of all, those that hold the beginning of a known prompt
 	PageSize              int
+	PrefixQueries         uint64 // prompt tokens that were looked up in the prefix cache, once a request
+	PrefixHits            uint64 // those of them that were found and not computed
+	Evictions             uint64 // of cached pages, for want of blank ones
 	Steps                 uint64 // moves with every step: the heartbeat
-	TokensIn              uint64 // of prompts whose first token came: their prefill is done
+	TokensIn              uint64 // of prompts whose first token came: their prefill is done, or was found
 	TokensOut             uint64 // token events
 	Preemptions           uint64
 }

@@ -89,6 +89,8 @@ func (e *Engine) Stats() Stats {
 		Queued: max(in-running, 0), QueueCap: e.info.MaxQueue,
 		QueuedTokens: int(e.stats.queuedTokens.Load()), QueueWait: time.Duration(e.stats.queueWait.Load()),
 		PagesTotal: e.sched.pool.Total(), PagesFree: int(e.stats.pagesFree.Load()), PageSize: e.sched.pool.PageSize(),
+		PagesCached: int(e.stats.pagesCached.Load()), Evictions: e.stats.evictions.Load(),
+		PrefixQueries: e.stats.prefixQueries.Load(), PrefixHits: e.stats.prefixHits.Load(),
 		Steps: e.stats.steps.Load(), TokensIn: e.stats.tokensIn.Load(), TokensOut: e.stats.tokensOut.Load(),
 		Preemptions: e.stats.preemptions.Load(),
 	}

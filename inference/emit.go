@@ -12,6 +12,7 @@ func (e *Engine) emit() {
 	now := e.now()
 	for i, q := range e.input.sampling {
 		if id := e.input.ids[i]; id < 0 {
+			e.distrust(q)
 			e.fail(q, &Error{Code: CodeInferenceFailed, Retriable: true, Err: sample.ErrNotFinite})
 		} else {
 			e.token(q, id, now)
@@ -61,7 +62,9 @@ func (e *Engine) token(q *sequence, id int32, now time.Time) {
 // leave takes a sequence out of the engine, frees its pages and sends its
 // terminal event, in that order: who sees the end may count on the room.
 func (e *Engine) leave(q *sequence, ev Event) {
+	e.books.Lock()
 	e.sched.remove(q)
+	e.books.Unlock()
 	e.stats.preemptions.Add(uint64(q.preemptions))
 	e.mu.Lock()
 	delete(e.inFlight, q.id)
@@ -80,6 +83,13 @@ func (e *Engine) leave(q *sequence, ev Event) {
 func (e *Engine) fail(q *sequence, err *Error) {
 	e.stats.failed.Add(1)
 	e.leave(q, Event{Err: err})
+}
+
+// distrust lets nobody begin with what a sequence has computed or begun with.
+func (e *Engine) distrust(q *sequence) {
+	e.books.Lock()
+	e.sched.distrust(q)
+	e.books.Unlock()
 }
 
 // failStep ends the sequences of a step that failed without a device fault.

@@ -27,7 +27,8 @@ type Engine struct {
 	closers []func() error   // files and tokenizer, after the device
 	eos     map[int32]bool
 
-	sched    *scheduler // the loop's own
+	sched    *scheduler // the loop's own; Generate looks up prompts in its pool
+	books    sync.Mutex // held by the loop while it changes the pool, by others while they read it
 	reviewed time.Time
 	input    stepInput
 	now      func() time.Time
@@ -54,8 +55,9 @@ type Engine struct {
 
 // counters are what Stats reads. The loop writes them once a step.
 type counters struct {
-	steps, tokensIn, tokensOut, preemptions, completed, failed atomic.Uint64
-	running, inside, pagesFree, queuedTokens, queueWait        atomic.Int64
+	steps, tokensIn, tokensOut, preemptions, completed, failed       atomic.Uint64
+	prefixQueries, prefixHits, evictions                             atomic.Uint64
+	running, inside, pagesFree, pagesCached, queuedTokens, queueWait atomic.Int64
 }
 
 // reviewEvery is how often the requests that wait are looked through.
@@ -78,8 +80,17 @@ func (e *Engine) Generate(ctx context.Context, r Request) (<-chan Event, error) 
 	return e.submit(e.newSequence(ctx, r, ids))
 }
 
+// foretell notes how much of a prompt need not be computed, as things are.
+func (e *Engine) foretell(q *sequence) {
+	e.books.Lock()
+	e.sched.foretellOne(q)
+	e.books.Unlock()
+	q.tell()
+}
+
 // submit queues a sequence unless the engine refuses by now.
 func (e *Engine) submit(q *sequence) (<-chan Event, error) {
+	e.foretell(q)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if err := e.refusal(q.id, q.load()); err != nil {
@@ -129,7 +140,7 @@ func (e *Engine) lineup() []load {
 // newSequence makes a sequence of a request whose prompt has the tokens ids.
 func (e *Engine) newSequence(ctx context.Context, r Request, ids []int32) *sequence {
 	q := &sequence{
-		id: r.ID, ids: ids, prompt: len(ids), limit: len(ids) + min(max(r.MaxTokens, 1), e.info.Context-len(ids)),
+		id: r.ID, ids: ids, prompt: len(ids), salt: r.CacheSalt, limit: len(ids) + min(max(r.MaxTokens, 1), e.info.Context-len(ids)),
 		params: r.Sampling, text: e.tok.NewStreamAfter(ids), stop: newStopMatcher(r.Stop), queued: e.now(), deadline: r.Deadline,
 	}
 	if q.params.Penalizes() {
@@ -139,7 +150,6 @@ func (e *Engine) newSequence(ctx context.Context, r Request, ids []int32) *seque
 		}
 	}
 	q.out = newOutbox()
-	q.tell()
 	q.ctx, q.release = ctx, func() {}
 	if !r.Deadline.IsZero() {
 		q.ctx, q.release = context.WithDeadlineCause(ctx, r.Deadline, ErrTimeout)
@@ -174,7 +184,9 @@ func (e *Engine) loop() {
 	runtime.LockOSThread()
 	defer close(e.stopped)
 	for e.admit() {
+		e.books.Lock()
 		step := e.sched.next()
+		e.books.Unlock()
 		e.publish() // a first step may be long, and who asks meanwhile must see its slots taken
 		began := e.now()
 		for _, w := range step {
@@ -192,7 +204,9 @@ func (e *Engine) loop() {
 			e.failStep(step, err)
 			continue
 		}
+		e.books.Lock()
 		e.sched.commit(step)
+		e.books.Unlock()
 		e.emit()
 		e.learn(step, e.now().Sub(began))
 		e.publish()
@@ -267,6 +281,7 @@ func (e *Engine) review() (late []*sequence) {
 		return nil
 	}
 	e.reviewed = now
+	e.sched.foretell()
 	line := e.lineup()
 	for _, i := range e.admission.late(now, line) {
 		late = append(late, e.line[i])
@@ -301,6 +316,10 @@ func cancelled(cause error) *Error {
 func (e *Engine) publish() {
 	e.stats.running.Store(int64(len(e.sched.running)))
 	e.stats.pagesFree.Store(int64(e.sched.pool.Free()))
+	e.stats.pagesCached.Store(int64(e.sched.pool.Published()))
+	e.stats.evictions.Store(e.sched.pool.Evictions())
+	e.stats.prefixQueries.Store(e.sched.prefixes.queries)
+	e.stats.prefixHits.Store(e.sched.prefixes.hits)
 }
 
 // signal wakes a waiter without ever blocking.

@@ -97,7 +97,7 @@ func TestBatchInvariance(t *testing.T) {
 		}
 		requests = append(requests, r)
 	}
-	roomy := openEngine(t, demoModel, Options{MaxBatch: 16})
+	roomy := openEngine(t, demoModel, Options{MaxBatch: 16, PrefixCache: PrefixCacheOff})
 	tight := openEngine(t, demoModel, Options{MaxBatch: 16, ChunkTokens: 64, Threads: 1,
 		CacheBytes: pagesBytes(t, 16)})
 	clear(roomy.eos) // every answer has its full length

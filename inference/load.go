@@ -111,7 +111,8 @@ func (e *Engine) load(ctx context.Context, ins *Inspection, o Options) error {
 	e.info = ins.info(o, plan)
 	e.info.Digest = digest
 	e.info.Device = e.dev.Info()
-	e.sched = &scheduler{pool: kvcache.NewPool(plan.Pages, PageSize), maxBatch: o.MaxBatch, chunk: o.ChunkTokens, mixed: o.MixedTokens}
+	e.sched = &scheduler{pool: kvcache.NewPool(plan.Pages, PageSize), maxBatch: o.MaxBatch, chunk: o.ChunkTokens, mixed: o.MixedTokens,
+		prefixes: prefixes{off: o.PrefixCache == PrefixCacheOff}}
 	e.admission = admission{
 		slots: e.info.MaxBatch, waiters: e.info.MaxQueue, tokens: e.info.QueueTokens,
 		cache: plan.Pages * PageSize, pace: pace{share: firstShare},

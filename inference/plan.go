@@ -26,6 +26,7 @@ type Options struct {
 	CacheType   tensor.DType   // 0 = F16
 	ChunkTokens int            // prefill rows of one step; 0 = 512
 	MixedTokens int            // the same while others decode; 0 = 128
+	PrefixCache PrefixCache    // "" = PrefixCacheOn
 	Verify      Verify         // "" = VerifyAuto
 	Available   int64          // memory the process may take, for the automatic cache; 0 = not known
 	Progress    func(Progress) // called from the loading goroutine; may be nil

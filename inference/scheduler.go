@@ -16,6 +16,7 @@ import (
 // running sequence gives its pages back and waits at the head of the queue.
 type scheduler struct {
 	pool     *kvcache.Pool
+	prefixes prefixes
 	maxBatch int // sequences that run at once
 	chunk    int // prefill rows of a step
 	mixed    int // the same while others decode: their pace is worth more than the prefill's
@@ -63,6 +64,7 @@ func (s *scheduler) next() []work {
 		if q.decoding() {
 			continue
 		}
+		s.take(q, s.find(q)) // what others have computed since
 		n := min(q.prompt-q.done, budget)
 		to := q.done + n
 		if to < q.prompt {
@@ -77,13 +79,16 @@ func (s *scheduler) next() []work {
 }
 
 // admit lets waiting sequences run while there are slots and pages for all of
-// their tokens, and a page to grow into for each that runs already.
+// their tokens, and a page to grow into for each that runs already. Pages with
+// the beginning of a prompt cost nothing where somebody holds them.
 func (s *scheduler) admit() {
 	for len(s.waiting) > 0 && len(s.running) < s.maxBatch {
 		q := s.waiting[0]
-		if s.pool.Need(len(q.pages), len(q.ids))+len(s.running) > s.pool.Free() {
+		found := s.find(q)
+		if s.pool.Need(len(found), len(q.ids))+s.pool.Idle(found)+len(s.running) > s.pool.Free() {
 			return
 		}
+		s.begin(q, found)
 		q.pages, _ = s.pool.Grow(q.pages, len(q.ids))
 		s.waiting = slices.Delete(s.waiting, 0, 1)
 		s.running = append(s.running, q)
@@ -121,16 +126,17 @@ func (s *scheduler) decodes() int {
 func (s *scheduler) preempt() *sequence {
 	q := s.running[len(s.running)-1]
 	s.running = s.running[:len(s.running)-1]
-	q.pages, q.done = s.pool.Release(q.pages), 0
+	q.pages, q.done, q.found = s.pool.Release(q.pages), 0, 0
 	q.preemptions++
 	q.tell()
 	s.waiting = slices.Insert(s.waiting, 0, q)
 	return q
 }
 
-// commit notes that a step has run.
+// commit notes that a step has run without an error.
 func (s *scheduler) commit(step []work) {
 	for _, w := range step {
 		w.seq.done = w.to
+		s.publish(w)
 	}
 }

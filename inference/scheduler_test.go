@@ -19,7 +19,9 @@ func TestScheduler(t *testing.T) {
 		s := &scheduler{
 			pool: kvcache.NewPool(pages, pageSize), maxBatch: rapid.IntRange(1, 6).Draw(t, "batch"),
 			chunk: rapid.SampledFrom([]int{64, 100, 512}).Draw(t, "chunk"), mixed: 64,
+			prefixes: prefixes{off: rapid.IntRange(0, 3).Draw(t, "off") == 0},
 		}
+		mem := newMemory(pages, pageSize)
 		left, arrived := rapid.IntRange(1, 12).Draw(t, "requests"), 0
 		for step := 0; left > 0 || !s.idle(); step++ {
 			if step > 20000 {
@@ -27,14 +29,28 @@ func TestScheduler(t *testing.T) {
 			}
 			if left > 0 && rapid.IntRange(0, 3).Draw(t, "arrive") == 0 || s.idle() {
 				prompt := rapid.IntRange(1, context-1).Draw(t, "prompt")
-				s.add(&sequence{ids: make([]int32, prompt), prompt: prompt, id: string(rune('a' + arrived)),
+				s.add(&sequence{ids: drawPrompt(t, prompt), prompt: prompt, id: string(rune('a' + arrived)), salt: rapid.SampledFrom([]string{"", "", "b"}).Draw(t, "salt"),
 					limit: rapid.IntRange(prompt+1, min(context, prompt+60)).Draw(t, "limit")})
 				arrived, left = arrived+1, left-1
 			}
 			work := s.next()
 			checkStep(t, s, work)
+			mem.write(t, s, work)
+			if rapid.IntRange(0, 30).Draw(t, "fail") == 0 {
+				mem.spoil(work)
+				for _, w := range work {
+					s.remove(w.seq)
+				}
+				continue
+			}
 			s.commit(work)
+			mem.check(t, s)
 			for _, w := range work {
+				if w.samples() && rapid.IntRange(0, 60).Draw(t, "not finite") == 0 {
+					s.distrust(w.seq)
+					s.remove(w.seq)
+					continue
+				}
 				if w.samples() {
 					w.seq.ids = append(w.seq.ids, 1)
 				}
@@ -56,7 +72,7 @@ func checkStep(t *rapid.T, s *scheduler, work []work) {
 	if len(s.running) > s.maxBatch {
 		t.Fatalf("%d sequences run, %d may", len(s.running), s.maxBatch)
 	}
-	rows, prefillSeen, held, decoding := 0, false, map[int32]bool{}, 0
+	rows, prefillSeen, decoding := 0, false, 0
 	for _, w := range work {
 		q := w.seq
 		rows += w.to - w.from
@@ -67,6 +83,8 @@ func checkStep(t *rapid.T, s *scheduler, work []work) {
 			t.Fatalf("work [%d,%d) is marked decode=%v, the prompt is %d", w.from, w.to, w.decode, q.prompt)
 		case w.decode && prefillSeen:
 			t.Fatal("decode work after prefill work")
+		case !w.decode && w.from%backend.ChunkQuantum != 0:
+			t.Fatalf("a prefill goes on at %d", w.from)
 		case !w.decode && w.to < q.prompt && w.to%backend.ChunkQuantum != 0:
 			t.Fatalf("a prefill is cut at %d", w.to)
 		case len(q.pages)*s.pool.PageSize() < w.to:
@@ -76,12 +94,6 @@ func checkStep(t *rapid.T, s *scheduler, work []work) {
 			decoding++
 		}
 		prefillSeen = prefillSeen || !w.decode
-		for _, p := range q.pages {
-			if held[p] {
-				t.Fatalf("page %d belongs to two sequences", p)
-			}
-			held[p] = true
-		}
 	}
 	if rows > s.maxBatch+s.chunk {
 		t.Fatalf("%d rows, room is for %d", rows, s.maxBatch+s.chunk)

@@ -16,9 +16,12 @@ type sequence struct {
 	id     string
 	ids    []int32 // the prompt's tokens, then the chosen ones
 	prompt int     // how many of ids are the prompt
+	salt   string  // prompts of different salts share nothing
 	limit  int     // ids never gets longer
 	done   int     // positions whose keys and values are in pages
 	pages  []int32
+	found  int // of done, positions that others have computed; foretold while it waits
+	cached int // the same for the account: until the first token
 
 	ctx         context.Context
 	release     context.CancelFunc // frees ctx's timer
@@ -53,23 +56,27 @@ func (q *sequence) see(id int32) {
 // asks is what a sequence still asks of the device, told by the loop after
 // every step and read by those who ask to be let in.
 type asks struct {
-	held, prefill atomic.Int32
-	begun         atomic.Bool
+	held, prefill, shared atomic.Int32
+	begun                 atomic.Bool
 }
 
 func (q *sequence) tell() {
 	q.asks.held.Store(int32(len(q.ids)))
-	q.asks.prefill.Store(int32(max(q.prompt-q.done, 0)))
+	q.asks.prefill.Store(int32(max(q.prompt-max(q.done, q.found), 0)))
+	q.asks.shared.Store(int32(q.found))
 	q.asks.begun.Store(!q.started.IsZero())
 }
 
 func (q *sequence) load() load {
 	held := int(q.asks.held.Load())
-	return load{held: held, prefill: int(q.asks.prefill.Load()), answer: q.limit - held, waits: !q.asks.begun.Load(), deadline: q.deadline}
+	return load{
+		held: held, prefill: int(q.asks.prefill.Load()), shared: int(q.asks.shared.Load()),
+		answer: q.limit - held, waits: !q.asks.begun.Load(), deadline: q.deadline,
+	}
 }
 
 func (q *sequence) end(reason StopReason, matched string, now time.Time) Event {
-	e := &End{Reason: reason, Matched: matched, TokensIn: q.prompt, TokensOut: q.sent, Preemptions: q.preemptions}
+	e := &End{Reason: reason, Matched: matched, TokensIn: q.prompt, TokensCached: q.cached, TokensOut: q.sent, Preemptions: q.preemptions}
 	e.Queued, e.Decode = q.started.Sub(q.queued), now.Sub(q.started)
 	if !q.first.IsZero() {
 		e.Prefill = q.first.Sub(q.started)

@@ -174,7 +174,8 @@ func (p *Program) figures(end *inference.End, seed uint64) {
 		}
 		return float64(n) / seconds
 	}
+	// What the cache knew of the prompt was not computed.
 	println(p.Stderr, "prompt %d tokens at %.1f tokens/s, generated %d at %.1f tokens/s, ended by %s, seed %d",
-		end.TokensIn, rate(end.TokensIn, end.Prefill.Seconds()),
+		end.TokensIn, rate(end.TokensIn-end.TokensCached, end.Prefill.Seconds()),
 		end.TokensOut, rate(end.TokensOut-1, (end.Decode-end.Prefill).Seconds()), end.Reason, seed)
 }

@@ -77,6 +77,7 @@ type Outcome struct {
 	Finished            string // the reason; "" = it failed with Error
 	Error               string // a code of the wire
 	TokensIn, TokensOut int
+	TokensCached        int // of TokensIn, found in the prefix cache
 	Arrived             time.Time
 	Queued              time.Duration // from Arrived to the first step
 	Prefill             time.Duration // from the first step to the first token
@@ -98,7 +99,8 @@ func (r *Request) Ended(o Outcome) {
 		return
 	}
 	in := semconv.GenAIUsageInputTokens(o.TokensIn)
-	r.span.SetAttributes(in, out, semconv.GenAIResponseFinishReasons(finishReason(o.Finished)), attribute.Int("llorch.preemptions", o.Preemptions))
+	r.span.SetAttributes(in, out, semconv.GenAIResponseFinishReasons(finishReason(o.Finished)), attribute.Int("llorch.preemptions", o.Preemptions),
+		attribute.Int("llorch.tokens_cached", o.TokensCached))
 	first := o.Arrived.Add(o.Queued)
 	r.phase("queue", o.Arrived, first)
 	r.phase("prefill", first, first.Add(o.Prefill), in)

@@ -106,6 +106,10 @@ func (p *Pool) first(page int32) int32 {
 	return page
 }
 
+// IsPublished reports whether the content of a page is known: nobody may write
+// to it.
+func (p *Pool) IsPublished(page int32) bool { return p.pages[page].published }
+
 // Published returns the number of pages whose content is known, held or idle.
 func (p *Pool) Published() int { return p.published }
 
