@@ -72,6 +72,26 @@ func TestAdmission(t *testing.T) {
 	}
 }
 
+// What sequences have in common lies in the cache once: four run at once where
+// only two could that share nothing.
+func TestAdmissionKnowsWhatIsShared(t *testing.T) {
+	a := at1()
+	a.slots, a.cache = 8, 80+4*(20+10+PageSize)
+	var line []load
+	for range 4 {
+		line = append(line, load{held: 100, shared: 80, answer: 20})
+	}
+	if n := a.width(line); n != 4 {
+		t.Errorf("%d run at once, want 4", n)
+	}
+	for i := range line {
+		line[i].shared = 0
+	}
+	if n := a.width(line); n != 2 {
+		t.Errorf("%d run at once that share nothing, want 2", n)
+	}
+}
+
 // With a cache that holds only one of the sequences at a time, the second waits
 // for the first, however many slots there are.
 func TestAdmissionKnowsTheCache(t *testing.T) {
