@@ -103,8 +103,8 @@ func (a *admission) line(line []load, each func(i int, wait time.Duration) (skip
 // lies in the cache once.
 func (a *admission) width(line []load) int {
 	sum, shared := 0.0, 0
-	for _, l := range line { // half of its growth over its time, and the page that it is let in with to grow into
-		sum += float64(l.held-l.shared) + a.pace.expected(l.answer)/2 + PageSize
+	for _, l := range line { // half of its growth over its time, and what it is let in with to grow into
+		sum += float64(l.held-l.shared) + a.pace.expected(l.answer)/2 + headroom
 		shared = max(shared, l.shared)
 	}
 	if sum == 0 {

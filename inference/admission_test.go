@@ -76,7 +76,7 @@ func TestAdmission(t *testing.T) {
 // only two could that share nothing.
 func TestAdmissionKnowsWhatIsShared(t *testing.T) {
 	a := at1()
-	a.slots, a.cache = 8, 80+4*(20+10+PageSize)
+	a.slots, a.cache = 8, 80+4*(20+10+headroom)
 	var line []load
 	for range 4 {
 		line = append(line, load{held: 100, shared: 80, answer: 20})

@@ -21,7 +21,7 @@ type victim struct {
 // prefill and in decode, always in the middle of a step: when the next step
 // begins, none of them has a slot, a page or a row in it.
 func TestCancelWithinOneStep(t *testing.T) {
-	e, w := openPaced(t, Options{MaxBatch: 4, MaxQueue: 12, ChunkTokens: 64, CacheBytes: pagesBytes(t, 24)})
+	e, w := openPaced(t, Options{MaxBatch: 4, MaxQueue: 12, ChunkTokens: 64, CacheBytes: cacheOf(t, demoModel, 24*64)})
 	random := rand.New(rand.NewPCG(3, 4))
 	var readers sync.WaitGroup
 	var mu sync.Mutex // of what follows

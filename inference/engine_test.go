@@ -99,7 +99,7 @@ func TestBatchInvariance(t *testing.T) {
 	}
 	roomy := openEngine(t, demoModel, Options{MaxBatch: 16, PrefixCache: PrefixCacheOff})
 	tight := openEngine(t, demoModel, Options{MaxBatch: 16, ChunkTokens: 64, Threads: 1,
-		CacheBytes: pagesBytes(t, 16)})
+		CacheBytes: cacheOf(t, demoModel, 16*64)})
 	clear(roomy.eos) // every answer has its full length
 	clear(tight.eos)
 	alone := make([]answer, len(requests))
@@ -129,15 +129,15 @@ func TestBatchInvariance(t *testing.T) {
 	}
 }
 
-// pagesBytes is the cache size of n pages of the demo model.
-func pagesBytes(t testing.TB, n int64) int64 {
+// cacheOf is the size of a model's cache for so many positions.
+func cacheOf(t testing.TB, model string, positions int) int64 {
 	t.Helper()
-	ins, err := Inspect(demoModel)
+	ins, err := Inspect(model)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer ins.Close()
-	return n * ins.pageBytes(Options{}.withDefaults().CacheType)
+	return int64(pagesFor(positions)) * ins.pageBytes(Options{}.withDefaults().CacheType)
 }
 
 func TestCancelAndDeadline(t *testing.T) {

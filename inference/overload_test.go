@@ -106,7 +106,7 @@ func (f *flood) run(w *world, n int, arrive func()) (perSecond, ends float64) {
 // The cache is far too small for all slots at their longest.
 func TestOverload(t *testing.T) {
 	const stories = 40
-	e, w := openPaced(t, Options{MaxBatch: 8, MaxQueue: 16, CacheBytes: pagesBytes(t, 14)})
+	e, w := openPaced(t, Options{MaxBatch: 8, MaxQueue: 16, CacheBytes: cacheOf(t, demoModel, 14*64)})
 	f := &flood{t: t, e: e, random: rand.New(rand.NewPCG(1, 2))}
 	peak, rate := f.run(w, stories, func() {
 		for s := e.Stats(); s.SlotsBusy+s.Queued < 14; s = e.Stats() {

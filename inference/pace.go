@@ -20,7 +20,7 @@ type pace struct {
 // How much of the past a mean remembers.
 const (
 	stepMemory  = 8                        // steps
-	rowMemory   = 4 * backend.ChunkQuantum // prompt tokens: a short prompt's rows are mostly noise
+	rowMemory   = 8 * backend.ChunkQuantum // prompt tokens: a short prompt's rows are mostly noise
 	shareMemory = 16                       // requests
 	firstShare  = 0.5                      // before any request has ended
 )

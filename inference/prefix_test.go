@@ -113,7 +113,7 @@ func (s *scheduler) run() map[*sequence]int {
 }
 
 // A prompt that was computed before costs one quantum at most: of 500 tokens,
-// 52 rows and not 500.
+// 20 rows and not 500.
 func TestPromptIsComputedOnce(t *testing.T) {
 	s, one, two := twins(500)
 	s.add(one)
@@ -123,14 +123,14 @@ func TestPromptIsComputedOnce(t *testing.T) {
 	s.remove(one)
 	s.foretellOne(two)
 	two.tell()
-	if l := two.load(); l.prefill != 500-448 || l.shared != 448 {
+	if l := two.load(); l.prefill != 500-480 || l.shared != 480 {
 		t.Errorf("it is foretold that %d tokens are computed, %d shared", l.prefill, l.shared)
 	}
 	s.add(two)
-	if rows := s.run(); rows[two] != 500-448 || two.cached != 448 {
+	if rows := s.run(); rows[two] != 500-480 || two.cached != 480 {
 		t.Errorf("%d rows of a known prompt, %d tokens are said to be cached", rows[two], two.cached)
 	}
-	if p := s.prefixes; p.queries != 1000 || p.hits != 448 {
+	if p := s.prefixes; p.queries != 1000 || p.hits != 480 {
 		t.Errorf("%d of %d tokens were found", p.hits, p.queries)
 	}
 }
@@ -178,8 +178,8 @@ func TestAnswersAreNotShared(t *testing.T) {
 	s.remove(one)
 	again := &sequence{ids: append([]int32(nil), one.ids...), prompt: len(one.ids), limit: 1000}
 	s.add(again)
-	if rows := s.run(); rows[again] != 300-64 {
-		t.Errorf("%d rows of a prompt of 300 tokens, of which 64 were a prompt before", rows[again])
+	if rows := s.run(); rows[again] != 300-96 {
+		t.Errorf("%d rows of a prompt of 300 tokens, of which 96 were a prompt before", rows[again])
 	}
 }
 
@@ -192,7 +192,7 @@ func TestPreemptedFindsItsPrompt(t *testing.T) {
 		s.run()
 	}
 	s.preempt()
-	if rows := s.run(); rows[one] != 300-256 || one.done != 300 {
+	if rows := s.run(); rows[one] != 300-288 || one.done != 300 {
 		t.Errorf("%d rows, %d done", rows[one], one.done)
 	}
 	if p := s.prefixes; p.queries != 300 || p.hits != 0 || one.cached != 0 {

@@ -25,6 +25,10 @@ type scheduler struct {
 	step     []work      // reused
 }
 
+// headroom is how many positions each running sequence may grow by when another
+// is let in.
+const headroom = 64
+
 // work is one sequence's share of a step: positions [from, to).
 type work struct {
 	seq      *sequence
@@ -79,13 +83,14 @@ func (s *scheduler) next() []work {
 }
 
 // admit lets waiting sequences run while there are slots and pages for all of
-// their tokens, and a page to grow into for each that runs already. Pages with
+// their tokens, and some to grow into for each that runs already. Pages with
 // the beginning of a prompt cost nothing where somebody holds them.
 func (s *scheduler) admit() {
+	reserve := s.pool.Need(0, headroom)
 	for len(s.waiting) > 0 && len(s.running) < s.maxBatch {
 		q := s.waiting[0]
 		found := s.find(q)
-		if s.pool.Need(len(found), len(q.ids))+s.pool.Idle(found)+len(s.running) > s.pool.Free() {
+		if s.pool.Need(len(found), len(q.ids))+s.pool.Idle(found)+len(s.running)*reserve > s.pool.Free() {
 			return
 		}
 		s.begin(q, found)

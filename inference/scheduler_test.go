@@ -112,8 +112,9 @@ func checkStep(t *rapid.T, s *scheduler, work []work) {
 // goes on, the newer waits at the head of the queue, before who came later, and
 // replays its own tokens as decode rows.
 func TestPreemptsTheNewest(t *testing.T) {
-	s := &scheduler{pool: kvcache.NewPool(4, 16), maxBatch: 3, chunk: 64, mixed: 64}
-	old, young, late := seqOf(16), seqOf(16), seqOf(40)
+	s := &scheduler{pool: kvcache.NewPool(4, 64), maxBatch: 3, chunk: 64, mixed: 64}
+	old, young, late := seqOf(64), seqOf(64), seqOf(160)
+	young.salt = "of its own" // it shares nothing with the others
 	s.add(old)
 	s.add(young)
 	grow := func() {
@@ -125,11 +126,11 @@ func TestPreemptsTheNewest(t *testing.T) {
 			}
 		}
 	}
-	for len(old.ids) < 32 {
+	for len(old.ids) < 128 {
 		grow()
 	}
 	s.add(late)
-	for old.done < 33 && young.preemptions == 0 {
+	for old.done < 129 && young.preemptions == 0 {
 		grow()
 	}
 	if old.preemptions != 0 || young.preemptions != 1 || len(s.waiting) != 2 || s.waiting[0] != young || young.done != 0 {
