@@ -12,12 +12,12 @@ import (
 // 500 tokens comes that was computed before: new and known prompts in turns, the
 // quickest of each.
 func BenchmarkKnownPrompt(b *testing.B) {
-	dir := b.TempDir() + "/model"
 	shape := synthetic.Shape{Name: "bench", Hidden: 1024, FFN: 2816, Layers: 8, Heads: 16, KVHeads: 4, HeadDim: 64, Vocab: 4096, Positions: 1024}
-	if err := synthetic.Ensure(dir, shape, "bf16"); err != nil {
+	path, err := synthetic.Ensure(b.TempDir()+"/model", shape, "bf16")
+	if err != nil {
 		b.Fatal(err)
 	}
-	e := openEngine(b, dir, Options{MaxBatch: 1, Verify: VerifyOff})
+	e := openEngine(b, path, Options{MaxBatch: 1, Verify: VerifyOff})
 	first := func(id string, ids []int32, cached int) float64 {
 		began := time.Now()
 		events, err := e.submit(e.newSequence(b.Context(), Request{ID: id, MaxTokens: 1}, ids))
