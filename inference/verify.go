@@ -34,7 +34,7 @@ func checkFiles(ctx context.Context, s *weights.Source, v Verify) (*fileCheck, e
 	if v == VerifyOff {
 		return nil, nil
 	}
-	stored, err := manifest.Read(s.Dir)
+	stored, err := manifest.Read(manifest.Path(s))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
@@ -102,13 +102,10 @@ func (c *fileCheck) await(m *loadMeter) (sums []weights.Sums, err error) {
 	}
 }
 
-// ManifestName is the file in a model's folder that VerifyFiles compares with.
-const ManifestName = manifest.Name
-
-// StoredDigest is what the manifest of a model's folder says of the model, ""
-// where there is no manifest. Nothing is compared.
-func StoredDigest(dir string) (string, error) {
-	m, err := manifest.Read(dir)
+// StoredDigest is what the manifest of a model says of it, "" where there is no
+// manifest. Nothing is compared.
+func StoredDigest(s *weights.Source) (string, error) {
+	m, err := manifest.Read(manifest.Path(s))
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}
@@ -121,6 +118,7 @@ func StoredDigest(dir string) (string, error) {
 // Files is what VerifyFiles found.
 type Files struct {
 	Dir        string
+	Manifest   string // where it lies, or would
 	Digest     string
 	Found      *manifest.Manifest // computed from the files
 	Stored     *manifest.Manifest // nil: the folder has none
@@ -139,8 +137,8 @@ func VerifyFiles(ctx context.Context, path string, sha256, parts bool, progress 
 	if err := s.Map(); err != nil {
 		return nil, err
 	}
-	r := &Files{Dir: s.Dir}
-	stored, broken := manifest.Read(s.Dir)
+	r := &Files{Dir: s.Dir, Manifest: manifest.Path(s)}
+	stored, broken := manifest.Read(r.Manifest)
 	switch {
 	case broken == nil:
 		r.Stored = stored

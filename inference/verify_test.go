@@ -32,7 +32,7 @@ func writeManifest(t *testing.T, dir string, sha256 bool) *Files {
 	t.Helper()
 	f, err := VerifyFiles(t.Context(), dir, sha256, true, nil)
 	if err == nil {
-		err = f.Found.Write(dir, true)
+		err = f.Found.Write(f.Manifest, true)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -125,10 +125,10 @@ func TestLoadAsksForTheManifest(t *testing.T) {
 	if _, err := loaded(t, dir, VerifySHA256); err == nil || !strings.Contains(err.Error(), "--sha256") {
 		t.Errorf("sha256 with a manifest that has none: %v", err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, ManifestName), []byte("{"), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, manifest.Name), []byte("{"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := loaded(t, dir, VerifyAuto); err == nil || !strings.Contains(err.Error(), ManifestName) {
+	if _, err := loaded(t, dir, VerifyAuto); err == nil || !strings.Contains(err.Error(), manifest.Name) {
 		t.Errorf("a broken manifest: %v", err)
 	}
 }

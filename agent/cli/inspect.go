@@ -140,7 +140,7 @@ func inspect(ctx context.Context, cfg config.Config, tensors bool) (*modelReport
 		MaxPositions: s.MaxPositions, TiedHead: s.TiedHead, Vocab: s.Vocab, TokenizerKind: ins.Tok.Kind(), BOS: s.BOS, EOS: s.EOS,
 		Warnings: slices.Concat(ins.Source.Warnings, s.Warnings),
 	}
-	if r.Digest, err = inference.StoredDigest(ins.Source.Dir); err != nil {
+	if r.Digest, err = inference.StoredDigest(ins.Source); err != nil {
 		r.Warnings = append(r.Warnings, err.Error())
 	}
 	r.files(ins, tensors)

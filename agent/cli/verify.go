@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -22,6 +21,7 @@ type verifyFlags struct {
 // verifyReport is what `verify` tells.
 type verifyReport struct {
 	Folder     string       `json:"folder"`
+	Manifest   string       `json:"manifest"` // where it lies, or would
 	Digest     string       `json:"digest"`
 	Verdict    string       `json:"verdict"` // "same", "different", "no manifest", "written"
 	Difference string       `json:"difference,omitempty"`
@@ -77,13 +77,13 @@ func (p *Program) verify(ctx context.Context, model string, f verifyFlags) error
 	if err != nil {
 		return err
 	}
-	r := verifyReport{Folder: found.Dir, Digest: found.Digest, Verdict: "same"}
+	r := verifyReport{Folder: found.Dir, Manifest: found.Manifest, Digest: found.Digest, Verdict: "same"}
 	for _, file := range found.Found.Files {
 		r.Files = append(r.Files, fileDigest{file.Name, file.Bytes, file.XXH3, file.SHA256})
 	}
 	switch {
 	case f.write:
-		if err := found.Found.Write(found.Dir, f.force); err != nil {
+		if err := found.Found.Write(found.Manifest, f.force); err != nil {
 			return err
 		}
 		r.Verdict = "written"
@@ -127,8 +127,8 @@ func (r verifyReport) print(p *Program) error {
 	}
 	text := map[string]string{
 		"same": "as the manifest says", "different": "DIFFERENT: " + r.Difference,
-		"no manifest": "no " + filepath.Join(r.Folder, inference.ManifestName) + ": write it with --write once the files are known to be good",
-		"written":     "written: " + filepath.Join(r.Folder, inference.ManifestName),
+		"no manifest": "no " + r.Manifest + ": write it with --write once the files are known to be good",
+		"written":     "written: " + r.Manifest,
 	}[r.Verdict]
 	_, err := fmt.Fprintf(p.Stdout, "%s\n%s\n", r.Digest, text)
 	return err

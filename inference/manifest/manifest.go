@@ -18,8 +18,17 @@ import (
 	"llorch/inference/weights"
 )
 
-// Name is the manifest's own, in the model's folder.
+// Name is the manifest's own, in the model's folder. That of a GGUF model is named
+// after its file: one folder may hold several.
 const Name = "llorch.manifest.json"
+
+// Path is where the manifest of a model lies.
+func Path(s *weights.Source) string {
+	if s.Meta != nil {
+		return s.Files[0].Path + "." + Name
+	}
+	return filepath.Join(s.Dir, Name)
+}
 
 const (
 	version  = 1
@@ -65,7 +74,11 @@ func Of(s *weights.Source, sums []weights.Sums, withSHA256 bool) (*Manifest, err
 	for i := range s.Files {
 		m.add(nameOf(s, i), s.Files[i].Size, sums[i], withSHA256)
 	}
-	for _, name := range aside {
+	beside := aside
+	if s.Meta != nil {
+		beside = nil // a GGUF file has all in it
+	}
+	for _, name := range beside {
 		sum, size, err := weights.SumFile(filepath.Join(s.Dir, name), maxAside)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -115,10 +128,9 @@ func (m *Manifest) file(name string) (*File, bool) {
 	return &m.Files[i], true
 }
 
-// Read returns the manifest of a folder; the error wraps fs.ErrNotExist where it
-// has none.
-func Read(dir string) (*Manifest, error) {
-	path := filepath.Join(dir, Name)
+// Read returns the manifest at path; the error wraps fs.ErrNotExist where there is
+// none.
+func Read(path string) (*Manifest, error) {
 	text, err := weights.ReadFile(path, maxBytes)
 	if err != nil {
 		return nil, fmt.Errorf("manifest: %w", err)
@@ -153,10 +165,9 @@ func malformed(path, reason string) error {
 	return fmt.Errorf("manifest: %s: %s; write it again with `verify --write --force`", path, reason)
 }
 
-// Write writes the manifest beside the weights, in one step. It refuses to
-// replace one that is not the same, unless force is set.
-func (m *Manifest) Write(dir string, force bool) error {
-	path := filepath.Join(dir, Name)
+// Write writes the manifest to path, in one step. It refuses to replace one that
+// is not the same, unless force is set.
+func (m *Manifest) Write(path string, force bool) error {
 	text, err := json.MarshalIndent(m, "", " ")
 	if err != nil {
 		return fmt.Errorf("manifest: %w", err)
@@ -167,7 +178,7 @@ func (m *Manifest) Write(dir string, force bool) error {
 	} else if err == nil && !force {
 		return fmt.Errorf("manifest: %s is there and says otherwise; replace it with --force if the files are as they should be", path)
 	}
-	tmp, err := os.CreateTemp(dir, ".manifest-")
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".manifest-")
 	if err != nil {
 		return fmt.Errorf("manifest: %w", err)
 	}

@@ -80,12 +80,12 @@ func written(t *testing.T) (string, *Manifest) {
 	dir := folder(t)
 	m, err := compute(t, dir, nil)
 	if err == nil {
-		err = m.Write(dir, false)
+		err = m.Write(filepath.Join(dir, Name), false)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err = Read(dir)
+	m, err = Read(filepath.Join(dir, Name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,34 +185,34 @@ func TestReadRefuses(t *testing.T) {
 		"twice":           {`{"version":1,"digest":"","files":[{"name":"a"},{"name":"a"}]}`, "there twice"},
 	} {
 		save(t, dir, Name, c[0])
-		if _, err := Read(dir); err == nil || !strings.Contains(err.Error(), c[1]) || !strings.Contains(err.Error(), Name) {
+		if _, err := Read(filepath.Join(dir, Name)); err == nil || !strings.Contains(err.Error(), c[1]) || !strings.Contains(err.Error(), Name) {
 			t.Errorf("%s: %v, want %q", name, err, c[1])
 		}
 	}
 	if err := os.Remove(filepath.Join(dir, Name)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Read(dir); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := Read(filepath.Join(dir, Name)); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("none: %v", err)
 	}
 }
 
 func TestWrite(t *testing.T) {
 	dir, m := written(t)
-	if err := m.Write(dir, false); err != nil {
+	if err := m.Write(filepath.Join(dir, Name), false); err != nil {
 		t.Errorf("the same once more: %v", err)
 	}
 	save(t, dir, Name, "mine")
-	if err := m.Write(dir, false); err == nil || !strings.Contains(err.Error(), "--force") {
+	if err := m.Write(filepath.Join(dir, Name), false); err == nil || !strings.Contains(err.Error(), "--force") {
 		t.Errorf("another one is there: %v", err)
 	}
 	if text, _ := os.ReadFile(filepath.Join(dir, Name)); string(text) != "mine" {
 		t.Error("it was replaced all the same")
 	}
-	if err := m.Write(dir, true); err != nil {
+	if err := m.Write(filepath.Join(dir, Name), true); err != nil {
 		t.Error(err)
 	}
-	if _, err := Read(dir); err != nil {
+	if _, err := Read(filepath.Join(dir, Name)); err != nil {
 		t.Error(err)
 	}
 	if left, _ := filepath.Glob(filepath.Join(dir, ".manifest-*")); len(left) > 0 {
@@ -245,4 +245,40 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("%+v passed", m)
 		}
 	})
+}
+
+// TestManifestOfGGUF: it lies beside the file and speaks of it alone: other models
+// of the folder, and files for other containers, are none of its affair.
+func TestManifestOfGGUF(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"a.gguf", "b.gguf"} {
+		f, err := os.Create(filepath.Join(dir, name))
+		if err == nil {
+			err = weights.WriteGGUF(f, []weights.Pair{{Key: "general.name", Value: name}}, nil, nil)
+		}
+		if err := errors.Join(err, f.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err := weights.Open(filepath.Join(dir, "a.gguf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if want := filepath.Join(dir, "a.gguf."+Name); Path(s) != want {
+		t.Errorf("%s, want %s", Path(s), want)
+	}
+	m, err := Of(s, []weights.Sums{{XXH3: "0"}}, false)
+	if err != nil || len(m.Files) != 1 || m.Files[0].Name != "a.gguf" {
+		t.Errorf("%+v %v", m, err)
+	}
+	if err := m.Write(Path(s), false); err != nil {
+		t.Fatal(err)
+	}
+	if stored, err := Read(Path(s)); err != nil || stored.Digest != m.Digest {
+		t.Errorf("%+v %v", stored, err)
+	}
 }
