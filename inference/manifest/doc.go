@@ -5,6 +5,8 @@
 //   - Every file that can change a model's answers is covered: the weights, their index, config.json,
 //     generation_config.json and what the tokenizer is made of. One of these that is in the folder and not in the manifest
 //     is a difference, as is the reverse.
+//   - A GGUF file has all of that in it. Its manifest covers the model's files alone, and lies beside the first of them
+//     under its name: one folder may hold several models.
 //   - A manifest's names are compared and never opened.
 //   - A manifest appears whole or not at all, and one that says otherwise is only replaced when told to.
 //
