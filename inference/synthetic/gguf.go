@@ -33,8 +33,11 @@ func (m mixture) layerFormat(name string, layer, layers int) tensor.DType {
 	return m.matrix
 }
 
-// fits refuses a shape whose rows are no whole blocks.
+// fits refuses a shape whose rows are no whole blocks, or whose vocabulary is too small.
 func (m mixture) fits(s Shape) error {
+	if s.Vocab < 257 {
+		return fmt.Errorf("shape %s has %d tokens, at least 257 are needed", s.Name, s.Vocab)
+	}
 	for _, t := range []tensor.DType{m.matrix, m.head} {
 		for _, cols := range []int{s.Hidden, s.FFN, s.Heads * s.HeadDim} {
 			if cols%t.Block() != 0 {
@@ -89,14 +92,18 @@ func (s Shape) ggufTensors(m mixture) []weights.Spec {
 		weights.Spec{Name: "output.weight", Type: m.head, Shape: []int{s.Vocab, s.Hidden}})
 }
 
-// ggufPairs are the keys. The vocabulary has a token for each byte and then
-// tokens that no text has: there must be as many as the embedding table has rows.
+// ggufPairs are the keys. The vocabulary has a token for each byte, one for two
+// zero bytes, as a byte-level vocabulary without a merge is taken for a broken
+// one, and then tokens that no text has: there must be as many as the embedding
+// table has rows.
 func (s Shape) ggufPairs(m mixture) []weights.Pair {
 	tokens, types := make([]string, s.Vocab), make([]int32, s.Vocab)
 	for text, id := range byteVocabulary() {
 		tokens[id], types[id] = text, 1 // normal
 	}
-	for id := 256; id < s.Vocab; id++ {
+	const zero = "\u0100" // how such a vocabulary spells the byte
+	tokens[256], types[256] = zero+zero, 1
+	for id := 257; id < s.Vocab; id++ {
 		tokens[id], types[id] = fmt.Sprintf("<unused%d>", id), 5 // unused
 	}
 	pairs := []weights.Pair{
@@ -105,7 +112,7 @@ func (s Shape) ggufPairs(m mixture) []weights.Pair {
 		{Key: "llama.attention.layer_norm_rms_epsilon", Value: float32(1e-5)}, {Key: "llama.rope.freq_base", Value: float32(10000)},
 		{Key: "tokenizer.ggml.model", Value: "gpt2"}, {Key: "tokenizer.ggml.pre", Value: "gpt-2"},
 		{Key: "tokenizer.ggml.tokens", Value: tokens}, {Key: "tokenizer.ggml.token_type", Value: types},
-		{Key: "tokenizer.ggml.merges", Value: []string{}}, {Key: "tokenizer.ggml.add_bos_token", Value: false},
+		{Key: "tokenizer.ggml.merges", Value: []string{zero + " " + zero}}, {Key: "tokenizer.ggml.add_bos_token", Value: false},
 	}
 	for _, n := range []struct {
 		key   string

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"llorch/inference"
 	"llorch/inference/tensor"
 	"llorch/inference/weights"
 )
@@ -53,8 +54,26 @@ func TestGGUF(t *testing.T) {
 				t.Errorf("attn_v has more bits in layers %s, want %s", got, more)
 			}
 		}
+		readable(t, path)
 		varied(t, s, "blk.1.ffn_up.weight")
 		varied(t, s, "output.weight")
+	}
+}
+
+// readable opens the file as a worker does: one letter is one token, and
+// nothing ends a text.
+func readable(t *testing.T, path string) {
+	t.Helper()
+	ins, err := inference.Inspect(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ins.Close()
+	if ids, err := ins.Tok.Encode("abc d"); err != nil || len(ids) != 5 || ids[0] != 'a' {
+		t.Errorf("%s: %v %v", path, ids, err)
+	}
+	if s := ins.Spec; len(s.EOS) > 0 || s.Vocab != blocks.Vocab || s.Layers != blocks.Layers {
+		t.Errorf("%s: %+v", path, s)
 	}
 }
 
