@@ -34,8 +34,13 @@ func EngineOptions(c config.Config) (inference.Options, error) {
 	if queue == 0 {
 		queue = -1 // the engine's word for none
 	}
+	quantize := c.Quantize
+	if quantize == "none" {
+		quantize = ""
+	}
 	return inference.Options{
-		Device: device.Kind, Index: device.Index, Threads: c.Threads, MaxBatch: c.MaxBatch, MaxQueue: queue, QueueTokens: c.MaxQueueTokens,
+		Quantize: quantize,
+		Device:   device.Kind, Index: device.Index, Threads: c.Threads, MaxBatch: c.MaxBatch, MaxQueue: queue, QueueTokens: c.MaxQueueTokens,
 		MaxPrompt: c.MaxTokensIn, MaxContext: c.MaxContext, CacheBytes: int64(c.KVCacheMB) << 20, CacheType: cache,
 		ChunkTokens: c.PrefillChunk, PrefixCache: inference.PrefixCache(c.PrefixCache), Verify: inference.Verify(c.VerifyWeights),
 	}, nil
@@ -95,6 +100,9 @@ func (w *worker) load() error {
 	if err != nil {
 		_ = ins.Close()
 		return err
+	}
+	if plan.Quantized > 0 {
+		w.log.Info("quantize", "format", o.Quantize, "file_bytes", plan.Quantized, "weights", plan.Weights)
 	}
 	for _, widened := range plan.Widened {
 		w.log.Warn("model", "note", widened.String())

@@ -59,6 +59,7 @@ type Config struct {
 	KVCacheMB           int    `koanf:"kv_cache_mb"`           // MiB; 0: from the memory plan
 	KVDType             string `koanf:"kv_dtype"`              // f16, bf16, f32
 	Threads             int    `koanf:"threads"`               // 0: the backend's choice
+	Quantize            string `koanf:"quantize"`              // none, q8_0, q4_0, q4_k_m
 	PrefixCache         string `koanf:"prefix_cache"`          // on, off
 	VerifyWeights       string `koanf:"verify_weights"`        // off, auto, require, sha256
 	MLock               bool   `koanf:"mlock"`
@@ -96,6 +97,7 @@ func Default() Config {
 		MaxBatch:            16,
 		MaxQueue:            64,
 		KVDType:             "f16",
+		Quantize:            "none",
 		PrefixCache:         "on",
 		VerifyWeights:       "auto",
 		HangTimeout:         15 * time.Second,

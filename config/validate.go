@@ -100,6 +100,7 @@ func (c Config) checkWords() error {
 		oneOf("backend", c.Backend, "cpu", "cuda", "metal", "ref")
 	}
 	oneOf("kv_dtype", c.KVDType, "f16", "bf16", "f32")
+	oneOf("quantize", c.Quantize, "none", "q8_0", "q4_0", "q4_k_m")
 	oneOf("prefix_cache", c.PrefixCache, "on", "off")
 	oneOf("verify_weights", c.VerifyWeights, "off", "auto", "require", "sha256")
 	oneOf("callback_profile", c.CallbackProfile, "auto", "v1", "v1s", "v2", "none")

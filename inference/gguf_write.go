@@ -13,6 +13,9 @@ import (
 	"llorch/inference/weights"
 )
 
+// GGUFFormats are the formats that WriteGGUF knows.
+func GGUFFormats() []string { return convert.Names() }
+
 // WriteGGUF writes the model at in, a SafeTensors folder or a file in it, as the
 // GGUF file out, in the format of one of convert.Targets. out appears when it is
 // whole, and replaces nothing unless replace is set. progress, which may be nil, is

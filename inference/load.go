@@ -76,6 +76,9 @@ func (e *Engine) load(ctx context.Context, ins *Inspection, o Options) error {
 	if err := plan.possible(); err != nil {
 		return err
 	}
+	if err := ins.quantizable(o); err != nil {
+		return err
+	}
 	if err := ins.Source.Map(); err != nil {
 		return err
 	}
@@ -90,6 +93,7 @@ func (e *Engine) load(ctx context.Context, ins *Inspection, o Options) error {
 	if check != nil {
 		meter.loaded = check.Done // a byte counts when it is checked
 	}
+	plan.limits.Placed = meter.converting(ctx, plan.Quantized)
 	err = ins.Source.Populate(ctx, check.examination(), func(done, _ int64) { populated = done; meter.step("populate") })
 	if err != nil {
 		return err
@@ -165,7 +169,7 @@ func (ins *Inspection) info(o Options, p Plan) Info {
 	}
 	return Info{
 		MaxPrompt: prompt,
-		Name:      ins.Name, Path: ins.Source.Path, Architecture: s.Architecture, Quant: ins.Quant(),
+		Name:      ins.Name, Path: ins.Source.Path, Architecture: s.Architecture, Quant: ins.quant(o),
 		TokenizerKind: ins.Tok.Kind(), Vocab: s.Vocab, Context: p.Context, Layers: s.Layers, Hidden: s.Hidden, FFN: s.FFN,
 		Heads: s.Heads, KVHeads: s.KVHeads, HeadDim: s.HeadDim, MaxBatch: o.MaxBatch, MaxQueue: queue, QueueTokens: tokens,
 		Params: ins.Params(), FileBytes: ins.Source.FileBytes(), Plan: p, BOS: s.BOS, EOS: s.EOS,

@@ -28,6 +28,7 @@ type Options struct {
 	MixedTokens int            // the same while others decode; 0 = 128
 	PrefixCache PrefixCache    // "" = PrefixCacheOn
 	Verify      Verify         // "" = VerifyAuto
+	Quantize    string         // format that matrices get while they are loaded: "q8_0", "q4_0", "q4_k_m"; "" = as in the files
 	Available   int64          // memory the process may take, for the automatic cache; 0 = not known
 	Progress    func(Progress) // called from the loading goroutine; may be nil
 	Faulted     func(error)    // called from the engine's loop when a device fault is latched, before any stream hears of it; may be nil
@@ -41,6 +42,7 @@ type Options struct {
 type Plan struct {
 	Weights, Cache, Scratch int64
 	Widened                 []Widening // what of Weights takes more than in the file
+	Quantized               int64      // bytes of the files that become others while loading
 	Context                 int        // tokens of one sequence
 	Pages                   int        // of PageSize positions
 	limits                  model.Limits
@@ -127,6 +129,12 @@ func (ins *Inspection) Plan(o Options) Plan {
 	for _, w := range p.Widened {
 		p.Weights = plus(p.Weights-w.Bytes, w.Wide)
 	}
+	p.limits.Formats = ins.formats(o)
+	for name, d := range p.limits.Formats {
+		t, _ := ins.Source.Tensor(name)
+		p.Quantized += t.Bytes
+		p.Weights = plus(p.Weights-t.Bytes, times(int64(t.Shape[0]), int64(d.RowBytes(t.Shape[1]))))
+	}
 	if p.Context <= 0 {
 		p.Context = min(ins.Spec.MaxPositions, 4096)
 	}
@@ -146,7 +154,7 @@ func (ins *Inspection) Plan(o Options) Plan {
 	}
 	p.Pages, p.Cache = int(pages), times(pages, page)
 	p.Context = int(min(int64(p.Context), pages*PageSize))
-	p.limits = model.Limits{Rows: o.MaxBatch + o.ChunkTokens, Logits: o.MaxBatch, Positions: p.Context}
+	p.limits.Rows, p.limits.Logits, p.limits.Positions = o.MaxBatch+o.ChunkTokens, o.MaxBatch, p.Context
 	p.Scratch = ins.Config.Scratch(p.limits)
 	return p
 }

@@ -1,10 +1,13 @@
 package inference
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // Progress is where loading stands.
 type Progress struct {
-	Phase               string  // "populate", "verify", "place", "cache", "warmup"
+	Phase               string  // "populate", "verify", "place", "quantize", "cache", "warmup"
 	Done, Total         int64   // bytes of the files that are in memory and, where they are checked, checked
 	Layers, LayersTotal int     // the same as layers
 	Share               float64 // of the whole load, 0 to 1; never falls, and is 1 only after the last step
@@ -36,6 +39,25 @@ type loadMeter struct {
 
 func newLoadMeter(tell func(Progress), total int64, layers int) *loadMeter {
 	return &loadMeter{tell: tell, now: Progress{Total: total, LayersTotal: layers}}
+}
+
+// converting returns what model.Limits.Placed is: it counts bytes of total that
+// get another format, and ends the load when ctx ends. A byte then counts as
+// loaded half when it is in memory and half when it has its format.
+func (m *loadMeter) converting(ctx context.Context, total int64) func(int64) error {
+	if total == 0 {
+		return nil
+	}
+	done, told, read := int64(0), time.Now(), m.loaded
+	m.loaded = func() int64 { return (read() + int64(float64(done)/float64(total)*float64(m.now.Total))) / 2 }
+	return func(n int64) error {
+		done += n
+		if now := time.Now(); now.Sub(told) >= tellEvery {
+			told = now
+			m.step("quantize")
+		}
+		return ctx.Err()
+	}
 }
 
 // step tells where the load stands.

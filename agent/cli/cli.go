@@ -32,7 +32,7 @@ type Program struct {
 }
 
 // commands makes each sub-command; a new one is one more entry.
-var commands = []func(*Program) *cobra.Command{serveCommand, generateCommand, inspectCommand, verifyCommand, benchCommand, doctorCommand, healthCommand, versionCommand}
+var commands = []func(*Program) *cobra.Command{serveCommand, generateCommand, inspectCommand, verifyCommand, quantizeCommand, benchCommand, doctorCommand, healthCommand, versionCommand}
 
 const (
 	exitOK    = 0

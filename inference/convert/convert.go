@@ -132,6 +132,9 @@ func (c *conversion) chunk(w io.Writer, x *weights.Tensor, e llama.Export, to te
 	elements := len(rows) / x.Type.BlockBytes() * x.Type.Block()
 	c.out = grown(c.out, to.RowBytes(elements))
 	tensor.Convert(c.out, to, rows, x.Type, runtime.GOMAXPROCS(0))
+	if err := weights.Spoiled(to, c.out); err != nil {
+		return fmt.Errorf("tensor %s: %w", x.Name, err)
+	}
 	if _, err := w.Write(c.out); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 
 	"llorch/inference/model/llama"
 	"llorch/inference/tensor"
+	"llorch/inference/weights"
 )
 
 // Target is a format that a whole file can have.
@@ -29,14 +30,37 @@ var Targets = []Target{
 
 // ParseTarget returns the target of that name, in upper or lower case.
 func ParseTarget(name string) (Target, error) {
-	var names []string
 	for _, t := range Targets {
 		if strings.EqualFold(t.Name, name) {
 			return t, nil
 		}
+	}
+	return Target{}, fmt.Errorf("convert: format %.40q is not one of %s", name, strings.Join(Names(), ", "))
+}
+
+// Names lists the names of all targets.
+func Names() []string {
+	var names []string
+	for _, t := range Targets {
 		names = append(names, t.Name)
 	}
-	return Target{}, fmt.Errorf("convert: format %.40q is not one of %s", name, strings.Join(names, ", "))
+	return names
+}
+
+// Formats are the matrices of a SafeTensors model that the target gives another
+// format than they have, by name.
+func (t Target) Formats(c *llama.Config, s *weights.Source) map[string]tensor.DType {
+	formats := map[string]tensor.DType{}
+	for _, e := range c.Exports() {
+		x, ok := s.Tensor(e.Source)
+		if !ok || len(x.Shape) != 2 {
+			continue
+		}
+		if d := t.format(e, x.Shape[1], c.Layers); d != x.Type {
+			formats[e.Source] = d
+		}
+	}
+	return formats
 }
 
 // format is what a tensor of rows of cols elements is written in.

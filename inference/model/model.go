@@ -2,6 +2,7 @@ package model
 
 import (
 	"llorch/inference/backend"
+	"llorch/inference/tensor"
 	"llorch/inference/weights"
 )
 
@@ -47,4 +48,10 @@ type Limits struct {
 	Rows      int // of all sequences together
 	Logits    int // rows whose logits are wanted
 	Positions int // of one sequence: the context
+
+	// Formats are matrices, by the names of their files, that get another format
+	// while they are placed. Placed, which may be nil, is told of the bytes of each
+	// stretch of them that is done; its error stops the load.
+	Formats map[string]tensor.DType
+	Placed  func(bytes int64) error
 }

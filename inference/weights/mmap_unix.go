@@ -52,6 +52,21 @@ func (f *File) mmap() error {
 	return nil
 }
 
+// Release gives the pages of a mapped tensor back to the page cache, which may
+// drop them: for weights that were copied elsewhere. Reading them again is right,
+// and slow. Pages that a neighbour shares stay.
+func (s *Source) Release(t *Tensor) {
+	f := &s.Files[t.File]
+	if f.mapped == nil {
+		return
+	}
+	page := int64(unix.Getpagesize())
+	from, to := (t.Offset+page-1)/page*page, (t.Offset+t.Bytes)/page*page
+	if from < to {
+		_ = unix.Madvise(f.mapped[from:to], unix.MADV_DONTNEED) // an advice
+	}
+}
+
 func (s *Source) unmap() error {
 	for i := range s.tensors {
 		s.tensors[i].Data = nil

@@ -3,6 +3,7 @@ package llama
 import (
 	"fmt"
 	"math"
+	"runtime"
 
 	"llorch/inference/backend"
 	"llorch/inference/model"
@@ -66,7 +67,7 @@ func (c *Config) Scratch(l model.Limits) int64 {
 
 // Load implements model.Config.
 func (c *Config) Load(d backend.Device, s *weights.Source, l model.Limits) (model.Model, error) {
-	p, names := placer{d: d, s: s}, c.layout()
+	p, names := placer{d: d, s: s, formats: l.Formats, placed: l.Placed}, c.layout()
 	m := &Model{dev: d, eps: c.NormEps}
 	m.embed = p.tensor(names.embed)
 	m.norm = p.tensor(names.norm)
@@ -112,9 +113,11 @@ func (c *Config) heads(i int) backend.Heads {
 
 // placer places tensors by name until the first error, which it keeps.
 type placer struct {
-	d   backend.Device
-	s   *weights.Source
-	err error
+	d       backend.Device
+	s       *weights.Source
+	formats map[string]tensor.DType // of matrices that are converted
+	placed  func(bytes int64) error // nil: nobody asks
+	err     error
 }
 
 // tensor places a matrix, or a vector as one row.
@@ -130,48 +133,59 @@ func (p *placer) tensor(name string) backend.Tensor {
 	if len(t.Shape) == 2 {
 		rows, cols = t.Shape[0], t.Shape[1]
 	}
-	place := p.place
-	if len(t.Shape) == 2 && !backend.Computes(p.d, t.Type) {
-		place = p.widen
+	to, convert := p.formats[name]
+	if !convert && len(t.Shape) == 2 && !backend.Computes(p.d, t.Type) {
+		// What the device cannot multiply with becomes float32, which is what
+		// package tensor decodes every format to. A narrower format would round: the
+		// product of a half and six bits has more bits than bfloat16 or a half keep.
+		to, convert = tensor.F32, true
 	}
-	placed, err := place(t, rows, cols)
+	var placed backend.Tensor
+	var err error
+	if convert {
+		placed, err = p.convert(t, rows, cols, to)
+	} else {
+		placed, err = p.d.Place(t.Type, rows, cols, t.Data)
+	}
 	if err != nil {
 		p.err = fmt.Errorf("tensor %s: %w", name, err)
 	}
 	return placed
 }
 
-func (p *placer) place(t *weights.Tensor, rows, cols int) (backend.Tensor, error) {
-	return p.d.Place(t.Type, rows, cols, t.Data)
-}
+// convertBytes bounds what is converted at once: copies on the host are in no
+// memory plan.
+const convertBytes = 2 << 20
 
-// widenBytes bounds what is widened at once: copies on the host are in no memory plan.
-const widenBytes = 1 << 20
-
-// widen gives the device a matrix whose format it cannot multiply with as
-// float32, which is what package tensor decodes every format to. A narrower format
-// would round: the product of a half and six bits has more bits than bfloat16 or a
-// half keep. The file is read, not the mapping, so that a lost page is an error.
-func (p *placer) widen(t *weights.Tensor, rows, cols int) (backend.Tensor, error) {
-	wide, err := p.d.Alloc(backend.Weights, tensor.F32, rows, cols)
+// convert gives the device a matrix in another format than the file has. The file
+// is read, not the mapping, so that a lost page is an error; the mapping's pages
+// are given back, as nobody will read them.
+func (p *placer) convert(t *weights.Tensor, rows, cols int, to tensor.DType) (backend.Tensor, error) {
+	m, err := p.d.Alloc(backend.Weights, to, rows, cols)
 	if err != nil {
-		return wide, err
+		return m, err
 	}
-	step := min(rows, max(1, widenBytes/tensor.F32.RowBytes(cols)))
-	raw, values := make([]byte, step*t.Type.RowBytes(cols)), make([]float32, step*cols)
-	host := make([]byte, tensor.F32.RowBytes(len(values)))
+	step := min(rows, max(1, convertBytes/tensor.F32.RowBytes(cols)))
+	in, out := make([]byte, step*t.Type.RowBytes(cols)), make([]byte, step*to.RowBytes(cols))
 	for from := 0; from < rows; from += step {
 		n := min(step, rows-from)
-		in := raw[:n*t.Type.RowBytes(cols)]
+		in, out := in[:n*t.Type.RowBytes(cols)], out[:n*to.RowBytes(cols)]
 		if err := p.s.ReadTensor(t, in, int64(from)*int64(t.Type.RowBytes(cols))); err != nil {
-			return wide, err
+			return m, err
 		}
-		t.Type.Decode(values[:n*cols], in)
-		out := host[:tensor.F32.RowBytes(n*cols)]
-		tensor.F32.Encode(out, values[:n*cols])
-		p.d.Upload(wide.Slice(from, from+n), out)
+		tensor.Convert(out, to, in, t.Type, runtime.GOMAXPROCS(0))
+		if err := weights.Spoiled(to, out); err != nil {
+			return m, fmt.Errorf("rows %d to %d: %w", from, from+n-1, err)
+		}
+		p.d.Upload(m.Slice(from, from+n), out)
+		if p.placed != nil {
+			if err := p.placed(int64(len(in))); err != nil {
+				return m, err
+			}
+		}
 	}
-	return wide, nil
+	p.s.Release(t)
+	return m, nil
 }
 
 // linear places one projection: NAME.weight and, with bias, NAME.bias.
