@@ -27,7 +27,7 @@ CONTRACT_CHECK ?= $(wildcard ../shared/checks/contract.py)
 # Flags from a developer's environment must not decide what is built or tested here.
 export GOFLAGS :=
 
-.PHONY: build drills soak demo run test race lint bench bench-check fuzz-short test-model clean help libtokenizers contract
+.PHONY: build drills soak demo run test race lint bench bench-check fuzz-short test-arm64 test-model clean help libtokenizers contract
 
 build: libtokenizers ## build the worker as build/llorch-cpu
 	@mkdir -p build
@@ -73,6 +73,9 @@ bench-check: build ## shares of this machine's limits against agent/bench/thresh
 
 fuzz-short: libtokenizers ## every fuzz target for FUZZTIME (60s) each
 	scripts/fuzz.sh $(FUZZTIME)
+
+test-arm64: ## the CPU backend's tests as a 64-bit ARM program, emulated: make test-arm64 ONLY=TestSuite/dotprod
+	scripts/test_arm64.sh $(ONLY)
 
 test-model: libtokenizers ## check a model of your own: LLORCH_TEST_MODEL_PATH=<folder> make test-model
 	@test -n "$$LLORCH_TEST_MODEL_PATH" || { echo 'test-model: set LLORCH_TEST_MODEL_PATH to a model folder' >&2; exit 1; }

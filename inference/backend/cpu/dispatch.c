@@ -23,6 +23,18 @@ static int has_avxvnni(void) {
 }
 #endif
 
+#if defined(__aarch64__) && defined(__APPLE__)
+#include <sys/sysctl.h>
+static int has_dotprod(void) {
+  int yes = 0;
+  size_t size = sizeof yes;
+  return sysctlbyname("hw.optional.arm.FEAT_DotProd", &yes, &size, NULL, 0) == 0 && yes;
+}
+#elif defined(__aarch64__)
+#include <sys/auxv.h>
+static int has_dotprod(void) { return getauxval(AT_HWCAP) >> 20 & 1; } // HWCAP_ASIMDDP
+#endif
+
 const llo_kernels *llo_find(const char *name) {
   if (!strcmp(name, "portable")) return &llo_portable;
 #ifdef __x86_64__
@@ -32,6 +44,10 @@ const llo_kernels *llo_find(const char *name) {
   if (!strcmp(name, "avxvnni") && has_avx512()) return &llo_vnni256;
   if (!strcmp(name, "avx512f") && has_avx512f()) return &llo_avx512f;
   if (!strcmp(name, "avx512") && has_avx512()) return &llo_avx512;
+#endif
+#ifdef __aarch64__
+  if (!strcmp(name, "neon")) return &llo_neon;
+  if (!strcmp(name, "dotprod") && has_dotprod()) return &llo_dotprod;
 #endif
   return NULL;
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // isas in ascending order of preference.
-var isas = []string{"portable", "avx2", "avxvnni", "avx512f", "avx512"}
+var isas = []string{"portable", "avx2", "avxvnni", "avx512f", "avx512", "neon", "dotprod"}
 
 // ISAs lists the instruction sets that this build has and this host can run,
 // the best one last.

@@ -165,6 +165,9 @@ extern const llo_kernels llo_portable;
 #ifdef __x86_64__
 extern const llo_kernels llo_avx2, llo_avxvnni, llo_vnni256, llo_avx512f, llo_avx512;
 #endif
+#ifdef __aarch64__
+extern const llo_kernels llo_neon, llo_dotprod;
+#endif
 // llo_find returns the table of a name if this host can run it, else NULL.
 const llo_kernels *llo_find(const char *name);
 
