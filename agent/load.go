@@ -70,6 +70,9 @@ func deviceOf(c config.Config) (config.Device, error) {
 // Forecast plans the memory of a model on this host. The error of a model that
 // does not fit is a *residency.ShortfallError.
 func Forecast(ctx context.Context, ins *inference.Inspection, o *inference.Options) (inference.Plan, residency.Forecast, error) {
+	if err := ins.CheckCache(o.CacheType); err != nil {
+		return inference.Plan{}, residency.Forecast{}, err
+	}
 	host, err := residency.ReadHost(ctx, "/")
 	if err != nil {
 		return inference.Plan{}, residency.Forecast{}, fmt.Errorf("agent: %w", err)

@@ -57,7 +57,7 @@ type Config struct {
 	MaxContext          int    `koanf:"max_context"`           // tokens; 0: the model's own
 	PrefillChunk        int    `koanf:"prefill_chunk"`         // prompt tokens in a step; 0: the engine's choice
 	KVCacheMB           int    `koanf:"kv_cache_mb"`           // MiB; 0: from the memory plan
-	KVDType             string `koanf:"kv_dtype"`              // f16, bf16, f32
+	KVDType             string `koanf:"kv_dtype"`              // f16, bf16, f32, q8_0
 	Threads             int    `koanf:"threads"`               // 0: the backend's choice
 	Quantize            string `koanf:"quantize"`              // none, q8_0, q4_0, q4_k_m
 	PrefixCache         string `koanf:"prefix_cache"`          // on, off

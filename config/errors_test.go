@@ -35,7 +35,7 @@ func TestUsageErrors(t *testing.T) {
 		{"no duration", "", nil, []string{"--callback-timeout=0s"}, "must be above 0"},
 		{"truth", "", []string{"LLORCH_MLOCK=maybe"}, nil, `"maybe" is neither true nor false`},
 		{"negative cache", "kv_cache_mb: -1\n", nil, nil, "give a whole number, or auto"},
-		{"kv dtype", "", nil, []string{"--kv-dtype", "f8"}, `kv_dtype is "f8": give f16, bf16, f32`},
+		{"kv dtype", "", nil, []string{"--kv-dtype", "f8"}, `kv_dtype is "f8": give f16, bf16, f32, q8_0`},
 		{"backend", "", nil, []string{"--backend", "vulkan"}, "backend"},
 		{"profile", "", nil, []string{"--callback-profile", "v9"}, "callback_profile"},
 		{"metrics compat", "", nil, []string{"--metrics-compat", "sglang"}, `metrics_compat is "sglang": give vllm, none`},

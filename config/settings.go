@@ -69,7 +69,7 @@ var settings = []setting{
 	{key: "prefill_chunk", kind: autoInt, group: Engine, usage: "prompt tokens computed in one step, or auto"},
 	{key: "kv_cache_mb", kind: autoInt, group: Engine, usage: "size of the KV cache in MiB, or auto: from the free memory"},
 	{key: "kv_cache_size_mb", kind: autoInt, group: Engine, alias: "kv_cache_mb"},
-	{key: "kv_dtype", group: Engine, usage: "number format of the KV cache: f16, bf16 or f32"},
+	{key: "kv_dtype", group: Engine, usage: "number format of the KV cache: f16, bf16, f32, or q8_0 (half the size of f16; head size a multiple of 32)"},
 	{key: "quantize", group: Engine, usage: "format that the matrices of a SafeTensors model get while it is loaded: q8_0, q4_0, q4_k_m, or none"},
 	{key: "prefix_cache", group: Engine, usage: "compute the common beginning of prompts once: on, or off. A prompt that was computed before answers sooner, which tells who asks that it was"},
 	{key: "verify_weights", group: Engine, usage: "check the model's files while loading: off, auto (digests, compared where there is a manifest; no NaN or Inf), require (a manifest), or sha256 (a manifest with SHA-256)"},

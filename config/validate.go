@@ -99,7 +99,7 @@ func (c Config) checkWords() error {
 	if c.Backend != "" {
 		oneOf("backend", c.Backend, "cpu", "cuda", "metal", "ref")
 	}
-	oneOf("kv_dtype", c.KVDType, "f16", "bf16", "f32")
+	oneOf("kv_dtype", c.KVDType, "f16", "bf16", "f32", "q8_0")
 	oneOf("quantize", c.Quantize, "none", "q8_0", "q4_0", "q4_k_m")
 	oneOf("prefix_cache", c.PrefixCache, "on", "off")
 	oneOf("verify_weights", c.VerifyWeights, "off", "auto", "require", "sha256")

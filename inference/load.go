@@ -72,6 +72,9 @@ func Load(ctx context.Context, ins *Inspection, o Options) (*Engine, error) {
 }
 
 func (e *Engine) load(ctx context.Context, ins *Inspection, o Options) error {
+	if err := ins.CheckCache(o.CacheType); err != nil {
+		return err
+	}
 	plan := ins.Plan(o)
 	if err := plan.possible(); err != nil {
 		return err

@@ -12,14 +12,14 @@ import (
 func Devices() []string { return backend.Kinds() }
 
 // CacheType is the number format of keys and values by its name in settings:
-// "f16", "bf16" or "f32".
+// "f16", "bf16", "f32" or "q8_0".
 func CacheType(name string) (tensor.DType, error) {
-	for _, t := range []tensor.DType{tensor.F16, tensor.BF16, tensor.F32} {
+	for _, t := range backend.CacheFormats {
 		if strings.EqualFold(t.String(), name) {
 			return t, nil
 		}
 	}
-	return 0, fmt.Errorf("inference: %q is no format of the cache: give f16, bf16 or f32", name)
+	return 0, fmt.Errorf("inference: %q is no format of the cache: give f16, bf16, f32 or q8_0", name)
 }
 
 // Probe opens a device without a model, to say what it is.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"strings"
 	"time"
 
 	"llorch/inference/backend"
@@ -122,7 +123,18 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Plan sizes everything Load will allocate.
+// CheckCache tells whether keys and values of this model can be stored in a
+// format. A blocked one wants heads of whole blocks, so that a head at a position
+// stays a stretch of its own.
+func (ins *Inspection) CheckCache(t tensor.DType) error {
+	if t == 0 || ins.Spec.HeadDim%t.Block() == 0 {
+		return nil
+	}
+	return fmt.Errorf("inference: kv_dtype %s has blocks of %d elements, the heads of this model have %d: choose f16 or bf16",
+		strings.ToLower(t.String()), t.Block(), ins.Spec.HeadDim)
+}
+
+// Plan sizes everything Load will allocate. What CheckCache refuses has no plan.
 func (ins *Inspection) Plan(o Options) Plan {
 	o = o.withDefaults()
 	p := Plan{Weights: ins.Source.Bytes(), Widened: ins.widenings(o), Context: o.MaxContext}

@@ -126,11 +126,15 @@ type Rope struct {
 
 // KV is the paged cache of one layer. Row (page·KVHeads + head)·PageSize + i of
 // K is the key of that head at the page's i-th position; V likewise. [pages ·
-// KVHeads · PageSize × Dim], F16, BF16 or F32.
+// KVHeads · PageSize × Dim], F32, F16, BF16 or, with Dim a multiple of 32, Q8_0.
 type KV struct {
 	K, V     Tensor
 	PageSize int
 }
+
+// CacheFormats are the formats of keys and values that every device reads and
+// writes. A block of Q8_0 lies within one head.
+var CacheFormats = []tensor.DType{tensor.F32, tensor.F16, tensor.BF16, tensor.Q8_0}
 
 // FormatComputer is the optional ability of a device to tell which formats of
 // weights its projections read. A device without it reads F32, F16 and BF16.

@@ -3,6 +3,7 @@ package backend
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"llorch/inference/sample"
 	"llorch/inference/tensor"
@@ -128,7 +129,7 @@ func checkScale(op string, h Heads) {
 func checkKV(op string, kv KV, h Heads) {
 	checkMatrix(op, "K", kv.K)
 	checkMatrix(op, "V", kv.V)
-	if kv.K.Type != kv.V.Type || kv.K.Rows != kv.V.Rows || kv.K.Type.Block() != 1 {
+	if kv.K.Type != kv.V.Type || kv.K.Rows != kv.V.Rows || !slices.Contains(CacheFormats, kv.K.Type) {
 		fail(op, "K is %v, V is %v", kv.K, kv.V)
 	}
 	if kv.K.Cols != h.Dim || kv.V.Cols != h.Dim {

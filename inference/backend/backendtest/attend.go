@@ -16,18 +16,18 @@ func attend(r *rig) {
 		{0, 19, false}, {31, 40, false}, {0, 1, false}, // a prompt, a later chunk, a prompt of one token
 	}
 	turn := 0
-	for _, dim := range []int{16, 24, 32, 64, 80, 128} {
-		for _, group := range []int{1, 2, 4, 7, 8} {
+	for _, dim := range []int{16, 24, 32, 48, 64, 80, 96, 128, 256} {
+		for group := 1; group <= 9; group++ {
 			kv := 1 + turn%2
 			h := backend.Heads{Q: group * kv, KV: kv, Dim: dim, Scale: float32(1 / math.Sqrt(float64(dim)))}
 			h.Window = []int{0, 1, 17, 32, 0}[turn%5]
-			r.checkAttend(weightFormats[turn%3], h, spans, []int{8, 16, 32, 64}[turn%4], []float32{1, 10}[turn/3%2])
+			r.checkAttend(cacheFormat(turn, dim), h, spans, []int{8, 16, 32, 64}[turn%4], []float32{1, 10}[turn/3%2])
 			turn++
 		}
 	}
-	for _, t := range weightFormats { // no number of rows or positions at which a kernel is cut
+	for _, t := range backend.CacheFormats { // no number of rows or positions at which a kernel is cut
 		for _, n := range []int{2, 63, 64, 65, 66} {
-			h := backend.Heads{Q: 2, KV: 1, Dim: 16, Scale: 0.3, Window: n % 3 * 20}
+			h := backend.Heads{Q: 2, KV: 1, Dim: max(16, t.Block()), Scale: 0.3, Window: n % 3 * 20}
 			r.checkAttend(t, h, []span{{0, n, false}, {n - 1, n, true}, {n, n + 1, true}}, 16, 1)
 		}
 	}
@@ -35,10 +35,23 @@ func attend(r *rig) {
 
 // attendLong: contexts of many pages, with and without a window.
 func attendLong(r *rig) {
-	for i, t := range weightFormats {
-		h := backend.Heads{Q: 4, KV: 2, Dim: 32, Scale: 0.25, Window: []int{0, 300, 0}[i]}
+	for i, t := range backend.CacheFormats {
+		h := backend.Heads{Q: 4, KV: 2, Dim: 32, Scale: 0.25, Window: []int{0, 300, 0, 600}[i]}
 		r.checkAttend(t, h, []span{{1500, 1501, true}, {700, 703, true}, {1000, 1002, false}}, 16, 3)
+		// One or two rows, for which a device may split the positions.
+		h.KV = 1
+		r.checkAttend(t, h, []span{{1500, 1501, true}}, 64, 3)
+		r.checkAttend(t, h, []span{{2100, 2101, true}, {300, 301, true}}, 64, 3)
 	}
+}
+
+// cacheFormat is one of the formats of the cache that a head of dim can have.
+func cacheFormat(turn, dim int) tensor.DType {
+	t := backend.CacheFormats[turn%len(backend.CacheFormats)]
+	if dim%t.Block() != 0 {
+		return tensor.F16
+	}
+	return t
 }
 
 func (r *rig) checkAttend(t tensor.DType, h backend.Heads, spans []span, pageSize int, size float32) {

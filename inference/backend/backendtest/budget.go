@@ -57,7 +57,7 @@ func activationSlack(t tensor.DType, decode bool, x, w []float32) float64 {
 
 // scoreBudget is the same for the dot product of a query and a key, by the
 // format of the cache.
-var scoreBudget = map[tensor.DType]float64{tensor.F32: 8, tensor.F16: 8, tensor.BF16: 8}
+var scoreBudget = map[tensor.DType]float64{tensor.F32: 8, tensor.F16: 8, tensor.BF16: 8, tensor.Q8_0: 8}
 
 // Budgets of the ops without such a sum, in roundings of the result, or of what
 // is added to it.

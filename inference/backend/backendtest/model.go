@@ -20,12 +20,14 @@ type variant struct {
 	pageSize     int
 	norm, biases bool
 	hidden, ffn  int // multiples of the weights' block
+	dim          int // of a head, 0 = 16; a multiple of the cache's block
 }
 
 var variants = [...]variant{
 	{name: "bf16, f16 cache", weights: tensor.BF16, kv: tensor.F16, pageSize: 16, hidden: 40, ffn: 56},
 	{name: "f16, f32 cache, window", weights: tensor.F16, kv: tensor.F32, window: 50, interleaved: true, pageSize: 64, norm: true, hidden: 40, ffn: 56},
 	{name: "f32, bf16 cache, biases", weights: tensor.F32, kv: tensor.BF16, window: 20, pageSize: 8, biases: true, hidden: 40, ffn: 56},
+	{name: "bf16, q8_0 cache", weights: tensor.BF16, kv: tensor.Q8_0, pageSize: 64, dim: 32, hidden: 40, ffn: 56},
 	{name: "q8_0, f16 cache", weights: tensor.Q8_0, kv: tensor.F16, pageSize: 16, hidden: 64, ffn: 96},
 	{name: "q4_0, f16 cache", weights: tensor.Q4_0, kv: tensor.F16, pageSize: 16, hidden: 96, ffn: 160},
 }
@@ -64,6 +66,9 @@ func newModel(r *rig, v variant) *model {
 	r.rnd = rand.New(rand.NewPCG(3, 4))
 	h, hidden, ffn := modelHeads, v.hidden, v.ffn
 	h.Window = v.window
+	if v.dim > 0 {
+		h.Dim = v.dim
+	}
 	m := &model{rig: r, variant: v, h: h, pages: map[int][]int32{}}
 	cols := (h.Q + 2*h.KV) * h.Dim
 	m.embed, m.last = r.weight(v.weights, vocab, hidden, r.values(vocab*hidden)).Tensor, m.vector(hidden)
@@ -93,9 +98,12 @@ func newModel(r *rig, v variant) *model {
 func (r *rig) stale(t tensor.DType, rows, cols int) backend.Tensor {
 	r.Helper()
 	m := r.alloc(backend.Cache, t, rows, cols)
-	one := make([]byte, t.RowBytes(1))
-	t.Encode(one, []float32{nan})
-	r.d.Upload(m, bytes.Repeat(one, rows*cols))
+	host, v := make([]byte, t.RowBytes(cols)), make([]float32, cols)
+	for i := range v {
+		v[i] = nan
+	}
+	t.Encode(host, v)
+	r.d.Upload(m, bytes.Repeat(host, rows))
 	return m
 }
 

@@ -61,8 +61,11 @@ var ropeShapes = []backend.Heads{
 func ropeStore(r *rig) {
 	spans := []span{{0, 9, false}, {77, 78, true}, {15, 18, true}, {0, 1, false}, {64, 95, false}, {0, 1, true}}
 	for i, h := range ropeShapes {
-		for j, t := range weightFormats {
+		for j, t := range backend.CacheFormats {
 			for _, interleaved := range []bool{false, true} {
+				if h.Dim%t.Block() != 0 {
+					continue
+				}
 				pageSize := []int{8, 16, 64}[(i+j)%3]
 				r.checkRopeStore(t, h, h.Dim, interleaved, spans, pageSize)
 				if turned := h.Dim * 3 / 8 * 2; turned > 0 { // the rest of each head is left alone
@@ -119,10 +122,28 @@ func (r *rig) checkRopeStore(t tensor.DType, h backend.Heads, turned int, interl
 
 // rounded adds the error of a rounding to t.
 func rounded(want []expected, t tensor.DType) []expected {
+	if t == tensor.Q8_0 {
+		for i := 0; i < len(want); i += t.Block() {
+			roundedBlock(want[i:][:t.Block()])
+		}
+		return want
+	}
 	for i := range want {
 		want[i].bound += (math.Abs(want[i].value)+want[i].bound)*rounding[t] + 1.0/(1<<25)*min(1, rounding[t]*1e9)
 	}
 	return want
+}
+
+// roundedBlock adds half a level of the largest magnitude's 127th, and what the
+// rounding of that level to f16 moves an element.
+func roundedBlock(want []expected) {
+	peak := 0.0
+	for _, w := range want {
+		peak = max(peak, math.Abs(w.value)+w.bound)
+	}
+	for i, w := range want {
+		want[i].bound += peak/254*1.0001 + (math.Abs(w.value)+peak/127)/(1<<11)
+	}
 }
 
 // encoded is v after a rounding to t.

@@ -41,7 +41,7 @@ static void store(const llo_kernels *k, const llo_op *op, const llo_attend *a, i
 
 static void attend_chunk(const llo_kernels *k, llo_attend a, int64_t chunk, float *state, float *scratch) {
   a.lo = max64(a.lo, chunk * LLO_CHUNK), a.hi = min64(a.hi, (chunk + 1) * LLO_CHUNK);
-  k->attend(&a, state, scratch);
+  k->attend_row(&a, state, scratch);
 }
 
 static void merge(const llo_kernels *k, const llo_attend *a, float *state, const float *more) {

@@ -7,6 +7,7 @@
 #include "body_pack.h"
 #include "body_gemm.h"
 #include "body_attend.h"
+#include "body_attend_row.h"
 #include "body_limits.h"
 
 const llo_kernels TABLE = {
@@ -14,6 +15,6 @@ const llo_kernels TABLE = {
     .packing = k_packing, .group = k_group, .packed = k_packed, .pack = k_pack,
     .widen = k_widen, .narrow = k_narrow, .rmsnorm = k_rmsnorm, .swiglu = k_swiglu,
     .rotate = k_rotate, .gemv = k_gemv, .gemm = k_gemm,
-    .attend = k_attend, .merge = k_merge, .finish = k_finish, .exp = k_exp,
+    .attend = k_attend, .attend_row = k_attend_row, .merge = k_merge, .finish = k_finish, .exp = k_exp,
     .read = k_read, .fma = k_fma,
 };

@@ -1,6 +1,6 @@
-// Attention of a few query rows of one sequence, heads of one group, against
-// keys [lo, hi): softmax(q k^T scale) v with the online softmax, in tiles of
-// LLO_KEYS keys counted from position 0.
+// Attention of prefill rows: up to LLO_QUERIES rows of one sequence, heads of one
+// group, against keys [lo, hi): softmax(q k^T scale) v with the online softmax,
+// in tiles of LLO_KEYS keys counted from position 0.
 //
 // Keys of a tile are widened and transposed to panels [d][MR keys], values to
 // panels [key][MR of d], and both products run on the GEMM's micro kernel. Keys
@@ -8,8 +8,7 @@
 // changes nothing, so a row's result does not depend on its neighbours.
 //
 // Measured on a 2-core Emerald Rapids VM, one thread, AVX-512, f16 cache, 512
-// positions: 64 rows of 8 heads 0.60 of the FMA peak at dim 64 and 0.70 at 128;
-// one row of 8 heads reads the cache at 7.4 GB/s, of one head at 10-11 GB/s.
+// positions: 64 rows of 8 heads 0.60 of the FMA peak at dim 64 and 0.70 at 128.
 
 #define KEY_PANELS (LLO_KEYS / MR)
 
@@ -34,10 +33,13 @@ FN attend_scratch attend_layout(const llo_attend *a, float *s) {
   return l;
 }
 
+// Bytes of n elements of a cache row; n is a multiple of the format's block.
+FN int64_t cache_bytes(int type, int64_t n) { return type == LLO_Q8_0 ? n / 32 * 34 : n * type_bytes(type); }
+
 FN const char *kv_row(const llo_attend *a, const char *base, int64_t pos) {
   int64_t page = a->pages[pos / a->page];
   int64_t row = (page * a->kvheads + a->kvhead) * a->page + pos % a->page;
-  return base + row * a->dim * type_bytes(a->kvtype);
+  return base + row * cache_bytes(a->kvtype, a->dim);
 }
 
 // Positions [j, j+n) as panels of keys. What is before a->lo is not read, for its
@@ -48,7 +50,7 @@ FN void load_keys(const llo_attend *a, float *keys, int64_t j, int64_t n, float 
     int64_t m = n - p < MR ? n - p : MR, pos = j + p, from = a->lo > pos ? a->lo - pos : 0;
     float *panel = keys + p * a->dim;
     if (from >= m) continue;
-    if (pos % a->page + m <= a->page) { // on one page, hence without gaps
+    if (pos % a->page + m <= a->page && a->kvtype != LLO_Q8_0) { // on one page, hence without gaps
       panels[a->kvtype](panel, kv_row(a, a->k, pos), a->dim * type_bytes(a->kvtype), m, a->dim);
       continue;
     }
@@ -56,16 +58,18 @@ FN void load_keys(const llo_attend *a, float *keys, int64_t j, int64_t n, float 
     panel_f32(panel, (const char *)rows, a->dim * 4, m, a->dim);
   }
 }
-FN void load_values(const llo_attend *a, float *values, int64_t j, int64_t n) {
+FN void load_values(const llo_attend *a, float *values, int64_t j, int64_t n, float *row) {
   for (int64_t i = 0; i < n; i++) {
     if (j + i < a->lo) {
       for (int64_t d = 0; d < a->dim; d += MR) memset(values + d * LLO_KEYS + i * MR, 0, MR * 4);
       continue;
     }
     const char *src = kv_row(a, a->v, j + i);
+    int type = a->kvtype;
+    if (type == LLO_Q8_0) k_widen(row, src, type, a->dim), src = (const char *)row, type = LLO_F32;
     for (int64_t d = 0; d < a->dim; d += MR) {
       int64_t m = a->dim - d < MR ? a->dim - d : MR;
-      k_widen(values + d * LLO_KEYS + i * MR, src + d * type_bytes(a->kvtype), a->kvtype, m);
+      k_widen(values + d * LLO_KEYS + i * MR, src + d * type_bytes(type), type, m);
     }
   }
 }
@@ -135,7 +139,7 @@ LLO_TARGET static void k_attend(const llo_attend *a, float *state, float *scratc
   for (int64_t j = a->lo / LLO_KEYS * LLO_KEYS; j < a->hi; j += LLO_KEYS) {
     int64_t m = a->hi - j < LLO_KEYS ? a->hi - j : LLO_KEYS;
     load_keys(a, l.keys, j, m, rows);
-    load_values(a, l.values, j, m);
+    load_values(a, l.values, j, m, rows);
     for (int64_t i = 0; i < n; i += NT) attend_tile(a, &l, state, i, n - i < NT ? n - i : NT, j, m);
   }
   for (int64_t i = 0; i < n; i++) memcpy(state + i * (2 + a->dim) + 2, l.sums + i * wide, (size_t)a->dim * 4);

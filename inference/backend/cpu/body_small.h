@@ -22,10 +22,20 @@ FN void widen_row(const int type, float *dst, const char *src, int64_t n) {
   for (; i + VL <= n; i += VL) vstore(dst + i, widen(type, src + i * type_bytes(type)));
   if (i < n) vstoren(dst + i, widen_some(type, src + i * type_bytes(type), n - i), n - i);
 }
+
+// VL elements from element i, a multiple of VL, of a row of Q8_0.
+FN vf widen_levels(const char *row, int64_t i) {
+  const char *block = row + i / 32 * 34;
+  return vmul(vhalf(block), widen_i8(block + 2 + i % 32));
+}
+FN void widen_q8_0(float *dst, const char *src, int64_t n) {
+  for (int64_t i = 0; i < n; i += VL) vstore(dst + i, widen_levels(src, i));
+}
 LLO_TARGET static void k_widen(float *dst, const void *src, int type, int64_t n) {
   if (type == LLO_F16) widen_row(LLO_F16, dst, src, n);
   else if (type == LLO_BF16) widen_row(LLO_BF16, dst, src, n);
   else if (type == LLO_F32) memcpy(dst, src, (size_t)n * 4);
+  else if (type == LLO_Q8_0) widen_q8_0(dst, src, n);
   else llo_dequantize(type, dst, src, n);
 }
 
@@ -39,9 +49,41 @@ FN void narrow_row(const int type, char *dst, const float *src, int64_t n) {
     memcpy(dst + i * 2, out, (size_t)m * 2);
   }
 }
+
+// One block of Q8_0: the largest magnitude is level 127, levels are rounded to
+// nearest, ties away from zero; a block that is not finite becomes NaN. These
+// are the bits that package tensor writes.
+FN void narrow_block(char *dst, const float *x) {
+  uint32_t bits[32], most = 0;
+  uint16_t scale = 0x7e00;
+  int8_t level[32] = {0};
+  memcpy(bits, x, sizeof bits);
+  for (int j = 0; j < 32; j++) most = (bits[j] & 0x7fffffff) > most ? bits[j] & 0x7fffffff : most;
+  if (most < 0x7f800000) {
+    float peak, d, inverse;
+    memcpy(&peak, &most, 4);
+    char halves[2 * VL];
+    d = peak / 127, inverse = 1 / d;
+    if (inverse > 0x1.fffffep127f) inverse = 0;
+    for (int j = 0; j < 32; j++) {
+      float v = x[j] * inverse;
+      int32_t whole = (int32_t)v;
+      float rest = v - (float)whole;
+      level[j] = (int8_t)(whole + (rest >= 0.5f) - (rest <= -0.5f));
+    }
+    narrow_f16(halves, vset1(d));
+    memcpy(&scale, halves, 2);
+  }
+  memcpy(dst, &scale, 2);
+  memcpy(dst + 2, level, 32);
+}
+FN void narrow_q8_0(char *dst, const float *src, int64_t n) {
+  for (int64_t i = 0; i < n; i += 32, dst += 34) narrow_block(dst, src + i);
+}
 LLO_TARGET static void k_narrow(void *dst, const float *src, int type, int64_t n) {
   if (type == LLO_F16) narrow_row(LLO_F16, dst, src, n);
   else if (type == LLO_BF16) narrow_row(LLO_BF16, dst, src, n);
+  else if (type == LLO_Q8_0) narrow_q8_0(dst, src, n);
   else memcpy(dst, src, (size_t)n * 4);
 }
 

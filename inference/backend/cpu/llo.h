@@ -52,12 +52,12 @@ enum {
 
 enum {
   LLO_KEYS = 64,          // keys of one attention tile, counted from position 0
-  LLO_CHUNK = 512,        // positions of one decode-attention chunk
+  LLO_CHUNK = 256,        // positions of one decode-attention chunk
   LLO_KBLOCK = 256,       // k extent of one panel of the prefill GEMM
   LLO_PANELS = 4,         // most weight panels of one prefill work item
   LLO_TILES_MOST = 43,    // most token tiles of one prefill work item
   LLO_QUERIES = 64,       // most query positions of one prefill-attention item
-  LLO_HEADS = 8,          // most query heads of one attention item
+  LLO_HEADS = 8,          // most query heads of one attention item (1, 2, 4 or 8)
   LLO_MAX_PHASES = 3,     // parts of an op with a barrier in between
   LLO_MAX_THREADS = 1024,
 };
@@ -154,6 +154,7 @@ typedef struct {
   // attend leaves per query m, l and the unnormalised sum: state is [heads*rows]
   // of (2 + dim) floats.
   void (*attend)(const llo_attend *a, float *state, float *scratch);
+  void (*attend_row)(const llo_attend *a, float *state, float *scratch); // one row, decode
   void (*merge)(float *state, const float *more, int64_t dim);
   void (*finish)(float *dst, const float *state, int64_t dim);
   void (*exp)(float *x, int64_t n);

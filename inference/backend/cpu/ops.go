@@ -51,17 +51,16 @@ func (d *Device) RopeStore(qkv backend.Tensor, kv backend.KV, r backend.Rope, h 
 	d.record(op)
 }
 
-// Decode attention is split by chunks below so many items a thread, with so
-// many chunks each.
-const (
-	splitItems  = 4
-	splitChunks = 16
-)
+// Decode attention is split by chunks below so many items a thread: with more,
+// threads finish together without it.
+const splitItems = 8
 
-// partialFloats is the room for all chunks of a split op.
-func (d *Device) partialFloats(dim int) int {
-	return splitItems * splitChunks * d.threads * C.LLO_HEADS * (2 + dim)
-}
+// partialFloats is the room for so many chunks of a split op.
+func partialFloats(chunks, dim int) int { return chunks * C.LLO_HEADS * (2 + dim) }
+
+// mostChunks bounds the chunks of an op that is split: those of all positions of
+// a cache of so many rows, and one begun for each item.
+func (d *Device) mostChunks(rows int) int { return rows/C.LLO_CHUNK + splitItems*d.threads }
 
 // Attend takes keys in tiles and, for decode rows, in chunks of LLO_CHUNK
 // positions that are softened apart and merged in order.
@@ -76,10 +75,10 @@ func (d *Device) Attend(dst, qkv backend.Tensor, kv backend.KV, h backend.Heads,
 	blocks := (h.Q/h.KV + C.LLO_HEADS - 1) / C.LLO_HEADS
 	rows, chunks := b.Decode*h.KV*blocks, longest/C.LLO_CHUNK+1
 	op.chunks = C.int64_t(chunks)
-	// With few rows chunks are items of their own, as long as they fit.
-	if chunks > 1 && rows > 0 && rows < splitItems*d.threads && rows*chunks <= splitItems*splitChunks*d.threads {
+	// With few rows chunks are items of their own. They fit unless sequences of
+	// very different lengths meet, or sequences with most of their pages in common.
+	if chunks > 1 && rows > 0 && rows < splitItems*d.threads && partialFloats(rows*chunks, h.Dim) <= d.needs.partial {
 		op.split = 1
-		d.needs.partial = max(d.needs.partial, d.partialFloats(h.Dim))
 	}
 	d.needs.scratch = max(d.needs.scratch, int(C.llo_attend_floats(d.kern, C.int64_t(h.Q/h.KV), C.int64_t(h.Dim))))
 	d.record(op)

@@ -155,7 +155,7 @@ func (d *Device) fit() error {
 // start maps what every model needs.
 func (d *Device) start() error {
 	d.needs = needs{
-		partial: d.partialFloats(firstDim),
+		partial: partialFloats(d.mostChunks(0), firstDim),
 		scratch: max(int(d.kern.gemm_bytes+3)/4, int(C.llo_attend_floats(d.kern, C.LLO_HEADS, firstDim))),
 	}
 	return cmp.Or(d.fit(), d.ops.grow(firstOps), d.arena.start())
@@ -168,7 +168,7 @@ func (d *Device) reserve(use backend.Use, t backend.Tensor) error {
 	cols := C.int64_t(t.Cols)
 	switch {
 	case use == backend.Cache:
-		d.needs.partial = max(d.needs.partial, d.partialFloats(t.Cols))
+		d.needs.partial = max(d.needs.partial, partialFloats(d.mostChunks(t.Rows), t.Cols))
 		d.needs.scratch = max(d.needs.scratch, int(C.llo_attend_floats(d.kern, C.LLO_HEADS, cols)))
 	case use == backend.Scratch && t.Type == tensor.F32:
 		d.needs.packed = max(d.needs.packed, d.packedMost(t))

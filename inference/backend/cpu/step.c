@@ -12,8 +12,6 @@ static const float *row_of(const llo_op *op, int64_t i) { return op->x + i * op-
 
 static int64_t head_floats(const llo_op *op) { return (op->q + 2 * op->kv) * op->dim; }
 
-static int64_t bytes_of(int type) { return type == LLO_F32 ? 4 : 2; }
-
 static void embed_row(const llo_kernels *k, const llo_op *op, int64_t i) {
   k->widen(op->dst + i * op->cols, op->w + op->b->tokens[i] * llo_row_bytes(op->wtype, op->cols), op->wtype, op->cols);
 }
@@ -28,7 +26,7 @@ static void headnorm_row(const llo_kernels *k, const llo_op *op, int64_t i) {
 
 static void rope_row(const llo_kernels *k, const llo_op *op, int64_t i) {
   const llo_batch *b = op->b;
-  int64_t pos = b->positions[i], half = op->pairs, size = op->dim * bytes_of(op->kvtype);
+  int64_t pos = b->positions[i], half = op->pairs, size = llo_row_bytes(op->kvtype, op->dim);
   int64_t page = b->pages[b->page0[b->seq_of[i]] + pos / op->page];
   float *x = op->dst + i * head_floats(op);
   for (int64_t h = 0; h < op->q + op->kv; h++)

@@ -66,6 +66,14 @@ FN void split_bf16(const void *p, vf *a, vf *b) {
   *b = _mm256_castsi256_ps(_mm256_and_si256(w, _mm256_set1_epi32((int)0xffff0000)));
 }
 
+FN vf widen_i8(const void *p) { return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p))); }
+// The f16 at p in all lanes.
+FN vf vhalf(const void *p) {
+  uint16_t h;
+  memcpy(&h, p, 2);
+  return _mm256_broadcastss_ps(_mm_cvtph_ps(_mm_cvtsi32_si128(h)));
+}
+
 FN void narrow_f16(void *p, vf v) {
   _mm_storeu_si128((__m128i *)p, _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
 }
@@ -107,6 +115,13 @@ FN void vtranspose(vf v[VL]) {
     v[i] = _mm256_permute2f128_ps(t[i], t[i + 4], 0x20);
     v[i + 4] = _mm256_permute2f128_ps(t[i], t[i + 4], 0x31);
   }
+}
+
+// Lane i is the sum of the lanes of v[i].
+FN vf vsums(const vf v[VL]) {
+  __m256 a = _mm256_hadd_ps(_mm256_hadd_ps(v[0], v[1]), _mm256_hadd_ps(v[2], v[3]));
+  __m256 b = _mm256_hadd_ps(_mm256_hadd_ps(v[4], v[5]), _mm256_hadd_ps(v[6], v[7]));
+  return vadd(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31));
 }
 
 #include "quad_avx2.h"

@@ -56,6 +56,19 @@ FN void split_bf16(const void *p, vf *a, vf *b) {
   *a = vreinterpretq_f32_u32(vshlq_n_u32(w, 16));
   *b = vreinterpretq_f32_u32(vandq_u32(w, vdupq_n_u32(0xffff0000)));
 }
+FN vf widen_i8(const void *p) {
+  int32_t four;
+  memcpy(&four, p, sizeof four);
+  int16x8_t wide = vmovl_s8(vreinterpret_s8_s32(vdup_n_s32(four)));
+  return vcvtq_f32_s32(vmovl_s16(vget_low_s16(wide)));
+}
+// The f16 at p in all lanes.
+FN vf vhalf(const void *p) {
+  uint16_t h;
+  memcpy(&h, p, 2);
+  return vcvt_f32_f16(vreinterpret_f16_u16(vdup_n_u16(h)));
+}
+
 FN void narrow_f16(void *p, vf v) { vst1_u8(p, vreinterpret_u8_f16(vcvt_f16_f32(v))); }
 FN void narrow_bf16(void *p, vf v) {
   uint32x4_t b = vreinterpretq_u32_f32(v), odd = vandq_u32(vshrq_n_u32(b, 16), vdupq_n_u32(1));
@@ -82,5 +95,8 @@ FN void vtranspose(vf v[VL]) {
   v[0] = vreinterpretq_f32_f64(vtrn1q_f64(a, c)), v[1] = vreinterpretq_f32_f64(vtrn1q_f64(b, d));
   v[2] = vreinterpretq_f32_f64(vtrn2q_f64(a, c)), v[3] = vreinterpretq_f32_f64(vtrn2q_f64(b, d));
 }
+
+// Lane i is the sum of the lanes of v[i].
+FN vf vsums(const vf v[VL]) { return vpaddq_f32(vpaddq_f32(v[0], v[1]), vpaddq_f32(v[2], v[3])); }
 
 #include "quad_neon.h"

@@ -98,6 +98,20 @@ FN void split_bf16(const void *p, vf *a, vf *b) {
   *a = (vf)(w << 16);
   *b = (vf)(w & spread(0xffff0000));
 }
+FN vf widen_i8(const void *p) {
+  int8_t b[VL];
+  vf v = vzero();
+  memcpy(b, p, sizeof b);
+  for (int i = 0; i < VL; i++) v[i] = b[i];
+  return v;
+}
+// The f16 at p in all lanes.
+FN vf vhalf(const void *p) {
+  char h[8] = {0};
+  memcpy(h, p, 2);
+  return vset1(widen_f16(h)[0]);
+}
+
 FN void narrow_f16(void *p, vf v) {
   uint16_t h[VL];
   for (int i = 0; i < VL; i++) h[i] = float_f16(v[i]);
@@ -135,5 +149,8 @@ FN void vtranspose(vf v[VL]) {
       v[j][i] = t;
     }
 }
+
+// Lane i is the sum of the lanes of v[i].
+FN vf vsums(const vf v[VL]) { return (vf){vsum(v[0]), vsum(v[1]), vsum(v[2]), vsum(v[3])}; }
 
 #include "quad_portable.h"
