@@ -18,6 +18,9 @@
 //     the decode kernel (body_gemv.h, for blocked formats body_quant.h), rows of
 //     the prefill phase the panel kernel (body_gemm.h), however many there are of
 //     either.
+//   - Decode rows attend by body_attend_row.h, which reads each key and value
+//     once for all heads of its group; prefill rows by body_attend.h. Chunks of
+//     LLO_CHUNK positions are softened apart and merged in order, always.
 //   - Weights are read in place, in their own format, at any byte address; no
 //     load passes their last byte. Sums are float32. Activations that meet
 //     blocked weights in a decode row are rounded to int8 with a scale for each

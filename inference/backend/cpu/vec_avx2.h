@@ -71,7 +71,7 @@ FN vf widen_i8(const void *p) { return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_
 FN vf vhalf(const void *p) {
   uint16_t h;
   memcpy(&h, p, 2);
-  return _mm256_broadcastss_ps(_mm_cvtph_ps(_mm_cvtsi32_si128(h)));
+  return _mm256_cvtph_ps(_mm_set1_epi16((short)h));
 }
 
 FN void narrow_f16(void *p, vf v) {
