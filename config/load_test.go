@@ -65,7 +65,7 @@ func TestEverySettingInEverySource(t *testing.T) {
 		"log_format": "pretty", "log_level": "warn", "model": "/m", "model_ref": "hf:acme/mini", "backend": "cuda",
 		"device": "cuda:2", "gpu": "3", "gpu_device": "3", "cuda_device": "4", "metal_device": "1", "threads": "7",
 		"max_batch": "9", "max_context": "512", "prefill_chunk": "64", "kv_cache_mb": "128", "kv_cache_size_mb": "128",
-		"kv_dtype": "bf16", "prefix_cache": "off", "verify_weights": "sha256", "mlock": "true", "worker_id": "w-17", "host": "10.0.0.1", "port": "8004",
+		"kv_dtype": "bf16", "quantize": "q8_0", "prefix_cache": "off", "verify_weights": "sha256", "mlock": "true", "worker_id": "w-17", "host": "10.0.0.1", "port": "8004",
 		"advertise_host": "pod.local", "local_mode": "true", "api_token": "s3cret", "api_key": "s3cret",
 		"admin_token": "adm1n", "cors_origins": "https://a.example", "debug_addr": "127.0.0.1:6060",
 		"otlp_endpoint": "http://collector:4318",

@@ -22,7 +22,7 @@
 // processor time, context 1024, AVX-512, as shares of the raw read of the same
 // minute (12 GB/s): f16 with 1 head of 128 0.82, 4 heads of 128 0.85, 8 heads of
 // 64 0.57; q8_0, whose rows have half the bytes, 0.65 with 1 head and 0.53 with 4
-// heads of 128, so a position takes 0.6 to 0.8 of the time of f16. By tiles of
+// heads of 128, so a position takes 0.63 to 0.85 of the time of f16. By tiles of
 // panels, as for prefill, f16 had 0.46, 0.43 and 0.36.
 
 #define ROW_HEADS (VL < LLO_HEADS ? VL : LLO_HEADS) // most heads of one pass
