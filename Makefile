@@ -27,7 +27,7 @@ CONTRACT_CHECK ?= $(wildcard ../shared/checks/contract.py)
 # Flags from a developer's environment must not decide what is built or tested here.
 export GOFLAGS :=
 
-.PHONY: build drills soak demo run test race lint bench bench-check fuzz-short test-arm64 test-model clean help libtokenizers contract
+.PHONY: build drills soak demo run test test-asan race lint bench bench-check fuzz-short test-arm64 test-model clean help libtokenizers contract
 
 build: libtokenizers ## build the worker as build/llorch-cpu
 	@mkdir -p build
@@ -57,6 +57,10 @@ test: lint build contract ## everything that must pass: lint, tests under the ra
 
 race: libtokenizers ## all tests under the race detector
 	go test -race -timeout 30m ./...
+
+test-asan: ## the CPU kernels of every instruction set under AddressSanitizer and UndefinedBehaviorSanitizer
+	CGO_CFLAGS='-O1 -g -fsanitize=undefined -fno-sanitize-recover=undefined' CGO_LDFLAGS=-fsanitize=undefined \
+	    go test -asan -short -timeout 30m -run 'TestSuite|TestLinear|TestRows|TestWiden|TestNarrow|TestThreads' ./inference/backend/cpu
 
 lint: libtokenizers ## gofmt, go vet, staticcheck, import directions, cross-vet for darwin/arm64
 	scripts/lint.sh $(FOLDERS)

@@ -45,9 +45,9 @@ func newBenchModel(b *testing.B, t tensor.DType, layers, rows, pages int) *bench
 	}
 	b.Cleanup(func() { dev.Close() })
 	m := &benchModel{TB: b, d: dev.(*Device)}
-	noise := make([]byte, 1<<20)
+	v := make([]float32, 1<<16)
+	noise := make([]byte, t.RowBytes(len(v)))
 	r := rand.NewChaCha8([32]byte{})
-	v := make([]float32, len(noise)/t.RowBytes(1))
 	for i := range v {
 		v[i] = float32(r.Uint64()>>40)/(1<<24)*0.1 - 0.05
 	}
@@ -187,16 +187,21 @@ func (m *benchModel) seconds(batch *backend.Batch) func() float64 {
 // is the share of the read bandwidth, fma/… of the float32 FMA peak.
 func BenchmarkStep(b *testing.B) {
 	meter := newBenchMeter(b)
-	for _, t := range []tensor.DType{tensor.BF16} {
-		m := newBenchModel(b, t, layers, 512, 64)
-		b.Run(t.String(), func(b *testing.B) {
+	for _, t := range []tensor.DType{tensor.BF16, tensor.F16, tensor.Q8_0, tensor.Q4_0, tensor.Q4_K, tensor.Q6_K} {
+		b.Run(t.String()+"/decode", func(b *testing.B) {
+			m := newBenchModel(b, t, layers, 16, 64)
 			for b.Loop() {
-				r := race(7, meter.read, m.seconds(decodeBatch(1, 128)), m.seconds(decodeBatch(4, 128)), m.seconds(decodeBatch(8, 128)), m.seconds(decodeBatch(16, 128)))
+				r := race(7, meter.read, m.seconds(decodeBatch(1, 16)), m.seconds(decodeBatch(2, 16)), m.seconds(decodeBatch(4, 16)), m.seconds(decodeBatch(8, 16)), m.seconds(decodeBatch(16, 16)))
 				b.ReportMetric(m.bytes/r[1]/1e9/r[0], "read/decode1")
 				b.ReportMetric(r[0], "read-GB/s")
-				b.ReportMetric(r[2]/r[1], "time4/time1")
-				b.ReportMetric(r[3]/r[1], "time8/time1")
-				b.ReportMetric(r[4]/r[1], "time16/time1")
+				for i, n := range []string{"2", "4", "8", "16"} {
+					b.ReportMetric(r[2+i]/r[1], "time"+n+"/time1")
+				}
+			}
+		})
+		b.Run(t.String()+"/prefill", func(b *testing.B) {
+			m := newBenchModel(b, t, layers, 512, 64)
+			for b.Loop() {
 				p := race(3, meter.fma, m.seconds(prefillBatch(512)), m.seconds(prefillBatch(128)))
 				flops := m.flops - 2*hidden*vocab
 				b.ReportMetric(p[0], "fma-GFLOP/s")

@@ -4,6 +4,7 @@
 #include "body_gemv.h"
 #include "body_blocks.h"
 #include "body_quant.h"
+#include "body_panel.h"
 #include "body_pack.h"
 #include "body_gemm.h"
 #include "body_attend.h"

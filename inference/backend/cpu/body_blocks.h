@@ -6,22 +6,28 @@
 // fills its lane. So one sum of dot products over p and q has the products of
 // four blocks apart, and one multiplication applies all their scales.
 //
-//   w = s*(code - from) + m         formats with a scale for 32 elements
-//   s2, m2: the same for q          formats with a scale for 16
+//   w = s*(code - from) + m
+//
+// s2 is the scale of q in formats with one for 16 elements. A unit is what is
+// opened at once: one quad, of formats in blocks of 32, or the two of a block of
+// 256. Its minima are spread over all lanes: of one quad like a scale, of two
+// such that lanes 2j and 2j+1 are block j of 8, or lane g is group g of 16.
 
 typedef struct {
-  qb p, q;
-  qf s, s2, m, m2; // those that the format has
-} quad;
+  qb p[2], q[2];
+  qf s[2], s2[2], m; // those that the format has
+} unit;
 
-enum { BY16 = 1, MINS = 2, INT8 = 4 };
+// What formats have in common: two quads, scales for 16 elements, minima, int8.
+enum { TWO = 1, BY16 = 2, MINS = 4, INT8 = 8 };
 
 FN int kind_of(const int type) {
   switch (type) {
     case LLO_Q8_0: return INT8;
-    case LLO_Q4_1: case LLO_Q5_1: case LLO_Q4_K: case LLO_Q5_K: return MINS;
-    case LLO_Q3_K: case LLO_Q6_K: return BY16;
-    case LLO_Q2_K: return BY16 | MINS;
+    case LLO_Q4_1: case LLO_Q5_1: return MINS;
+    case LLO_Q4_K: case LLO_Q5_K: return TWO | MINS;
+    case LLO_Q3_K: case LLO_Q6_K: return TWO | BY16;
+    case LLO_Q2_K: return TWO | BY16 | MINS;
   }
   return 0;
 }
@@ -36,8 +42,8 @@ FN int from_of(const int type) {
   }
   return 0;
 }
-// Bytes and quads of the least stretch that is opened at once: four blocks of 32
-// elements or one of 256.
+FN int quads_in(const int kind) { return kind & TWO ? 2 : 1; }
+
 FN int64_t unit_bytes(const int type) {
   switch (type) {
     case LLO_Q4_0: return 4 * 18;
@@ -52,8 +58,6 @@ FN int64_t unit_bytes(const int type) {
   }
   return 210;
 }
-FN int unit_quads(const int type) { return type <= LLO_Q8_0 ? 1 : 2; }
-
 FN uint16_t load16(const char *p) {
   uint16_t v;
   memcpy(&v, p, 2);
@@ -78,73 +82,81 @@ FN qb right(qb v, const int by) { return qb_move(v, -by, -by, -by, -by); }
 
 // Q4_0, Q4_1, Q5_0, Q5_1: f16 scale, f16 minimum, 32 fifth bits, 32 nibbles, as
 // far as the format has them.
-FN void open_nibbles(const char *b, const int block, const int minus, const int fifth, const int nibbles, quad *u) {
+FN void open_nibbles(const char *b, const int block, const int minus, const int fifth, const int nibbles, unit *u) {
   qb n = lanes(b + nibbles, block);
-  u->p = qb_and(n, 15), u->q = qb_and(right(n, 4), 15);
+  u->p[0] = qb_and(n, 15), u->q[0] = qb_and(right(n, 4), 15);
   if (fifth) {
-    u->p = qb_join(u->p, qb_bits(load16s(b + fifth, block), 16), 16);
-    u->q = qb_join(u->q, qb_bits(load16s(b + fifth + 2, block), 16), 16);
+    u->p[0] = qb_join(u->p[0], qb_bits(load16s(b + fifth, block), 16), 16);
+    u->q[0] = qb_join(u->q[0], qb_bits(load16s(b + fifth + 2, block), 16), 16);
   }
-  u->s = qf_halves(load16s(b, block));
+  u->s[0] = qf_halves(load16s(b, block));
   if (minus) u->m = qf_halves(load16s(b + minus, block));
 }
 
-FN void open_q8_0(const char *b, quad *u) {
-  u->p = qb_int8(lanes(b + 2, 34)), u->q = qb_int8(lanes(b + 18, 34));
-  u->s = qf_halves(load16s(b, 34));
+FN void open_q8_0(const char *b, unit *u) {
+  qb_split(b + 2, 34, &u->p[0], &u->q[0]);
+  u->p[0] = qb_int8(u->p[0]), u->q[0] = qb_int8(u->q[0]);
+  u->s[0] = qf_halves(load16s(b, 34));
 }
 
 // Q4_K and Q5_K: d, dmin, 12 bytes of 6-bit scales and minima, fifth bits of
 // Q5_K, nibbles. In groups of 64 elements low nibbles are the first 32.
-FN void open_k45(const char *b, const int fifth, const int nibbles, quad u[2]) {
+FN void open_k45(const char *b, const int fifth, const int nibbles, unit *u) {
   const uint32_t x = load32(b + 4), y = load32(b + 8), z = load32(b + 12), six = 0x3f3f3f3f, four = 0x0f0f0f0f, two = 0x03030303;
   const uint64_t scales = (x & six) | (uint64_t)((z & four) | (x >> 6 & two) << 4) << 32;
   const uint64_t minima = (y & six) | (uint64_t)((z >> 4 & four) | (y >> 6 & two) << 4) << 32;
-  const qf d = qf_half(load16(b)), dmin = qf_half(load16(b + 2) ^ 0x8000);
+  const int shift = fifth || !CODES_TO_255; // else high nibbles stay where they are, 16 times too large
+  const qf d = qf_half(load16(b)), ds = shift ? d : qf_mul(d, qf_four(1, 1.0f / 16, 1, 1.0f / 16));
 #pragma GCC unroll 2
   for (int h = 0; h < 2; h++) {
     const char *n = b + nibbles + 64 * h;
-    u[h].p = qb_and(qb_move(qb_pick(n, 0, 0, 2, 2), 0, -4, 0, -4), 15);
-    u[h].q = qb_and(qb_move(qb_pick(n, 1, 1, 3, 3), 0, -4, 0, -4), 15);
-    if (fifth) {
-      u[h].p = qb_join(u[h].p, qb_move(qb_spread(b + fifth), 4 - 4 * h, 3 - 4 * h, 2 - 4 * h, 1 - 4 * h), 16);
-      u[h].q = qb_join(u[h].q, qb_move(qb_spread(b + fifth + 16), 4 - 4 * h, 3 - 4 * h, 2 - 4 * h, 1 - 4 * h), 16);
+    u->p[h] = qb_pick(n, 0, 0, 2, 2), u->q[h] = qb_pick(n, 1, 1, 3, 3);
+    if (shift) {
+      u->p[h] = qb_and(qb_move(u->p[h], 0, -4, 0, -4), 15);
+      u->q[h] = qb_and(qb_move(u->q[h], 0, -4, 0, -4), 15);
+    } else {
+      u->p[h] = qb_mask(u->p[h], 15, 240, 15, 240);
+      u->q[h] = qb_mask(u->q[h], 15, 240, 15, 240);
     }
-    u[h].s = qf_mul(qf_bytes(scales, 4 * h, 1), d);
-    u[h].m = qf_mul(qf_bytes(minima, 4 * h, 1), dmin);
+    if (fifth) {
+      u->p[h] = qb_join(u->p[h], qb_move(qb_spread(b + fifth), 4 - 4 * h, 3 - 4 * h, 2 - 4 * h, 1 - 4 * h), 16);
+      u->q[h] = qb_join(u->q[h], qb_move(qb_spread(b + fifth + 16), 4 - 4 * h, 3 - 4 * h, 2 - 4 * h, 1 - 4 * h), 16);
+    }
+    u->s[h] = qf_mul(qf_bytes(scales, 4 * h, 1), ds);
   }
+  u->m = qf_mul(qf_8bytes(minima), qf_half(load16(b + 2) ^ 0x8000));
 }
 
-FN void open_q6_k(const char *b, quad u[2]) {
+FN void open_q6_k(const char *b, unit *u) {
   const qf d = qf_half(load16(b + 208));
 #pragma GCC unroll 2
   for (int h = 0; h < 2; h++) {
     const char *low = b + 64 * h, *high = b + 128 + 32 * h;
     const uint64_t scales = load64(b + 192 + 8 * h);
-    u[h].p = qb_and(qb_move(qb_pick(low, 0, 2, 0, 2), 0, 0, -4, -4), 15);
-    u[h].q = qb_and(qb_move(qb_pick(low, 1, 3, 1, 3), 0, 0, -4, -4), 15);
-    u[h].p = qb_join(u[h].p, qb_move(qb_spread(high), 4, 2, 0, -2), 0x30);
-    u[h].q = qb_join(u[h].q, qb_move(qb_spread(high + 16), 4, 2, 0, -2), 0x30);
-    u[h].s = qf_mul(qf_int8s(scales, 0, 2), d);
-    u[h].s2 = qf_mul(qf_int8s(scales, 1, 2), d);
+    u->p[h] = qb_and(qb_move(qb_pick(low, 0, 2, 0, 2), 0, 0, -4, -4), 15);
+    u->q[h] = qb_and(qb_move(qb_pick(low, 1, 3, 1, 3), 0, 0, -4, -4), 15);
+    u->p[h] = qb_join(u->p[h], qb_move(qb_spread(high), 4, 2, 0, -2), 0x30);
+    u->q[h] = qb_join(u->q[h], qb_move(qb_spread(high + 16), 4, 2, 0, -2), 0x30);
+    u->s[h] = qf_mul(qf_int8s(scales, 0, 2), d);
+    u->s2[h] = qf_mul(qf_int8s(scales, 1, 2), d);
   }
 }
 
-FN void open_q2_k(const char *b, quad u[2]) {
-  const qf d = qf_half(load16(b + 80)), dmin = qf_half(load16(b + 82) ^ 0x8000);
+FN void open_q2_k(const char *b, unit *u) {
+  const qf d = qf_half(load16(b + 80));
   const uint64_t four = 0x0f0f0f0f0f0f0f0f;
 #pragma GCC unroll 2
   for (int h = 0; h < 2; h++) {
     const char *codes = b + 16 + 32 * h;
-    const uint64_t v = load64(b + 8 * h), scales = v & four, minima = v >> 4 & four;
-    u[h].p = qb_and(qb_move(qb_spread(codes), 0, -2, -4, -6), 3);
-    u[h].q = qb_and(qb_move(qb_spread(codes + 16), 0, -2, -4, -6), 3);
-    u[h].s = qf_mul(qf_bytes(scales, 0, 2), d), u[h].s2 = qf_mul(qf_bytes(scales, 1, 2), d);
-    u[h].m = qf_mul(qf_bytes(minima, 0, 2), dmin), u[h].m2 = qf_mul(qf_bytes(minima, 1, 2), dmin);
+    const uint64_t scales = load64(b + 8 * h) & four;
+    u->p[h] = qb_and(qb_move(qb_spread(codes), 0, -2, -4, -6), 3);
+    u->q[h] = qb_and(qb_move(qb_spread(codes + 16), 0, -2, -4, -6), 3);
+    u->s[h] = qf_mul(qf_bytes(scales, 0, 2), d), u->s2[h] = qf_mul(qf_bytes(scales, 1, 2), d);
   }
+  u->m = qf_mul(qf_16bytes(load64(b) >> 4 & four, load64(b + 8) >> 4 & four), qf_half(load16(b + 82) ^ 0x8000));
 }
 
-FN void open_q3_k(const char *b, quad u[2]) {
+FN void open_q3_k(const char *b, unit *u) {
   const qf d = qf_half(load16(b + 108)), zero = qf_all(-32);
   const uint64_t low = load64(b + 96), high = load32(b + 104), two = 0x03030303;
 #pragma GCC unroll 2
@@ -152,17 +164,17 @@ FN void open_q3_k(const char *b, quad u[2]) {
     const char *codes = b + 32 + 32 * h;
     const uint64_t top = (high >> 4 * h & two) | (high >> (4 * h + 2) & two) << 32;
     const uint64_t scales = (low >> 4 * h & 0x0f0f0f0f0f0f0f0f) | top << 4;
-    u[h].p = qb_and(qb_move(qb_spread(codes), 0, -2, -4, -6), 3);
-    u[h].q = qb_and(qb_move(qb_spread(codes + 16), 0, -2, -4, -6), 3);
-    u[h].p = qb_join(u[h].p, qb_move(qb_spread(b), 2 - 4 * h, 1 - 4 * h, -4 * h, -1 - 4 * h), 4);
-    u[h].q = qb_join(u[h].q, qb_move(qb_spread(b + 16), 2 - 4 * h, 1 - 4 * h, -4 * h, -1 - 4 * h), 4);
-    u[h].s = qf_mul(qf_add(qf_bytes(scales, 0, 2), zero), d);
-    u[h].s2 = qf_mul(qf_add(qf_bytes(scales, 1, 2), zero), d);
+    u->p[h] = qb_and(qb_move(qb_spread(codes), 0, -2, -4, -6), 3);
+    u->q[h] = qb_and(qb_move(qb_spread(codes + 16), 0, -2, -4, -6), 3);
+    u->p[h] = qb_join(u->p[h], qb_move(qb_spread(b), 2 - 4 * h, 1 - 4 * h, -4 * h, -1 - 4 * h), 4);
+    u->q[h] = qb_join(u->q[h], qb_move(qb_spread(b + 16), 2 - 4 * h, 1 - 4 * h, -4 * h, -1 - 4 * h), 4);
+    u->s[h] = qf_mul(qf_add(qf_bytes(scales, 0, 2), zero), d);
+    u->s2[h] = qf_mul(qf_add(qf_bytes(scales, 1, 2), zero), d);
   }
 }
 
 // Reads unit_bytes at b and no byte more.
-FN void open_unit(const int type, const char *b, quad u[2]) {
+FN void open_unit(const int type, const char *b, unit *u) {
   switch (type) {
     case LLO_Q4_0: open_nibbles(b, 18, 0, 0, 2, u); break;
     case LLO_Q4_1: open_nibbles(b, 20, 2, 0, 4, u); break;

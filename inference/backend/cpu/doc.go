@@ -15,9 +15,9 @@
 //   - A work item is whole output rows with a fixed order of additions, so
 //     results are the same bits for any number of threads and any cut.
 //   - Rows of the decode phase, and all rows of a Linear without a batch, take
-//     the decode kernel (body_gemv.h, for blocked formats body_quant.h), rows of
-//     the prefill phase the panel kernel (body_gemm.h), however many there are of
-//     either.
+//     the decode kernel (body_gemv.h, for blocked formats body_quant.h and
+//     body_panel.h), rows of the prefill phase the panel kernel (body_gemm.h),
+//     however many there are of either.
 //   - Decode rows attend by body_attend_row.h, which reads each key and value
 //     once for all heads of its group; prefill rows by body_attend.h. Chunks of
 //     LLO_CHUNK positions are softened apart and merged in order, always.

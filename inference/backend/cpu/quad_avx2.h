@@ -13,6 +13,11 @@ FN __m256i quad_two(const void *a, const void *b) {
 }
 FN qb qb_load(const void *p) { return (qb){quad_load(p), quad_load((const char *)p + 32)}; }
 FN qb qb_four(const void *a, const void *b, const void *c, const void *d) { return (qb){quad_two(a, b), quad_two(c, d)}; }
+// Four times 32 bytes, `step` apart: the first 16 to p, the others to q.
+FN void qb_split(const char *s, const int step, qb *p, qb *q) {
+  *p = qb_four(s, s + step, s + 2 * step, s + 3 * step);
+  *q = qb_four(s + 16, s + 16 + step, s + 16 + 2 * step, s + 16 + 3 * step);
+}
 // Lanes a, b, c, d of the 64 bytes at p.
 FN qb qb_pick(const void *p, const int a, const int b, const int c, const int d) {
   const char *s = p;
@@ -42,6 +47,12 @@ FN qb qb_join(qb a, qb b, const int mask) {
   b = qb_and(b, mask);
   return (qb){_mm256_or_si256(a.a, b.a), _mm256_or_si256(a.b, b.b)};
 }
+// Lanes masked by a, b, c, d.
+FN qb qb_mask(qb v, const int a, const int b, const int c, const int d) {
+#define TWO_LANES(x, y) _mm256_setr_m128i(_mm_set1_epi8((char)(x)), _mm_set1_epi8((char)(y)))
+  return (qb){_mm256_and_si256(v.a, TWO_LANES(a, b)), _mm256_and_si256(v.b, TWO_LANES(c, d))};
+#undef TWO_LANES
+}
 FN __m256i quad_bits(uint32_t bits, const int value) {
   const long long z = 0, one = 0x0101010101010101, each = (long long)0x8040201008040201;
   __m256i v = _mm256_shuffle_epi8(_mm256_set1_epi32((int)bits), _mm256_setr_epi64x(z, one, 2 * one, 3 * one));
@@ -61,12 +72,13 @@ FN __m256i quad_dot(__m256i acc, __m256i w, __m256i x) {
   return _mm256_add_epi32(acc, _mm256_madd_epi16(_mm256_maddubs_epi16(w, x), _mm256_set1_epi16(1)));
 #endif
 }
-// acc + sums of 4 products of codes 0..63 and int8.
+// acc + sums of 4 products of codes 0..63 (0..255 with CODES_TO_255) and int8.
 FN qi qi_dot(qi acc, qb w, qb x) { return (qi){quad_dot(acc.a, w.a, x.a), quad_dot(acc.b, w.b, x.b)}; }
 // The same for int8 codes: with VNNI they count from -128; without, 16-bit sums
 // would overflow, so the sign of the code goes to the activation.
 #ifdef LLO_VNNI
 #define INT8_FROM 128
+#define CODES_TO_255 1 // what qi_dot takes
 FN qb qb_int8(qb w) {
   __m256i top = _mm256_set1_epi8(-128);
   return (qb){_mm256_xor_si256(w.a, top), _mm256_xor_si256(w.b, top)};
@@ -74,6 +86,7 @@ FN qb qb_int8(qb w) {
 FN qi qi_dot8(qi acc, qb w, qb x) { return qi_dot(acc, w, x); }
 #else
 #define INT8_FROM 0
+#define CODES_TO_255 0
 FN qb qb_int8(qb w) { return w; }
 FN qi qi_dot8(qi acc, qb w, qb x) {
   qb size = {_mm256_abs_epi8(w.a), _mm256_abs_epi8(w.b)};
@@ -95,6 +108,9 @@ FN qf qf_add(qf a, qf b) { return (qf){vadd(a.a, b.a), vadd(a.b, b.b)}; }
 FN qf qf_mul(qf a, qf b) { return (qf){vmul(a.a, b.a), vmul(a.b, b.b)}; }
 FN qf qf_fma(qf a, qf b, qf c) { return (qf){vfma(a.a, b.a, c.a), vfma(a.b, b.b, c.b)}; }
 FN float qf_sum(qf v) { return vsum(vadd(v.a, v.b)); }
+FN void qf_sums(const qf v[4], float *out) {
+  for (int i = 0; i < 4; i++) out[i] = qf_sum(v[i]);
+}
 FN qf qf_half(uint16_t h) {
   __m256 v = _mm256_cvtph_ps(_mm_set1_epi16((short)h));
   return (qf){v, v};
@@ -120,6 +136,18 @@ FN qf qf_bytes(uint64_t v, const int first, const int step) {
 FN qf qf_int8s(uint64_t v, const int first, const int step) {
   qi s = quad_bytes(v, 0x00808080u + ((uint32_t)first << 24), (uint32_t)step << 24);
   return qf_of((qi){_mm256_srai_epi32(s.a, 24), _mm256_srai_epi32(s.b, 24)});
+}
+// The 8 bytes, each to two elements in a row; 16, each to one.
+FN qf qf_16bytes(uint64_t a, uint64_t b) {
+  return qf_of((qi){_mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)a)), _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)b))});
+}
+FN qf qf_8bytes(uint64_t v) {
+  __m128i b = _mm_cvtsi64_si128((long long)v);
+  b = _mm_unpacklo_epi8(b, b);
+  return qf_of((qi){_mm256_cvtepu8_epi32(b), _mm256_cvtepu8_epi32(_mm_srli_si128(b, 8))});
+}
+FN qf qf_four(float a, float b, float c, float d) {
+  return (qf){_mm256_setr_ps(a, a, a, a, b, b, b, b), _mm256_setr_ps(c, c, c, c, d, d, d, d)};
 }
 // The representation of the largest magnitude of both.
 FN uint32_t qf_peak(qf a, qf b) {

@@ -14,6 +14,14 @@ FN qb qb_four(const void *a, const void *b, const void *c, const void *d) {
   v = _mm512_inserti32x4(v, _mm_loadu_si128(c), 2);
   return _mm512_inserti32x4(v, _mm_loadu_si128(d), 3);
 }
+// Four times 32 bytes, `step` apart: the first 16 to p, the others to q.
+FN void qb_split(const char *s, const int step, qb *p, qb *q) {
+  __m512i a = _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)s));
+  __m512i b = _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)(s + 2 * step)));
+  a = _mm512_inserti64x4(a, _mm256_loadu_si256((const __m256i *)(s + step)), 1);
+  b = _mm512_inserti64x4(b, _mm256_loadu_si256((const __m256i *)(s + 3 * step)), 1);
+  *p = _mm512_shuffle_i32x4(a, b, 0x88), *q = _mm512_shuffle_i32x4(a, b, 0xdd);
+}
 // Lanes a, b, c, d of the 64 bytes at p.
 FN qb qb_pick(const void *p, const int a, const int b, const int c, const int d) {
   return _mm512_permutexvar_epi64(
@@ -28,11 +36,17 @@ FN qb qb_move(qb v, const int a, const int b, const int c, const int d) {
 FN qb qb_and(qb v, const int mask) { return _mm512_and_si512(v, _mm512_set1_epi8((char)mask)); }
 // a | b & mask
 FN qb qb_join(qb a, qb b, const int mask) { return _mm512_ternarylogic_epi64(a, b, _mm512_set1_epi8((char)mask), 0xf8); }
+// Lanes masked by a, b, c, d.
+FN qb qb_mask(qb v, const int a, const int b, const int c, const int d) {
+#define EIGHT(m) (long long)(0x0101010101010101u * (uint64_t)(m))
+  return _mm512_and_si512(v, _mm512_setr_epi64(EIGHT(a), EIGHT(a), EIGHT(b), EIGHT(b), EIGHT(c), EIGHT(c), EIGHT(d), EIGHT(d)));
+#undef EIGHT
+}
 FN qb qb_bits(uint64_t bits, const int value) { return _mm512_maskz_set1_epi8(bits, (char)value); }
 
 FN qi qi_load(const void *p) { return _mm512_loadu_si512(p); }
 FN qi qi_zero(void) { return _mm512_setzero_si512(); }
-// acc + sums of 4 products of codes 0..63 and int8.
+// acc + sums of 4 products of codes 0..63 (0..255 with CODES_TO_255) and int8.
 FN qi qi_dot(qi acc, qb w, qb x) {
 #ifdef LLO_VNNI
   return _mm512_dpbusd_epi32(acc, w, x);
@@ -44,10 +58,12 @@ FN qi qi_dot(qi acc, qb w, qb x) {
 // would overflow, so the sign of the code goes to the activation.
 #ifdef LLO_VNNI
 #define INT8_FROM 128
+#define CODES_TO_255 1 // what qi_dot takes
 FN qb qb_int8(qb w) { return _mm512_xor_si512(w, _mm512_set1_epi8(-128)); }
 FN qi qi_dot8(qi acc, qb w, qb x) { return _mm512_dpbusd_epi32(acc, w, x); }
 #else
 #define INT8_FROM 0
+#define CODES_TO_255 0
 FN qb qb_int8(qb w) { return w; }
 FN qi qi_dot8(qi acc, qb w, qb x) {
   x = _mm512_mask_sub_epi8(x, _mm512_movepi8_mask(w), _mm512_setzero_si512(), x);
@@ -67,7 +83,24 @@ FN qf qf_of(qi v) { return _mm512_cvtepi32_ps(v); }
 FN qf qf_add(qf a, qf b) { return _mm512_add_ps(a, b); }
 FN qf qf_mul(qf a, qf b) { return _mm512_mul_ps(a, b); }
 FN qf qf_fma(qf a, qf b, qf c) { return _mm512_fmadd_ps(a, b, c); }
-FN float qf_sum(qf v) { return _mm512_reduce_add_ps(v); }
+// Sums of the lanes of four: halves are added to each other until one is left, so
+// that a sum does not depend on its neighbours.
+FN void qf_sums(const qf v[4], float *out) {
+#define HALVES(a, b) _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xee))
+  qf s = HALVES(v[0], v[1]), t = HALVES(v[2], v[3]);
+#undef HALVES
+  s = _mm512_add_ps(_mm512_shuffle_f32x4(s, t, 0x88), _mm512_shuffle_f32x4(s, t, 0xdd)); // a lane each
+  s = _mm512_add_ps(s, _mm512_permute_ps(s, 0x4e));
+  s = _mm512_add_ps(s, _mm512_permute_ps(s, 0xb1));
+  const __m512i first = _mm512_setr_epi32(0, 4, 8, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+  _mm_storeu_ps(out, _mm512_castps512_ps128(_mm512_permutexvar_ps(first, s)));
+}
+FN float qf_sum(qf v) {
+  __m256 h = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
+  __m128 s = _mm_add_ps(_mm256_castps256_ps128(h), _mm256_extractf128_ps(h, 1));
+  s = _mm_add_ps(s, _mm_permute_ps(s, 0x4e));
+  return _mm_cvtss_f32(_mm_add_ps(s, _mm_permute_ps(s, 0xb1)));
+}
 FN qf qf_half(uint16_t h) { return _mm512_cvtph_ps(_mm256_set1_epi16((short)h)); }
 // Four f16, each to its lane.
 FN qf qf_halves(uint64_t four) {
@@ -88,6 +121,13 @@ FN qf qf_bytes(uint64_t v, const int first, const int step) {
 FN qf qf_int8s(uint64_t v, const int first, const int step) {
   return qf_of(_mm512_srai_epi32(quad_bytes(v, 0x00808080u + ((uint32_t)first << 24), (uint32_t)step << 24), 24));
 }
+// The 8 bytes, each to two elements in a row; 16, each to one.
+FN qf qf_8bytes(uint64_t v) {
+  __m128i b = _mm_cvtsi64_si128((long long)v);
+  return qf_of(_mm512_cvtepu8_epi32(_mm_unpacklo_epi8(b, b)));
+}
+FN qf qf_16bytes(uint64_t a, uint64_t b) { return qf_of(_mm512_cvtepu8_epi32(_mm_set_epi64x((long long)b, (long long)a))); }
+FN qf qf_four(float a, float b, float c, float d) { return _mm512_setr_ps(a, a, a, a, b, b, b, b, c, c, c, c, d, d, d, d); }
 // The representation of the largest magnitude of both.
 FN uint32_t qf_peak(qf a, qf b) {
   __m512i m = _mm512_set1_epi32(0x7fffffff);

@@ -12,6 +12,11 @@ typedef struct { vf l[4]; } qf;
 #define LANES _Pragma("GCC unroll 4") for (int i = 0; i < 4; i++)
 
 FN qb qb_four(const void *a, const void *b, const void *c, const void *d) { return (qb){{vbytes(a), vbytes(b), vbytes(c), vbytes(d)}}; }
+// Four times 32 bytes, `step` apart: the first 16 to p, the others to q.
+FN void qb_split(const char *s, const int step, qb *p, qb *q) {
+  *p = qb_four(s, s + step, s + 2 * step, s + 3 * step);
+  *q = qb_four(s + 16, s + 16 + step, s + 16 + 2 * step, s + 16 + 3 * step);
+}
 // Lanes a, b, c, d of the 64 bytes at p.
 FN qb qb_pick(const void *p, const int a, const int b, const int c, const int d) {
   const char *s = p;
@@ -33,6 +38,12 @@ FN qb qb_and(qb v, const int mask) {
 FN qb qb_join(qb a, qb b, const int mask) {
   LANES a.l[i] = vorrq_u8(a.l[i], vandq_u8(b.l[i], vdupq_n_u8((uint8_t)mask)));
   return a;
+}
+// Lanes masked by a, b, c, d.
+FN qb qb_mask(qb v, const int a, const int b, const int c, const int d) {
+  const int mask[4] = {a, b, c, d};
+  LANES v.l[i] = vandq_u8(v.l[i], vdupq_n_u8((uint8_t)mask[i]));
+  return v;
 }
 // Bit 16*i + j of bits to byte j of lane i.
 FN qb qb_bits(uint64_t bits, const int value) {
@@ -71,6 +82,7 @@ FN qi qi_dot(qi acc, qb w, qb x) {
 }
 // The same for int8 codes, which need no treatment.
 #define INT8_FROM 0
+#define CODES_TO_255 0
 FN qb qb_int8(qb w) { return w; }
 FN qi qi_dot8(qi acc, qb w, qb x) { return qi_dot(acc, w, x); }
 // a*low + b*high of pairs of int16.
@@ -104,6 +116,9 @@ FN qf qf_fma(qf a, qf b, qf c) {
   return c;
 }
 FN float qf_sum(qf v) { return vsum(vadd(vadd(v.l[0], v.l[2]), vadd(v.l[1], v.l[3]))); }
+FN void qf_sums(const qf v[4], float *out) {
+  for (int i = 0; i < 4; i++) out[i] = qf_sum(v[i]);
+}
 FN qf qf_half(uint16_t h) {
   vf v = vcvt_f32_f16(vreinterpret_f16_u16(vdup_n_u16(h)));
   return (qf){{v, v, v, v}};
@@ -124,6 +139,17 @@ FN qf qf_int8s(uint64_t v, const int first, const int step) {
   LANES r.l[i] = vset1((float)(int8_t)(v >> 8 * (first + i * step)));
   return r;
 }
+// The 8 bytes, each to two elements in a row; 16, each to one.
+FN qf qf_16bytes(uint64_t a, uint64_t b) {
+  uint16x8_t low = vmovl_u8(vcreate_u8(a)), high = vmovl_u8(vcreate_u8(b));
+  return (qf){{vcvtq_f32_u32(vmovl_u16(vget_low_u16(low))), vcvtq_f32_u32(vmovl_high_u16(low)),
+               vcvtq_f32_u32(vmovl_u16(vget_low_u16(high))), vcvtq_f32_u32(vmovl_high_u16(high))}};
+}
+FN qf qf_8bytes(uint64_t v) {
+  uint8x8_t b = vcreate_u8(v);
+  return qf_16bytes(vget_lane_u64(vreinterpret_u64_u8(vzip1_u8(b, b)), 0), vget_lane_u64(vreinterpret_u64_u8(vzip2_u8(b, b)), 0));
+}
+FN qf qf_four(float a, float b, float c, float d) { return (qf){{vset1(a), vset1(b), vset1(c), vset1(d)}}; }
 // The representation of the largest magnitude of both.
 FN uint32_t qf_peak(qf a, qf b) {
   uint32x4_t most = vdupq_n_u32(0), size = vdupq_n_u32(0x7fffffff);

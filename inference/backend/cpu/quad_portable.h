@@ -20,6 +20,11 @@ FN qb qb_four(const void *a, const void *b, const void *c, const void *d) {
   memcpy(&v.l[0], a, 16), memcpy(&v.l[1], b, 16), memcpy(&v.l[2], c, 16), memcpy(&v.l[3], d, 16);
   return v;
 }
+// Four times 32 bytes, `step` apart: the first 16 to p, the others to q.
+FN void qb_split(const char *s, const int step, qb *p, qb *q) {
+  *p = qb_four(s, s + step, s + 2 * step, s + 3 * step);
+  *q = qb_four(s + 16, s + 16 + step, s + 16 + 2 * step, s + 16 + 3 * step);
+}
 // Lanes a, b, c, d of the 64 bytes at p.
 FN qb qb_pick(const void *p, const int a, const int b, const int c, const int d) {
   const char *s = p;
@@ -41,6 +46,11 @@ FN qb qb_and(qb v, const int mask) {
 FN qb qb_join(qb a, qb b, const int mask) {
   LANES a.l[i] |= b.l[i] & (uint8_t)mask;
   return a;
+}
+// Lanes masked by a, b, c, d.
+FN qb qb_mask(qb v, const int a, const int b, const int c, const int d) {
+  v.l[0] &= (uint8_t)a, v.l[1] &= (uint8_t)b, v.l[2] &= (uint8_t)c, v.l[3] &= (uint8_t)d;
+  return v;
 }
 // Eight bits to eight bytes of 0 or 1: a byte of the product has its own bit
 // only, which carries into bit 7 if it is there.
@@ -68,13 +78,14 @@ FN quad_i32 quad_sum(quad_i16 we, quad_i16 wo, quad_u8 x) {
   quad_i16 s = we * ((quad_i16)((quad_u16)x << 8) >> 8) + wo * ((quad_i16)x >> 8);
   return quad_low((quad_i32)s) + ((quad_i32)s >> 16);
 }
-// acc + sums of 4 products of codes 0..63 and int8.
+// acc + sums of 4 products of codes 0..63 (0..255 with CODES_TO_255) and int8.
 FN qi qi_dot(qi acc, qb w, qb x) {
   LANES acc.l[i] += quad_sum((quad_i16)((quad_u16)w.l[i] & 255), (quad_i16)((quad_u16)w.l[i] >> 8), x.l[i]);
   return acc;
 }
 // The same for int8 codes.
 #define INT8_FROM 0
+#define CODES_TO_255 0
 FN qb qb_int8(qb w) { return w; }
 FN qi qi_dot8(qi acc, qb w, qb x) {
   LANES acc.l[i] += quad_sum((quad_i16)((quad_u16)w.l[i] << 8) >> 8, (quad_i16)w.l[i] >> 8, x.l[i]);
@@ -112,6 +123,9 @@ FN qf qf_fma(qf a, qf b, qf c) {
   return c;
 }
 FN float qf_sum(qf v) { return vsum((v.l[0] + v.l[2]) + (v.l[1] + v.l[3])); }
+FN void qf_sums(const qf v[4], float *out) {
+  for (int i = 0; i < 4; i++) out[i] = qf_sum(v[i]);
+}
 FN qf qf_half(uint16_t h) {
   uint16_t four[4] = {h, h, h, h};
   vf v = widen_f16(four);
@@ -133,6 +147,18 @@ FN qf qf_int8s(uint64_t v, const int first, const int step) {
   LANES r.l[i] = vset1((float)(int8_t)(v >> 8 * (first + i * step)));
   return r;
 }
+// The 8 bytes, each to two elements in a row; 16, each to one.
+FN qf qf_16bytes(uint64_t a, uint64_t b) {
+  float r[16];
+  for (int i = 0; i < 8; i++) r[i] = (float)(a >> 8 * i & 255), r[8 + i] = (float)(b >> 8 * i & 255);
+  return qf_load(r);
+}
+FN qf qf_8bytes(uint64_t v) {
+  float r[16];
+  for (int i = 0; i < 16; i++) r[i] = (float)(v >> 8 * (i / 2) & 255);
+  return qf_load(r);
+}
+FN qf qf_four(float a, float b, float c, float d) { return (qf){{vset1(a), vset1(b), vset1(c), vset1(d)}}; }
 // The representation of the largest magnitude of both.
 FN uint32_t qf_peak(qf a, qf b) {
   uint32_t bits[32], most = 0;
