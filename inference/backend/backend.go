@@ -155,6 +155,28 @@ func Computes(d Device, t tensor.DType) bool {
 	}
 }
 
+// Rounder is the optional ability of a device to tell the format that its
+// projections round to what they multiply, by the format of the weights and the
+// phase: F32 not at all, BF16 activations and weights to bf16, Q8_0 activations to
+// int8 with a scale for each 32 of a row. A device without it rounds nothing.
+type Rounder interface {
+	Rounds(weights tensor.DType, prefill bool) tensor.DType
+}
+
+// Rounds asks d, or F32 for a device that does not say.
+func Rounds(d Device, weights tensor.DType, prefill bool) tensor.DType {
+	for {
+		if r, ok := d.(Rounder); ok {
+			return r.Rounds(weights, prefill)
+		}
+		u, wrapped := d.(interface{ Unwrap() Device })
+		if !wrapped {
+			return tensor.F32
+		}
+		d = u.Unwrap()
+	}
+}
+
 // Limiter is the optional ability of a device to measure what its hardware
 // allows, with threads of its own and without touching the device's state. It
 // takes about a second.

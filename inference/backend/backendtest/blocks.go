@@ -5,11 +5,12 @@ import (
 	"fmt"
 	"math"
 
+	"llorch/inference/backend"
 	"llorch/inference/tensor"
 )
 
 // blockFormats are weights in blocks of integers with scales. A device may round
-// the activations that it multiplies with them (activationSlack).
+// the activations that it multiplies with them (roundingSlack).
 var blockFormats = []tensor.DType{
 	tensor.Q4_0, tensor.Q4_1, tensor.Q5_0, tensor.Q5_1, tensor.Q8_0,
 	tensor.Q2_K, tensor.Q3_K, tensor.Q4_K, tensor.Q5_K, tensor.Q6_K,
@@ -73,8 +74,9 @@ func (r *rig) wholes(n int) []float32 {
 	return x
 }
 
-// blockWant is x·Wᵀ in float64 for activations that need no rounding.
-func blockWant(x []float32, w weight, peaks []float64) []expected {
+// blockWant is x·Wᵀ in float64 for activations that need no rounding; a device
+// may still round weights.
+func (r *rig) blockWant(x []float32, w weight, peaks []float64, decode int) []expected {
 	var want []expected
 	in, block := w.Cols, w.Type.Block()
 	for i := range len(x) / in {
@@ -84,7 +86,11 @@ func blockWant(x []float32, w weight, peaks []float64) []expected {
 				sum += float64(xk) * float64(w.val[o*in+k])
 				size += math.Abs(float64(xk)) * peaks[(o*in+k)/block]
 			}
-			want = append(want, expected{sum, blockBudget * ulp * size})
+			bound := blockBudget * ulp * size
+			if backend.Rounds(r.d, w.Type, i >= decode) == tensor.BF16 {
+				bound += bf16Slack(tensor.BF16, x[i*in:][:in], w.val[o*in:][:in])
+			}
+			want = append(want, expected{sum, bound})
 		}
 	}
 	return want
@@ -106,7 +112,7 @@ func linearCodes(r *rig) {
 				n := len(x) / in
 				for _, decode := range []int{0, n} {
 					name := fmt.Sprintf("%v, %d rows of %d, %d decode rows", t, n, in, decode)
-					r.within(name, r.linearBits(x, in, w, phases(n, decode)), blockWant(x, w, peaks))
+					r.within(name, r.linearBits(x, in, w, phases(n, decode)), r.blockWant(x, w, peaks, decode))
 				}
 			}
 		}
@@ -117,11 +123,11 @@ func linearCodes(r *rig) {
 // whole: 1 % of the result, as a root mean square.
 func linearLoss(r *rig) {
 	const n, in, out = 10, 2048, 40
-	for _, t := range blockFormats {
+	for _, t := range allFormats {
 		w, x := r.weight(t, out, in, r.values(out*in)), r.values(n*in)
 		for _, decode := range []int{0, n} {
 			got, miss, size := r.linearBits(x, in, w, phases(n, decode)), 0.0, 0.0
-			for i, e := range linearWant(x, in, []part{{w: w}}, nil, decode) {
+			for i, e := range r.linearWant(x, in, []part{{w: w}}, nil, decode) {
 				d := float64(got[i]) - e.value
 				miss, size = miss+d*d, size+e.value*e.value
 			}
@@ -183,7 +189,7 @@ func linearExtremes(r *rig) {
 		n := len(sizes)
 		for _, decode := range []int{0, n} {
 			name := fmt.Sprintf("%v of all magnitudes, %d decode rows", t, decode)
-			r.within(name, r.linearBits(x, in, w, phases(n, decode)), linearWant(x, in, []part{{w: w}}, nil, decode))
+			r.within(name, r.linearBits(x, in, w, phases(n, decode)), r.linearWant(x, in, []part{{w: w}}, nil, decode))
 		}
 	}
 }

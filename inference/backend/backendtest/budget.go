@@ -3,6 +3,7 @@ package backendtest
 import (
 	"math"
 
+	"llorch/inference/backend"
 	"llorch/inference/tensor"
 )
 
@@ -31,15 +32,37 @@ const blockBudget = 16
 // activations may cause.
 const activationLoss = 0.01
 
-// activationSlack is how far rounding the activations may move one output of a
-// blocked format, by phase. Decode: to int8 with one scale for each 32 elements,
-// half a step of max|x|/127 each, to which the arithmetic of the rounding adds
-// less than a thousandth; all of it where max|x|/127 is no normal float32.
-// Prefill rounds nothing so far.
-func activationSlack(t tensor.DType, decode bool, x, w []float32) float64 {
-	if t.Block() == 1 || !decode {
-		return 0
+// roundingSlack is how far one output may be off because the device rounds what
+// it multiplies, as it says itself (backend.Rounder): half a step of each number,
+// on top of the roundings of the sum.
+func (r *rig) roundingSlack(t tensor.DType, decode bool, x, w []float32) float64 {
+	switch backend.Rounds(r.d, t, !decode) {
+	case tensor.BF16:
+		return bf16Slack(t, x, w)
+	case tensor.Q8_0:
+		return int8Slack(x, w)
 	}
+	return 0
+}
+
+// bf16Slack: an activation loses up to 2⁻⁸ of itself, a weight that is not bf16
+// as much, and what rounds beyond the largest bf16 is infinite, which no test asks
+// for.
+func bf16Slack(t tensor.DType, x, w []float32) float64 {
+	size := 0.0
+	for i, v := range x {
+		size += math.Abs(float64(v) * float64(w[i]))
+	}
+	if t != tensor.BF16 {
+		size *= 2 + 1.0/(1<<8)
+	}
+	return size / (1 << 8)
+}
+
+// int8Slack: one scale for each 32 activations, half a step of max|x|/127 each, to
+// which the arithmetic of the rounding adds less than a thousandth; all of it
+// where max|x|/127 is no normal float32.
+func int8Slack(x, w []float32) float64 {
 	slack := 0.0
 	for i := 0; i < len(x); i += 32 {
 		peak, sum := 0.0, 0.0

@@ -106,11 +106,11 @@ func (r *rig) checkLinear(name string, n, in, decode int, ps []part) {
 		if add {
 			dst = r.output(n, l.Out(), old)
 			r.d.LinearAdd(dst.Tensor, r.input(n, in, x), l, phases(n, decode))
-			r.within("LinearAdd "+name, r.result(name, dst), linearWant(x, in, ps, old, decode))
+			r.within("LinearAdd "+name, r.result(name, dst), r.linearWant(x, in, ps, old, decode))
 			continue
 		}
 		r.d.Linear(dst.Tensor, r.input(n, in, x), l, phases(n, decode))
-		r.within("Linear "+name, r.result(name, dst), linearWant(x, in, ps, nil, decode))
+		r.within("Linear "+name, r.result(name, dst), r.linearWant(x, in, ps, nil, decode))
 	}
 }
 
@@ -124,7 +124,7 @@ func linearOf(ps []part) backend.Linear {
 
 // linearWant is x·Wᵀ + B (+ old) in float64; the first `decode` rows of x are of
 // that phase.
-func linearWant(x []float32, in int, ps []part, old []float32, decode int) []expected {
+func (r *rig) linearWant(x []float32, in int, ps []part, old []float32, decode int) []expected {
 	var want []expected
 	for i := range len(x) / in {
 		row := x[i*in : (i+1)*in]
@@ -143,7 +143,7 @@ func linearWant(x []float32, in int, ps []part, old []float32, decode int) []exp
 					sum, size = sum+y, size+math.Abs(y)
 				}
 				bound := (1 + linearBudget(p.w.Type)) * ulp * size
-				want = append(want, expected{sum, bound + activationSlack(p.w.Type, i < decode, row, p.w.val[o*in:][:in])})
+				want = append(want, expected{sum, bound + r.roundingSlack(p.w.Type, i < decode, row, p.w.val[o*in:][:in])})
 			}
 		}
 	}

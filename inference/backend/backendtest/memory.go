@@ -105,7 +105,7 @@ func syncs(r *rig) {
 	for i := range cols {
 		identity[i*cols+i] = 1
 	}
-	one := backend.Linear{{W: r.weight(tensor.F16, cols, cols, identity).Tensor}}
+	one := backend.Linear{{W: r.weight(tensor.F32, cols, cols, identity).Tensor}}
 
 	a, b := r.output(n, cols, nil), r.output(n, cols, x)
 	in := r.input(n, cols, x)

@@ -5,15 +5,19 @@
 #include "body_blocks.h"
 #include "body_quant.h"
 #include "body_panel.h"
-#include "body_pack.h"
 #include "body_gemm.h"
+#ifndef NARROW // the prefill kernels of a unit faster than the set's floats
+#define NARROW "body_plain.h"
+#endif
+#include NARROW
+#include "body_pack.h"
 #include "body_attend.h"
 #include "body_attend_row.h"
 #include "body_limits.h"
 
 const llo_kernels TABLE = {
-    .name = TABLE_NAME, .vl = VL, .mr = MR, .nt = NT, .gemm_bytes = GEMM_BYTES,
-    .packing = k_packing, .group = k_group, .packed = k_packed, .pack = k_pack,
+    .name = TABLE_NAME, .vl = VL, .mr = MR, .nt = NT, .gemm_bytes = GEMM_BYTES > NARROW_BYTES ? GEMM_BYTES : NARROW_BYTES,
+    .packing = k_packing, .rounds = k_rounds, .group = k_group, .packed = k_packed, .pack = k_pack,
     .widen = k_widen, .narrow = k_narrow, .rmsnorm = k_rmsnorm, .swiglu = k_swiglu,
     .rotate = k_rotate, .gemv = k_gemv, .gemm = k_gemm,
     .attend = k_attend, .attend_row = k_attend_row, .merge = k_merge, .finish = k_finish, .exp = k_exp,

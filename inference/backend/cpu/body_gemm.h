@@ -128,7 +128,7 @@ FN void gemm_store(const llo_gemm *g, const float *c, int64_t ldc, int64_t t0, i
 #define GEMM_BYTES ((int64_t)LLO_PANELS * MR * (LLO_KBLOCK + LLO_TILES_MOST * NT) * 4)
 
 // rows <= LLO_PANELS*MR. scratch: LLO_PANELS panels, then the sums.
-LLO_TARGET static void k_gemm(const llo_gemm *g, void *room) {
+LLO_TARGET static void panel_gemm(const llo_gemm *g, void *room) {
   float *scratch = room;
   const int64_t np = (g->rows + MR - 1) / MR, ldc = np * MR;
   float *c = scratch + LLO_PANELS * LLO_KBLOCK * MR;

@@ -7,7 +7,6 @@ import (
 
 	"llorch/inference/backend"
 	"llorch/inference/backend/backendtest"
-	"llorch/inference/backend/cpu"
 )
 
 // device opens a device without the checking decorator.
@@ -26,7 +25,7 @@ func device(t testing.TB, isa string, threads int) backend.Device {
 }
 
 func TestSuite(t *testing.T) {
-	for _, isa := range cpu.ISAs() {
+	for _, isa := range everyISA() {
 		t.Run(isa, func(t *testing.T) {
 			backendtest.Run(t, func(t *testing.T) backend.Device {
 				d, err := backend.Open("cpu", backend.Options{ISA: isa, Threads: 2})

@@ -106,6 +106,15 @@ func computes(kern *C.llo_kernels, t tensor.DType) bool {
 	return C.llo_packing(kern, C.int(t), 0) >= 0 && C.llo_packing(kern, C.int(t), 1) >= 0
 }
 
+// Rounds implements backend.Rounder.
+func (d *Device) Rounds(weights tensor.DType, prefill bool) tensor.DType {
+	phase := C.int(0)
+	if prefill {
+		phase = 1
+	}
+	return tensor.DType(C.llo_rounds(d.kern, C.int(weights), phase))
+}
+
 // Sync runs the recorded step, then the choices of tokens that wait for it.
 func (d *Device) Sync() error {
 	d.flush()

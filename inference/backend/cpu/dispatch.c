@@ -5,6 +5,10 @@
 
 #ifdef __x86_64__
 #include <cpuid.h>
+#ifdef __linux__
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 static int has_avx2(void) {
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
@@ -13,7 +17,28 @@ static int has_avx512f(void) {
   return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
+
 static int has_avx512(void) { return has_avx512f() && __builtin_cpu_supports("avx512vnni"); }
+
+// The kernel gives a process the matrix unit's state only when it asks.
+static int may_use_tiles(void) {
+#ifdef __linux__
+  enum { ARCH_REQ_XCOMP_PERM = 0x1023, XTILEDATA = 18 };
+  return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XTILEDATA) == 0;
+#else
+  return 0;
+#endif
+}
+
+// AMX with bf16 tiles, AVX-512 with bf16 conversions, and the tiles' state in
+// what the operating system saves.
+static int has_amx(void) {
+  unsigned a, b, c, d, more, low, high;
+  if (!has_avx512() || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return 0;
+  if (!(d >> 22 & 1) || !(d >> 24 & 1) || !__get_cpuid_count(7, 1, &more, &b, &c, &d) || !(more >> 5 & 1)) return 0;
+  __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return (low >> 17 & 3) == 3 && may_use_tiles();
+}
 
 // Leaf 7.1, EAX bit 4, which gcc 12 has no name for. has_avx2 asks whether the
 // system saves the registers.
@@ -44,6 +69,8 @@ const llo_kernels *llo_find(const char *name) {
   if (!strcmp(name, "avxvnni") && has_avx512()) return &llo_vnni256;
   if (!strcmp(name, "avx512f") && has_avx512f()) return &llo_avx512f;
   if (!strcmp(name, "avx512") && has_avx512()) return &llo_avx512;
+  if (!strcmp(name, "amx") && has_amx()) return llo_amx();
+  if (!strcmp(name, "amx-emulated") && has_avx512()) return llo_amx_emulated();
 #endif
 #ifdef __aarch64__
   if (!strcmp(name, "neon")) return &llo_neon;

@@ -16,8 +16,8 @@
 //     results are the same bits for any number of threads and any cut.
 //   - Rows of the decode phase, and all rows of a Linear without a batch, take
 //     the decode kernel (body_gemv.h, for blocked formats body_quant.h and
-//     body_panel.h), rows of the prefill phase the panel kernel (body_gemm.h),
-//     however many there are of either.
+//     body_panel.h), rows of the prefill phase one of the tile
+//     kernels, however many there are of either.
 //   - Decode rows attend by body_attend_row.h, which reads each key and value
 //     once for all heads of its group; prefill rows by body_attend.h. Chunks of
 //     LLO_CHUNK positions are softened apart and merged in order, always.
@@ -29,6 +29,14 @@
 //     before it: the warm-up step sets it, and Held reports it as scratch.
 //   - A file that shrinks under its mapping makes a fault with a reason, not a
 //     dead process (guard.c).
+//
+// Prefill multiplies float32 panels (body_gemm.h), exact in what it multiplies,
+// where the instruction set has nothing faster. With VNNI quantised weights are
+// multiplied in int8, activations rounded with a scale for each 32 of a row
+// (body_int8.h). With AMX all weights but F32 and all activations are rounded to
+// bf16 (body_amx.h). Device.Rounds tells which, and backendtest and the self-test
+// take their bounds from it. LLORCH_CPU=avx512 turns AMX off; amx-emulated runs its
+// kernels on any AVX-512 host, slowly, for tests.
 //
 // The C files. vec_*.h and quad_*.h are the vocabulary of one instruction set,
 // body_*.h are the kernels in that vocabulary, isa_*.c puts the two together. Function

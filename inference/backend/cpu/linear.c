@@ -7,6 +7,11 @@ static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 int llo_packing(const llo_kernels *k, int wtype, int prefill) { return k->packing(wtype, prefill); }
 
+int llo_rounds(const llo_kernels *k, int wtype, int prefill) {
+  int packing = k->packing(wtype, prefill);
+  return packing < 0 ? 0 : k->rounds(packing);
+}
+
 // Bytes of `rows` packed rows, rounded up to whole groups.
 int64_t llo_packed(const llo_kernels *k, int packing, int64_t rows, int64_t cols) {
   return ceil_div(rows, k->group(packing)) * k->packed(packing, cols);

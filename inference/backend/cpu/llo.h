@@ -139,6 +139,9 @@ typedef struct {
   int64_t gemm_bytes; // scratch that gemm wants for a work item
   // packing is the layout for weights of a format, -1 where there is no kernel.
   int (*packing)(int wtype, int prefill);
+  // rounds is the format to which what a layout's kernel multiplies is rounded:
+  // LLO_F32 not at all, LLO_BF16 activations and weights, LLO_Q8_0 activations.
+  int (*rounds)(int packing);
   // group is how many rows of activations are packed together: 1 in every layout
   // of the decode phase. packed is the bytes of one group.
   int64_t (*group)(int packing);
@@ -165,6 +168,7 @@ typedef struct {
 extern const llo_kernels llo_portable;
 #ifdef __x86_64__
 extern const llo_kernels llo_avx2, llo_avxvnni, llo_vnni256, llo_avx512f, llo_avx512;
+const llo_kernels *llo_amx(void), *llo_amx_emulated(void);
 #endif
 #ifdef __aarch64__
 extern const llo_kernels llo_neon, llo_dotprod;
@@ -196,6 +200,7 @@ typedef struct {
 void llo_run(llo_step *s);
 int64_t llo_attend_floats(const llo_kernels *k, int64_t heads, int64_t dim);
 int llo_packing(const llo_kernels *k, int wtype, int prefill);
+int llo_rounds(const llo_kernels *k, int wtype, int prefill);
 int64_t llo_packed(const llo_kernels *k, int packing, int64_t rows, int64_t cols);
 
 // one op each: run the phase, taking work items from op->next[phase]

@@ -8,10 +8,16 @@
 #define NT 12      // tokens of a GEMM tile: 2*12 accumulators of 32 registers
 #define GR 4       // weight rows of a GEMV tile
 #define GT 6       // tokens of a GEMV tile: 4*6 accumulators
+#ifndef LLO_MORE // what a table adds to the set
+#define LLO_MORE ""
+#endif
 #ifdef LLO_VNNI
-#define LLO_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")))
+#define LLO_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c" LLO_MORE)))
+#ifndef TABLE
 #define TABLE llo_avx512
+#define NARROW "body_int8.h"
 #define TABLE_NAME "avx512"
+#endif
 #else
 #define LLO_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")))
 #define TABLE llo_avx512f
@@ -110,5 +116,23 @@ FN vf vsums(const vf v[VL]) {
   __m512 b = vadd(_mm512_shuffle_f32x4(u[2], u[3], 0x88), _mm512_shuffle_f32x4(u[2], u[3], 0xdd));
   return vadd(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xdd));
 }
+
+FN float half1(const void *p) {
+  uint16_t h;
+  memcpy(&h, p, 2);
+  return _cvtsh_ss(h);
+}
+
+#ifdef LLO_VNNI
+// Integers of the prefill kernels: four products of an unsigned and a signed byte
+// are added to a 32-bit lane, without saturation.
+typedef __m512i vi;
+
+FN vi viload(const void *p) { return _mm512_loadu_si512(p); }
+FN vi viset1(const int32_t *p) { return _mm512_set1_epi32(*p); }
+FN vi vidot(vi acc, vi u8, vi s8) { return _mm512_dpbusd_epi32(acc, u8, s8); }
+FN vf vifloat(vi v) { return _mm512_cvtepi32_ps(v); }
+#define DOT_NT 6 // tokens of an int8 tile: 2*6 integer and 2*6 float accumulators
+#endif
 
 #include "quad_avx512.h"

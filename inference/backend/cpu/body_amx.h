@@ -1,0 +1,224 @@
+// Prefill projections on the matrix unit: out[t][r] = sum_k w[r][k] x[t][k], both
+// sides rounded to bf16 (nearest even), sums in float32. Weights of every format
+// but F32, whose products stay exact (body_gemm.h).
+//
+// A tile of weights is 16 rows of 32 k in their natural order; a tile of
+// activations 16 tokens as [k/2][16][2], packed so once an op; a tile of results
+// [16 weight rows][16 tokens], turned when it is stored. Two by two of them are
+// computed together, so that a load serves two products.
+//
+// Loop order: blocks of k, pairs of weight tiles (32 KB, in L1), pairs of token
+// tiles (a block's are in L2). Sums wait in memory from one block of k to the
+// next, as the float32 they are in the tile: a result is one chain of tile
+// products in the order of k, and depends on nothing but its weight row and its
+// activation row.
+//
+// The unit counts denormals as zero. bf16 weights are exact; f16 and quantised
+// weights lose up to 2^-8 of themselves, as activations do; what is beyond the
+// largest bf16 becomes infinite. NaN and infinity surface.
+//
+// Proven against the emulated unit (tiles_emulated.h). NOT YET RUN on a processor
+// that has one: no figure of its speed exists.
+#include <pthread.h>
+
+#include "body_unpack.h"
+
+#define AMX_GROUP 16 // tokens of a tile
+#define AMX_ROWS 32  // weight rows of two tiles
+#define AMX_TILE 512 // bf16 of a tile
+#define AMX_KBLOCK 512
+#define AMX_TOKENS 512 // most tokens whose sums a work item holds
+
+FN int64_t amx_packed(int64_t cols) { return (cols + 31) / 32 * AMX_TILE * 2; }
+
+// n floats of a row from x, zeros behind, as 32 bf16.
+FN __m512i bf16_some(const float *x, int64_t n) {
+  if (n >= 2 * VL) return bf16_of(vload(x), vload(x + VL));
+  return bf16_of(vloadn(x, n < VL ? n : VL), n > VL ? vloadn(x + VL, n - VL) : vzero());
+}
+
+// 16 tokens, those beyond `rows` zero.
+LLO_TARGET static void amx_pack(void *dst, const float *x, int64_t ldx, int64_t cols, int64_t rows) {
+  float *out = dst;
+  for (int64_t k = 0; k < cols; k += 32, out += AMX_TILE / 2) {
+    vf v[VL];
+#pragma GCC unroll 16
+    for (int t = 0; t < VL; t++) v[t] = t < rows ? _mm512_castsi512_ps(bf16_some(x + t * ldx + k, cols - k)) : vzero();
+    vtranspose(v);
+#pragma GCC unroll 16
+    for (int i = 0; i < VL; i++) vstore(out + i * VL, v[i]);
+  }
+}
+
+// Rows of two-byte weights to tiles: 32 of them at a time, zeros behind the last.
+FN void amx_halves(const int type, uint16_t *tile, const char *w, int64_t n) {
+  for (int64_t k = 0; k < n; k += 32, tile += AMX_TILE, w += 64) {
+    char tail[64] = {0};
+    const char *p = w;
+    if (n - k < 32) memcpy(tail, w, (size_t)(n - k) * 2), p = tail;
+    if (type == LLO_BF16) memcpy(tile, p, 64);
+    else _mm512_storeu_si512(tile, bf16_of(widen_f16(p), widen_f16(p + 32)));
+  }
+}
+
+// 16 weights of an unpacked row.
+FN vf amx_weights(const unpacked *u, int i) {
+  __m512i code = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(u->code + i)));
+  vf level = _mm512_cvtepi32_ps(_mm512_sub_epi32(code, _mm512_set1_epi32(128)));
+  return vfma(level, vset1(u->scale[i / 16]), vset1(u->offset[i / 16]));
+}
+
+FN void amx_quantised(const int type, uint16_t *tile, const char *w, int64_t n) {
+  unpacked u;
+  for (int64_t k = 0; k < n; k += SUPER) {
+    int some = n - k < SUPER ? (int)(n - k) : SUPER;
+    unpack(type, &u, w + llo_row_bytes(type, k), some);
+    for (int i = 0; i < some; i += 32, tile += AMX_TILE) _mm512_storeu_si512(tile, bf16_of(amx_weights(&u, i), amx_weights(&u, i + 16)));
+  }
+}
+
+// The row's place in the first of its tiles; the tiles of the following k lie
+// AMX_TILE apart.
+typedef void amx_row_fn(uint16_t *tile, const char *w, int64_t n);
+#define AMX_ROW(T, F) \
+  LLO_TARGET static void amx_row_##T(uint16_t *tile, const char *w, int64_t n) { F(LLO_##T, tile, w, n); }
+AMX_ROW(F16, amx_halves) AMX_ROW(BF16, amx_halves)
+AMX_ROW(Q4_0, amx_quantised) AMX_ROW(Q4_1, amx_quantised) AMX_ROW(Q5_0, amx_quantised) AMX_ROW(Q5_1, amx_quantised)
+AMX_ROW(Q8_0, amx_quantised) AMX_ROW(Q2_K, amx_quantised) AMX_ROW(Q3_K, amx_quantised) AMX_ROW(Q4_K, amx_quantised)
+AMX_ROW(Q5_K, amx_quantised) AMX_ROW(Q6_K, amx_quantised)
+static amx_row_fn *const amx_rows[LLO_TYPES] = {
+    [LLO_F16] = amx_row_F16, [LLO_BF16] = amx_row_BF16, [LLO_Q4_0] = amx_row_Q4_0, [LLO_Q4_1] = amx_row_Q4_1,
+    [LLO_Q5_0] = amx_row_Q5_0, [LLO_Q5_1] = amx_row_Q5_1, [LLO_Q8_0] = amx_row_Q8_0, [LLO_Q2_K] = amx_row_Q2_K,
+    [LLO_Q3_K] = amx_row_Q3_K, [LLO_Q4_K] = amx_row_Q4_K, [LLO_Q5_K] = amx_row_Q5_K, [LLO_Q6_K] = amx_row_Q6_K,
+};
+
+// Two tiles of weights by two of tokens over `blocks` of 32 k. c is the sums of
+// the first weight tile, those of the second lie `next` floats on.
+LLO_TARGET static void amx_two(const uint16_t *w, const uint16_t *x, int64_t xnext, int64_t blocks, float *c, int64_t cnext, int first) {
+  const uint16_t *w2 = w + AMX_KBLOCK / 32 * AMX_TILE, *x2 = x + xnext;
+  if (first) {
+    TILE_ZERO(0); TILE_ZERO(1); TILE_ZERO(2); TILE_ZERO(3);
+  } else {
+    TILE_LOAD(0, c); TILE_LOAD(1, c + 256); TILE_LOAD(2, c + cnext); TILE_LOAD(3, c + cnext + 256);
+  }
+  for (int64_t i = 0; i < blocks * AMX_TILE; i += AMX_TILE) {
+    TILE_LOAD(4, w + i);
+    TILE_LOAD(6, x + i);
+    TILE_DOT(0, 4, 6);
+    TILE_LOAD(7, x2 + i);
+    TILE_DOT(1, 4, 7);
+    TILE_LOAD(5, w2 + i);
+    TILE_DOT(2, 5, 6);
+    TILE_DOT(3, 5, 7);
+  }
+  TILE_STORE(0, c); TILE_STORE(1, c + 256); TILE_STORE(2, c + cnext); TILE_STORE(3, c + cnext + 256);
+}
+
+// The same with the last token tile of an odd number.
+LLO_TARGET static void amx_one(const uint16_t *w, const uint16_t *x, int64_t blocks, float *c, int64_t cnext, int first) {
+  const uint16_t *w2 = w + AMX_KBLOCK / 32 * AMX_TILE;
+  if (first) {
+    TILE_ZERO(0); TILE_ZERO(2);
+  } else {
+    TILE_LOAD(0, c); TILE_LOAD(2, c + cnext);
+  }
+  for (int64_t i = 0; i < blocks * AMX_TILE; i += AMX_TILE) {
+    TILE_LOAD(4, w + i);
+    TILE_LOAD(6, x + i);
+    TILE_DOT(0, 4, 6);
+    TILE_LOAD(5, w2 + i);
+    TILE_DOT(2, 5, 6);
+  }
+  TILE_STORE(0, c); TILE_STORE(2, c + cnext);
+}
+
+// Turns the sums of one tile of weights and stores them: rows [r, r+rows) of the
+// item, tokens [t0, t0+tn).
+FN void amx_store(const llo_gemm *g, const float *c, int64_t r, int64_t rows, int64_t t0, int64_t tn) {
+  float bias[VL] = {0};
+  if (g->b) llo_avx512.widen(bias, g->b + r * (g->btype == LLO_F32 ? 4 : 2), g->btype, rows);
+  for (int64_t t = 0; t < tn; t += VL, c += 256) {
+    vf v[VL];
+#pragma GCC unroll 16
+    for (int i = 0; i < VL; i++) v[i] = vload(c + i * VL);
+    vtranspose(v);
+    for (int i = 0; i < VL && t + i < tn; i++) {
+      float *y = g->out + (t0 + t + i) * g->ldo + r;
+      vf s = v[i];
+      if (g->b) s = vadd(s, vload(bias));
+      if (g->add) s = vadd(s, vloadn(y, rows));
+      vstoren(y, s, rows);
+    }
+  }
+}
+
+#define AMX_WEIGHTS (LLO_PANELS * AMX_ROWS / 16 * (AMX_KBLOCK / 32) * AMX_TILE * 2)
+#define AMX_BYTES ((int64_t)AMX_WEIGHTS + LLO_PANELS * AMX_ROWS * AMX_TOKENS * 4)
+
+// Weights [k0, k0+kn) of all rows of the item to tiles; rows that are not there
+// keep what was there, and nobody reads their results.
+FN void amx_convert(const llo_gemm *g, uint16_t *w, int64_t k0, int64_t kn) {
+  const char *from = g->w + llo_row_bytes(g->wtype, k0);
+  for (int64_t r = 0; r < g->rows; r++)
+    amx_rows[g->wtype](w + r / 16 * (AMX_KBLOCK / 32 * AMX_TILE) + r % 16 * 32, from + r * g->rowbytes, kn);
+}
+
+// rows <= LLO_PANELS*AMX_ROWS. scratch: the weights of a block of k, then the sums, of
+// which a tile of weights has one stretch of AMX_TOKENS tokens.
+LLO_TARGET static void amx_gemm(const llo_gemm *g, void *room) {
+  uint16_t *w = room;
+  float *c = (float *)((char *)room + AMX_WEIGHTS);
+  const int64_t group = amx_packed(g->k) / 2, wtile = AMX_KBLOCK / 32 * AMX_TILE, ctile = AMX_TOKENS * 16;
+  tiles_open();
+  for (int64_t t0 = 0; t0 < g->m; t0 += AMX_TOKENS) {
+    int64_t tn = g->m - t0 < AMX_TOKENS ? g->m - t0 : AMX_TOKENS, tiles = (tn + 15) / 16;
+    for (int64_t k0 = 0; k0 < g->k; k0 += AMX_KBLOCK) {
+      int64_t kn = g->k - k0 < AMX_KBLOCK ? g->k - k0 : AMX_KBLOCK, blocks = (kn + 31) / 32;
+      const uint16_t *x = (const uint16_t *)g->x + t0 / 16 * group + k0 / 32 * AMX_TILE;
+      amx_convert(g, w, k0, kn);
+      for (int64_t r = 0; r * 16 < g->rows; r += 2) {
+        int64_t t = 0;
+        for (; t + 2 <= tiles; t += 2)
+          amx_two(w + r * wtile, x + t * group, group, blocks, c + r * ctile + t * 256, ctile, k0 == 0);
+        if (t < tiles) amx_one(w + r * wtile, x + t * group, blocks, c + r * ctile + t * 256, ctile, k0 == 0);
+      }
+    }
+    for (int64_t r = 0; r < g->rows; r += 16)
+      amx_store(g, c + r / 16 * ctile, r, g->rows - r < 16 ? g->rows - r : 16, t0, tn);
+  }
+  tiles_close();
+}
+
+// The table: AVX-512's but for the prefill of all formats except F32.
+FN int amx_takes(int wtype, int prefill) { return prefill && wtype != LLO_F32 && wtype < LLO_TYPES; }
+
+LLO_TARGET static int table_packing(int wtype, int prefill) {
+  return amx_takes(wtype, prefill) ? LLO_NARROW : llo_avx512.packing(wtype, prefill);
+}
+static int table_rounds(int packing) { return packing == LLO_NARROW ? LLO_BF16 : llo_avx512.rounds(packing); }
+static int64_t table_group(int packing) { return packing == LLO_NARROW ? AMX_GROUP : llo_avx512.group(packing); }
+LLO_TARGET static int64_t table_packed(int packing, int64_t cols) {
+  return packing == LLO_NARROW ? amx_packed(cols) : llo_avx512.packed(packing, cols);
+}
+static void table_pack(int packing, void *dst, const float *x, int64_t ldx, int64_t cols, int64_t rows) {
+  if (packing == LLO_NARROW) amx_pack(dst, x, ldx, cols, rows);
+  else llo_avx512.pack(packing, dst, x, ldx, cols, rows);
+}
+LLO_TARGET static void table_gemm(const llo_gemm *g, void *room) {
+  if (amx_takes(g->wtype, 1)) amx_gemm(g, room);
+  else llo_avx512.gemm(g, room);
+}
+
+static llo_kernels table;
+static void fill(void) {
+  table = llo_avx512;
+  table.name = TABLE_NAME;
+  if (table.gemm_bytes < AMX_BYTES) table.gemm_bytes = AMX_BYTES;
+  table.packing = table_packing, table.rounds = table_rounds, table.group = table_group;
+  table.packed = table_packed, table.pack = table_pack, table.gemm = table_gemm;
+}
+const llo_kernels *TABLE(void) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, fill);
+  return &table;
+}

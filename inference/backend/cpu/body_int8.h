@@ -1,0 +1,225 @@
+// Prefill projections of quantised weights in int8: out[t][r] = sum_k w[r][k] x[t][k].
+//
+// Activations are rounded to int8 once an op, with a scale for each 32 of a row
+// (absolute maximum / 127, to nearest even). MR = 2*VL weight rows at a time are
+// unpacked into a panel of bytes [k/4][MR][4] with scales, and each step of four
+// k multiplies a vector of it with four activations of a token.
+//
+// A panel byte is the weight's integer + 128, so that it is unsigned; sums start
+// at -128 times the sum of the activations, which makes the integer part exact.
+// A lane holds one result: for each block in the order of k it adds
+// float(integer sum) * (weight scale * activation scale), then the weights'
+// offset * the sum of the activations where the format has one. A result depends
+// on nothing but its weight row and its activation row.
+//
+// A block of activations with a NaN or an infinity has the scale NaN, so that no
+// result of that row looks finite.
+//
+// Loop order: blocks of k, groups of token tiles (in L2), panels (in L1), tiles.
+#include "body_unpack.h"
+
+#define NARROW_GROUP DOT_NT
+#define NARROW_ROUNDS LLO_Q8_0
+FN int narrow_takes(int wtype) { return wtype > LLO_BF16 && wtype < LLO_TYPES; }
+
+#define DOT_KBLOCK 512 // k extent of one panel
+#define DOT_GROUP 16   // tiles that pass a panel together
+
+// 32 activations of each of the tokens of a tile.
+typedef struct {
+  int8_t q[8][DOT_NT][4];
+  float scale[DOT_NT];
+  int32_t start[2][DOT_NT], start32[DOT_NT]; // -128 * sum of each 16, and of all
+  float sum[2][DOT_NT], sum32[DOT_NT];       // scale * sum
+} dot_block;
+
+// Rounds 32 floats to the t-th column of a block.
+FN void quantise(dot_block *b, int t, const float *x) {
+  vf most = vzero(), bad = vzero();
+#pragma GCC unroll 8
+  for (int i = 0; i < 32; i += VL) {
+    vf v = vload(x + i);
+    most = vmax(most, vmax(v, vsub(vzero(), v)));
+    bad = vfma(v, vzero(), bad); // NaN where v is not finite
+  }
+  float top = vhmax(most), inverse = top >= 127 * 0x1p-126f ? 127 / top : 0;
+  uint32_t bits[32];
+  const vf magic = vset1(0x1.8p23f); // x + magic has round(x) in its low bits
+#pragma GCC unroll 8
+  for (int i = 0; i < 32; i += VL) vstore((float *)bits + i, vadd(vmul(vload(x + i), vset1(inverse)), magic));
+  int8_t q[32];
+  for (int i = 0; i < 32; i++) q[i] = (int8_t)bits[i];
+  for (int i = 0; i < 8; i++) memcpy(b->q[i][t], q + 4 * i, 4);
+  int sum[2] = {0, 0};
+  for (int i = 0; i < 16; i++) sum[0] += q[i], sum[1] += q[16 + i];
+  b->scale[t] = (inverse > 0 ? top / 127 : 0) + vsum(bad);
+  for (int h = 0; h < 2; h++) {
+    b->start[h][t] = -128 * sum[h];
+    b->sum[h][t] = b->scale[t] * (float)sum[h];
+  }
+  b->start32[t] = -128 * (sum[0] + sum[1]);
+  b->sum32[t] = b->scale[t] * (float)(sum[0] + sum[1]);
+}
+
+FN int64_t narrow_packed(int64_t cols) { return cols / 32 * (int64_t)sizeof(dot_block); }
+
+// One tile: rows <= DOT_NT tokens, the others zero.
+LLO_TARGET static void narrow_pack(void *dst, const float *x, int64_t ldx, int64_t cols, int64_t rows) {
+  dot_block *b = dst;
+  for (int64_t k = 0; k < cols; k += 32, b++) {
+    if (rows < DOT_NT) memset(b, 0, sizeof *b);
+    for (int64_t t = 0; t < rows; t++) quantise(b, (int)t, x + t * ldx + k);
+  }
+}
+
+// What a format's panel holds: weights of a scale, and whether there are offsets.
+FN int dot_sub(int type) { return type == LLO_Q2_K || type == LLO_Q3_K || type == LLO_Q6_K ? 16 : 32; }
+FN int dot_offset(int type) {
+  return type == LLO_Q4_1 || type == LLO_Q5_1 || type == LLO_Q2_K || type == LLO_Q4_K || type == LLO_Q5_K;
+}
+// A panel is a row of records, one for each 32 k: bytes, scales, offsets.
+#define RECORD(SUB, OFFSET) (MR * 32 + (32 / (SUB)) * MR * 4 * (1 + (OFFSET)))
+#define RECORD_MOST RECORD(16, 1)
+
+// c[t][0..MR) (+)= a panel of kn k times a tile.
+FN void dot_micro(const int SUB, const int OFFSET, const char *panel, const dot_block *x, int64_t kn, float *c, int64_t ldc, int first) {
+  vf lo[DOT_NT], hi[DOT_NT];
+#pragma GCC unroll 8
+  for (int t = 0; t < DOT_NT; t++) {
+    lo[t] = first ? vzero() : vload(c + t * ldc);
+    hi[t] = first ? vzero() : vload(c + t * ldc + VL);
+  }
+  for (int64_t k = 0; k < kn; k += 32, x++, panel += RECORD(SUB, OFFSET)) {
+    const float *scale = (const float *)(panel + MR * 32), *offset = scale + 32 / SUB * MR;
+#pragma GCC unroll 2
+    for (int h = 0; h < 32 / SUB; h++) {
+      vi a[DOT_NT], b[DOT_NT];
+#pragma GCC unroll 8
+      for (int t = 0; t < DOT_NT; t++) a[t] = b[t] = viset1(SUB == 32 ? &x->start32[t] : &x->start[h][t]);
+#pragma GCC unroll 8
+      for (int i = h * SUB / 4; i < (h + 1) * SUB / 4; i++) {
+        vi u = viload(panel + i * MR * 4), v = viload(panel + i * MR * 4 + VL * 4);
+#pragma GCC unroll 8
+        for (int t = 0; t < DOT_NT; t++) {
+          vi q = viset1((const int32_t *)x->q[i][t]);
+          a[t] = vidot(a[t], u, q);
+          b[t] = vidot(b[t], v, q);
+        }
+      }
+      vf s = vload(scale + h * MR), z = vload(scale + h * MR + VL);
+#pragma GCC unroll 8
+      for (int t = 0; t < DOT_NT; t++) {
+        vf d = vset1(x->scale[t]);
+        lo[t] = vfma(vifloat(a[t]), vmul(s, d), lo[t]);
+        hi[t] = vfma(vifloat(b[t]), vmul(z, d), hi[t]);
+      }
+      if (OFFSET) {
+        s = vload(offset + h * MR), z = vload(offset + h * MR + VL);
+#pragma GCC unroll 8
+        for (int t = 0; t < DOT_NT; t++) {
+          vf d = vset1(SUB == 32 ? x->sum32[t] : x->sum[h][t]);
+          lo[t] = vfma(s, d, lo[t]);
+          hi[t] = vfma(z, d, hi[t]);
+        }
+      }
+    }
+  }
+#pragma GCC unroll 8
+  for (int t = 0; t < DOT_NT; t++) {
+    vstore(c + t * ldc, lo[t]);
+    vstore(c + t * ldc + VL, hi[t]);
+  }
+}
+
+typedef void dot_fn(const char *panel, const dot_block *x, int64_t kn, float *c, int64_t ldc, int first);
+#define DOT(SUB, OFFSET)                                                                                                            \
+  LLO_TARGET static void dot_##SUB##_##OFFSET(const char *p, const dot_block *x, int64_t kn, float *c, int64_t ldc, int first) { \
+    dot_micro(SUB, OFFSET, p, x, kn, c, ldc, first);                                                                                \
+  }
+DOT(32, 0) DOT(32, 1) DOT(16, 0) DOT(16, 1)
+static dot_fn *const dot_kernels[2][2] = {{dot_32_0, dot_32_1}, {dot_16_0, dot_16_1}}; // [scale of 16][offsets]
+
+// Turns VL unpacked rows, which begin at row h of the panel, into their lanes of
+// the records. n <= SUPER weights of each.
+FN void dot_lanes(char *panel, int64_t h, const unpacked *rows, int n, int sub, int offset) {
+  const int64_t record = MR * 32 + 32 / sub * MR * 4 * (1 + offset);
+  vf v[VL];
+  for (int i = 0; i < n / 4; i += VL) { // 4*VL weights as VL dwords
+#pragma GCC unroll 16
+    for (int r = 0; r < VL; r++) v[r] = vload((const float *)(rows[r].code + 4 * i));
+    vtranspose(v);
+#pragma GCC unroll 16
+    for (int j = 0; j < VL; j++)
+      if (i + j < n / 4) vstore((float *)(panel + (i + j) / 8 * record + (i + j) % 8 * MR * 4) + h, v[j]);
+  }
+  for (int which = 0; which <= offset; which++)
+    for (int i = 0; i < n / 16; i += VL) {
+#pragma GCC unroll 16
+      for (int r = 0; r < VL; r++) v[r] = vload((which ? rows[r].offset : rows[r].scale) + i);
+      vtranspose(v);
+#pragma GCC unroll 16
+      for (int j = 0; j < VL; j++)
+        if (i + j < n / 16 && (i + j) % (sub / 16) == 0) {
+          char *p = panel + (i + j) / 2 * record + MR * 32 + (which * 32 / sub + (i + j) % 2) * MR * 4;
+          vstore((float *)p + h, v[j]);
+        }
+    }
+}
+
+// Unpacks weights [k0, k0+kn) of up to MR rows into a panel. Lanes of rows that
+// are not there hold what the rows before left, and nobody reads their results.
+FN void dot_panel(const int type, char *panel, const llo_gemm *g, int64_t row, int64_t k0, int64_t kn) {
+  unpacked rows[VL];
+  const int64_t record = MR * 32 + 32 / dot_sub(type) * MR * 4 * (1 + dot_offset(type));
+  memset(rows, 0, sizeof rows);
+  for (int64_t h = 0; h < MR && row + h < g->rows; h += VL)
+    for (int64_t k = 0; k < kn; k += SUPER) {
+      int n = kn - k < SUPER ? (int)(kn - k) : SUPER;
+      for (int64_t r = 0; r < VL && row + h + r < g->rows; r++)
+        unpack(type, &rows[r], g->w + (row + h + r) * g->rowbytes + llo_row_bytes(type, k0 + k), n);
+      dot_lanes(panel + k / 32 * record, h, rows, n, dot_sub(type), dot_offset(type));
+    }
+}
+typedef void dot_panel_fn(char *panel, const llo_gemm *g, int64_t row, int64_t k0, int64_t kn);
+#define DOT_PANEL(T)                                                                                              \
+  LLO_TARGET static void dot_panel_##T(char *panel, const llo_gemm *g, int64_t row, int64_t k0, int64_t kn) { \
+    dot_panel(LLO_##T, panel, g, row, k0, kn);                                                                    \
+  }
+DOT_PANEL(Q4_0) DOT_PANEL(Q4_1) DOT_PANEL(Q5_0) DOT_PANEL(Q5_1) DOT_PANEL(Q8_0)
+DOT_PANEL(Q2_K) DOT_PANEL(Q3_K) DOT_PANEL(Q4_K) DOT_PANEL(Q5_K) DOT_PANEL(Q6_K)
+static dot_panel_fn *const dot_panels[LLO_TYPES] = {
+    [LLO_Q4_0] = dot_panel_Q4_0, [LLO_Q4_1] = dot_panel_Q4_1, [LLO_Q5_0] = dot_panel_Q5_0, [LLO_Q5_1] = dot_panel_Q5_1,
+    [LLO_Q8_0] = dot_panel_Q8_0, [LLO_Q2_K] = dot_panel_Q2_K, [LLO_Q3_K] = dot_panel_Q3_K, [LLO_Q4_K] = dot_panel_Q4_K,
+    [LLO_Q5_K] = dot_panel_Q5_K, [LLO_Q6_K] = dot_panel_Q6_K,
+};
+
+#define DOT_PANEL_BYTES (DOT_KBLOCK / 32 * RECORD_MOST)
+#define DOT_TILES_MOST (LLO_TILES_MOST * NT / DOT_NT)
+#define NARROW_BYTES ((int64_t)LLO_PANELS * (DOT_PANEL_BYTES + DOT_TILES_MOST * DOT_NT * MR * 4))
+
+// The part of a work item between two conversions: all its panels of one block
+// of k against the token tiles x[0..tiles), of which one holds `record` blocks.
+FN void dot_pass(dot_fn *micro, const char *panels, int64_t np, const dot_block *x, int64_t tiles, int64_t record, int64_t kn, float *c, int first) {
+  const int64_t ldc = np * MR;
+  for (int64_t from = 0; from < tiles; from += DOT_GROUP)
+    for (int64_t p = 0; p < np; p++)
+      for (int64_t t = from; t < tiles && t < from + DOT_GROUP; t++)
+        micro(panels + p * DOT_PANEL_BYTES, x + t * record, kn, c + t * DOT_NT * ldc + p * MR, ldc, first);
+}
+
+// rows <= LLO_PANELS*MR. scratch: LLO_PANELS panels, then the sums.
+LLO_TARGET static void narrow_gemm(const llo_gemm *g, void *room) {
+  const int64_t np = (g->rows + MR - 1) / MR, record = g->k / 32, most = DOT_TILES_MOST * DOT_NT;
+  char *panels = room;
+  float *c = (float *)(panels + LLO_PANELS * DOT_PANEL_BYTES);
+  for (int64_t t0 = 0; t0 < g->m; t0 += most) {
+    int64_t tn = g->m - t0 < most ? g->m - t0 : most, tiles = (tn + DOT_NT - 1) / DOT_NT;
+    for (int64_t k0 = 0; k0 < g->k; k0 += DOT_KBLOCK) {
+      int64_t kn = g->k - k0 < DOT_KBLOCK ? g->k - k0 : DOT_KBLOCK;
+      for (int64_t p = 0; p < np; p++) dot_panels[g->wtype](panels + p * DOT_PANEL_BYTES, g, p * MR, k0, kn);
+      const dot_block *x = (const dot_block *)g->x + t0 / DOT_NT * record + k0 / 32;
+      dot_pass(dot_kernels[dot_sub(g->wtype) == 16][dot_offset(g->wtype)], panels, np, x, tiles, record, kn, c, k0 == 0);
+    }
+    gemm_store(g, c, np * MR, t0, tn);
+  }
+}

@@ -1,0 +1,27 @@
+// The matrix unit of AMX: eight tiles of 16 rows of 64 bytes. In assembler, and
+// with memory clobbers, because compilers' own headers leave out what the
+// instructions read: gcc before 12.4 and 13.3 drops stores to the configuration
+// (GCC bug 114098).
+#define TILE_ZERO(T) __asm__ volatile("tilezero %%tmm" #T ::)
+#define TILE_LOAD(T, P) __asm__ volatile("tileloadd (%0,%1,1), %%tmm" #T ::"r"(P), "r"((int64_t)64) : "memory")
+#define TILE_STORE(T, P) __asm__ volatile("tilestored %%tmm" #T ", (%0,%1,1)" ::"r"(P), "r"((int64_t)64) : "memory")
+// C += A B: C[m][n] += sum_k A[m][2k] B[k][2n] + A[m][2k+1] B[k][2n+1]
+#define TILE_DOT(C, A, B) __asm__ volatile("tdpbf16ps %%tmm" #B ", %%tmm" #A ", %%tmm" #C ::)
+
+// All tiles 16 rows of 64 bytes. Clears them.
+static inline void tiles_open(void) {
+  struct {
+    uint8_t palette, start, reserved[14];
+    uint16_t bytes[16];
+    uint8_t rows[16];
+  } c = {.palette = 1, .bytes = {64, 64, 64, 64, 64, 64, 64, 64}, .rows = {16, 16, 16, 16, 16, 16, 16, 16}};
+  _Static_assert(sizeof c == 64, "what ldtilecfg reads");
+  __asm__ volatile("ldtilecfg %0" ::"m"(c) : "memory");
+}
+// A thread that holds tiles is dearer to switch away from.
+static inline void tiles_close(void) { __asm__ volatile("tilerelease" ::: "memory"); }
+
+// 32 floats to bf16, to nearest even, denormals to zero.
+__attribute__((target("avx512f,avx512bf16"))) static inline __m512i bf16_of(__m512 low, __m512 high) {
+  return (__m512i)_mm512_cvtne2ps_pbh(high, low);
+}
