@@ -206,6 +206,9 @@ func TestMeasure(t *testing.T) {
 		} else if l.IntGopsN != 0 {
 			t.Errorf("%s: 8-bit dot products at %v Gop/s, and it has none", isa, l.IntGopsN)
 		}
+		if isa == "amx" {
+			all = append(all, l.TileGFlops1, l.TileGFlopsN)
+		}
 		for _, v := range all {
 			if v < 0.5 || v > 1e5 {
 				t.Errorf("%s: limits that no machine has: %+v", isa, l)

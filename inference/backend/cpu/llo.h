@@ -163,6 +163,7 @@ typedef struct {
   void (*exp)(float *x, int64_t n);
   float (*read)(const char *p, int64_t bytes);
   double (*fma)(int64_t iterations); // returns the FLOPs done
+  double (*tiles)(int64_t iterations); // the same of a matrix unit in bf16, or NULL
 } llo_kernels;
 
 extern const llo_kernels llo_portable;

@@ -25,3 +25,4 @@ static inline void tiles_close(void) { __asm__ volatile("tilerelease" ::: "memor
 __attribute__((target("avx512f,avx512bf16"))) static inline __m512i bf16_of(__m512 low, __m512 high) {
   return (__m512i)_mm512_cvtne2ps_pbh(high, low);
 }
+#define TILES_PEAK

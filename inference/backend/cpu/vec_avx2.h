@@ -22,6 +22,9 @@
 #define TABLE llo_avx2
 #define TABLE_NAME "avx2"
 #endif
+#ifdef LLO_VNNI
+#define NARROW "body_int8.h"
+#endif
 #define FN static inline __attribute__((always_inline)) LLO_TARGET
 
 typedef __m256 vf;
@@ -123,5 +126,27 @@ FN vf vsums(const vf v[VL]) {
   __m256 b = _mm256_hadd_ps(_mm256_hadd_ps(v[4], v[5]), _mm256_hadd_ps(v[6], v[7]));
   return vadd(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31));
 }
+
+FN float half1(const void *p) {
+  uint16_t h;
+  memcpy(&h, p, 2);
+  return _cvtsh_ss(h);
+}
+
+#ifdef LLO_VNNI
+// Integers of the prefill kernels: four products of an unsigned and a signed byte
+// are added to a 32-bit lane, without saturation.
+typedef __m256i vi;
+
+FN vi viload(const void *p) { return _mm256_loadu_si256(p); }
+FN vi viset1(const int32_t *p) { return _mm256_set1_epi32(*p); }
+#if LLO_VNNI == 1
+FN vi vidot(vi acc, vi u8, vi s8) { return _mm256_dpbusd_avx_epi32(acc, u8, s8); }
+#else
+FN vi vidot(vi acc, vi u8, vi s8) { return _mm256_dpbusd_epi32(acc, u8, s8); }
+#endif
+FN vf vifloat(vi v) { return _mm256_cvtepi32_ps(v); }
+#define DOT_NT 6 // tokens of an int8 tile: 2*6 integer accumulators; the float ones are in memory
+#endif
 
 #include "quad_avx2.h"
