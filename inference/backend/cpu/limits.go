@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"llorch/inference/backend"
+	"llorch/inference/tensor"
 )
 
 // Limits are what this host did in one short measurement: the figures to hold
@@ -115,3 +116,14 @@ func (m *meter) peak(f C.llo_peak) float64 {
 }
 
 func (m *meter) close() { C.llo_pool_close(m.pool) }
+
+// unit is the peak of what multiplies numbers rounded to t.
+func (m *meter) unit(t tensor.DType) C.llo_peak {
+	switch {
+	case t == tensor.Q8_0:
+		return C.llo_int8_peak(m.kern)
+	case t == tensor.BF16 && m.kern.tiles != nil:
+		return m.kern.tiles
+	}
+	return m.kern.fma
+}
