@@ -16,6 +16,13 @@
 // result of that row looks finite.
 //
 // Loop order: blocks of k, groups of token tiles (in L2), panels (in L1), tiles.
+//
+// Eight dots and three float operations a block of 32 bound it at 0.73 of the dot
+// products' peak. Measured on a 2-core Ice Lake VM shared with other work, one
+// thread by the processor's time, 512 activation rows of the 1.1B shape, as shares
+// of that peak in the same run (650-690 Gop/s): all projections of a layer Q4_0
+// 0.49, Q8_0 and Q4_K 0.45, Q6_K 0.44, Q2_K 0.36; one item of 128 rows of 2048, caches
+// to itself, Q8_0 0.63, Q4_0 0.57, Q4_K 0.60. Unpacking is 3-8 % of it.
 #include "body_unpack.h"
 
 #define NARROW_GROUP DOT_NT

@@ -1,4 +1,4 @@
-//go:build cgo && unix
+//go:build cgo && linux
 
 package cpu
 
@@ -105,9 +105,9 @@ func cpuOf(f func()) float64 {
 }
 
 func cpuSeconds() float64 {
-	var r unix.Rusage
-	if err := unix.Getrusage(unix.RUSAGE_SELF, &r); err != nil {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &t); err != nil {
 		return 0
 	}
-	return float64(r.Utime.Nano()+r.Stime.Nano()) * 1e-9
+	return float64(t.Nano()) * 1e-9
 }
