@@ -7,8 +7,10 @@ import (
 	"os"
 	"path/filepath"
 
+	"llorch/inference/backend"
 	"llorch/inference/convert"
 	"llorch/inference/model/llama"
+	"llorch/inference/tensor"
 	"llorch/inference/tokenize"
 	"llorch/inference/weights"
 )
@@ -38,6 +40,12 @@ func WriteGGUF(ctx context.Context, in, out, format string, replace bool, progre
 	if err != nil {
 		return nil, err
 	}
+	encode, closeEncoder, err := hostEncoder()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, closeEncoder()) }()
+	m.Encode = encode
 	f, err := os.CreateTemp(filepath.Dir(out), ".gguf-")
 	if err != nil {
 		return nil, fmt.Errorf("inference: %w", err)
@@ -55,6 +63,19 @@ func WriteGGUF(ctx context.Context, in, out, format string, replace bool, progre
 		return nil, fmt.Errorf("inference: write %s: %w", out, err)
 	}
 	return m.Vocabulary.Doubts(), nil
+}
+
+// hostEncoder is the encoder of the host's processor, proven by the self-test of
+// its device, or nil in a program without one.
+func hostEncoder() (tensor.Encoder, func() error, error) {
+	d, err := backend.Open("cpu", backend.Options{Threads: 1})
+	if errors.Is(err, backend.ErrNoDevice) {
+		return nil, func() error { return nil }, nil
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("inference: %w", err)
+	}
+	return backend.Encoder(d), d.Close, nil
 }
 
 // convertible reads what belongs to the weights.

@@ -143,13 +143,22 @@ type FormatComputer interface{ Computes(t tensor.DType) bool }
 // Computes tells whether d multiplies with weights of a format as they are. What
 // it does not must be widened before it is placed.
 func Computes(d Device, t tensor.DType) bool {
+	if c, ok := ability[FormatComputer](d); ok {
+		return c.Computes(t)
+	}
+	return t == tensor.F32 || t == tensor.F16 || t == tensor.BF16
+}
+
+// ability looks for an optional ability of d, or of what d decorates.
+func ability[T any](d Device) (T, bool) {
 	for {
-		if c, ok := d.(FormatComputer); ok {
-			return c.Computes(t)
+		if t, ok := d.(T); ok {
+			return t, true
 		}
 		u, wrapped := d.(interface{ Unwrap() Device })
 		if !wrapped {
-			return t == tensor.F32 || t == tensor.F16 || t == tensor.BF16
+			var none T
+			return none, false
 		}
 		d = u.Unwrap()
 	}
@@ -165,16 +174,27 @@ type Rounder interface {
 
 // Rounds asks d, or F32 for a device that does not say.
 func Rounds(d Device, weights tensor.DType, prefill bool) tensor.DType {
-	for {
-		if r, ok := d.(Rounder); ok {
-			return r.Rounds(weights, prefill)
-		}
-		u, wrapped := d.(interface{ Unwrap() Device })
-		if !wrapped {
-			return tensor.F32
-		}
-		d = u.Unwrap()
+	if r, ok := ability[Rounder](d); ok {
+		return r.Rounds(weights, prefill)
 	}
+	return tensor.F32
+}
+
+// FormatEncoder is the optional ability of a host device to encode some formats
+// faster than package tensor does, and to the same bytes.
+type FormatEncoder interface {
+	// Encode writes src, whole blocks, to dst, which holds RowBytes(len(src))
+	// bytes, or returns false and has written nothing. Any number of goroutines may
+	// call it at once, during a step too.
+	Encode(t tensor.DType, dst []byte, src []float32) bool
+}
+
+// Encoder returns what d can encode with, nil if it has no way of its own.
+func Encoder(d Device) tensor.Encoder {
+	if e, ok := ability[FormatEncoder](d); ok {
+		return e.Encode
+	}
+	return nil
 }
 
 // Limiter is the optional ability of a device to measure what its hardware

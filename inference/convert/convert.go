@@ -18,6 +18,7 @@ type Model struct {
 	Source     *weights.Source
 	Config     *llama.Config
 	Vocabulary tokenize.GGUF
+	Encode     tensor.Encoder // may be nil
 }
 
 // Write writes m to w. progress, which may be nil, is told how many bytes of the
@@ -30,7 +31,7 @@ func (m Model) Write(ctx context.Context, w io.Writer, t Target, progress func(d
 	if err != nil {
 		return err
 	}
-	c := conversion{ctx: ctx, source: m.Source, progress: progress}
+	c := conversion{ctx: ctx, source: m.Source, encode: m.Encode, progress: progress}
 	exports := m.Config.Exports()
 	specs := make([]weights.Spec, len(exports))
 	for i, e := range exports {
@@ -62,6 +63,7 @@ func (m Model) pairs(t Target) ([]weights.Pair, error) {
 type conversion struct {
 	ctx         context.Context
 	source      *weights.Source
+	encode      tensor.Encoder
 	progress    func(done, total int64)
 	done, total int64
 	in, out     []byte
@@ -131,7 +133,7 @@ func (c *conversion) chunk(w io.Writer, x *weights.Tensor, e llama.Export, to te
 	}
 	elements := len(rows) / x.Type.BlockBytes() * x.Type.Block()
 	c.out = grown(c.out, to.RowBytes(elements))
-	tensor.Convert(c.out, to, rows, x.Type, runtime.GOMAXPROCS(0))
+	tensor.Convert(c.out, to, rows, x.Type, runtime.GOMAXPROCS(0), c.encode)
 	if err := weights.Spoiled(to, c.out); err != nil {
 		return fmt.Errorf("tensor %s: %w", x.Name, err)
 	}

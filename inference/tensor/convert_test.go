@@ -2,6 +2,7 @@ package tensor
 
 import (
 	"bytes"
+	"sync/atomic"
 	"testing"
 )
 
@@ -23,7 +24,7 @@ func TestConvert(t *testing.T) {
 				}
 				for _, workers := range []int{-1, 1, 2, 3, 9} {
 					got := make([]byte, len(want))
-					Convert(got, to, src, from, workers)
+					Convert(got, to, src, from, workers, nil)
 					if !bytes.Equal(got, want) {
 						t.Fatalf("%d elements from %v to %v on %d workers differ", n, from, to, workers)
 					}
@@ -31,7 +32,41 @@ func TestConvert(t *testing.T) {
 			}
 		}
 	}
-	Convert(nil, Q4_K, nil, BF16, 2) // nothing is a number of whole blocks
+	Convert(nil, Q4_K, nil, BF16, 2, nil) // nothing is a number of whole blocks
+}
+
+// TestConvertWithEncoder: an encoder is asked for every piece, and what it refuses
+// is encoded all the same.
+func TestConvertWithEncoder(t *testing.T) {
+	x := benchRow(2*piece + 256)
+	src := make([]byte, F32.RowBytes(len(x)))
+	F32.Encode(src, x)
+	for _, knows := range []DType{Q8_0, Q4_0} {
+		var asked, encoded atomic.Int64
+		ones := func(d DType, dst []byte, src []float32) bool {
+			asked.Add(1)
+			if d != knows {
+				return false
+			}
+			encoded.Add(int64(len(src)))
+			for i := range dst {
+				dst[i] = 1
+			}
+			return true
+		}
+		got, want := make([]byte, Q8_0.RowBytes(len(x))), make([]byte, Q8_0.RowBytes(len(x)))
+		Convert(got, Q8_0, src, F32, 2, ones)
+		most := int64(len(x))
+		if knows == Q8_0 {
+			copy(want, bytes.Repeat([]byte{1}, len(want)))
+		} else {
+			Q8_0.Encode(want, x)
+			most = 0
+		}
+		if asked.Load() != 3 || encoded.Load() != most || !bytes.Equal(got, want) {
+			t.Errorf("an encoder of %v was asked %d times, encoded %d elements; the bytes are right: %v", knows, asked.Load(), encoded.Load(), bytes.Equal(got, want))
+		}
+	}
 }
 
 func TestConvertRefusesParts(t *testing.T) {
@@ -53,7 +88,7 @@ func TestConvertRefusesParts(t *testing.T) {
 					t.Errorf("%d bytes of %v became %d of %v", c.src, c.in, c.dst, c.to)
 				}
 			}()
-			Convert(make([]byte, c.dst), c.to, make([]byte, c.src), c.in, 2)
+			Convert(make([]byte, c.dst), c.to, make([]byte, c.src), c.in, 2, nil)
 		}()
 	}
 }

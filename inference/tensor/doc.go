@@ -7,7 +7,7 @@
 // layout at the top, and adds it to the table in tensor.go. block.go and kblock.go
 // hold what the blocked formats share, fitaffine.go and fitsymmetric.go the
 // searches for their scales, convert.go goes from one format to another on several
-// cores, ggml.go has the numbers that GGUF files use.
+// cores, with a faster encoder where a device has one, ggml.go has the numbers that GGUF files use.
 //
 // Decode is exact: the value of the definition, rounded once where a minimum is
 // subtracted. Encode makes, bit for bit and on every processor, the blocks that

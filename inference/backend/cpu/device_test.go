@@ -145,7 +145,7 @@ func poolThreads(t *testing.T) int {
 	return n
 }
 
-func processTime(t *testing.T) time.Duration {
+func processTime(t testing.TB) time.Duration {
 	t.Helper()
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {

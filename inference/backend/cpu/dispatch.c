@@ -80,3 +80,20 @@ const llo_kernels *llo_find(const char *name) {
 }
 
 void llo_exp(const llo_kernels *k, float *x, int64_t n) { k->exp(x, n); }
+
+// Encoders are there for 8 and for 16 lanes, whatever dot products a table has.
+int llo_encodes(const llo_kernels *k, int type) {
+#ifdef __x86_64__
+  return k != &llo_portable && (type == LLO_Q4_K || type == LLO_Q5_K || type == LLO_Q6_K);
+#else
+  return 0;
+#endif
+}
+
+uint64_t llo_encode(const llo_kernels *k, int type, uint8_t *dst, const float *src, int64_t blocks) {
+#ifdef __x86_64__
+  return k->vl == 16 ? llo_encode_avx512(type, dst, src, blocks) : llo_encode_avx2(type, dst, src, blocks);
+#else
+  return ~(uint64_t)0;
+#endif
+}

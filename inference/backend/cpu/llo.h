@@ -214,6 +214,16 @@ int64_t llo_block_bytes(int type);
 int64_t llo_row_bytes(int type, int64_t n);
 void llo_dequantize(int type, float *dst, const void *src, int64_t n); // blocked formats only
 
+// Encoders, in the instruction sets that have them. llo_encode makes blocks that
+// package tensor's are byte for byte, at most 64, and returns a bit for each that it
+// leaves to it. It computes with the caller's denormals.
+int llo_encodes(const llo_kernels *k, int type);
+uint64_t llo_encode(const llo_kernels *k, int type, uint8_t *dst, const float *src, int64_t blocks);
+#ifdef __x86_64__
+uint64_t llo_encode_avx2(int type, uint8_t *dst, const float *src, int64_t blocks);
+uint64_t llo_encode_avx512(int type, uint8_t *dst, const float *src, int64_t blocks);
+#endif
+
 // memory.c
 void *llo_map(int64_t bytes); // zeroed, touched, 64-byte aligned; NULL and errno
 void llo_unmap(void *p, int64_t bytes);

@@ -17,7 +17,7 @@ import (
 // portable C, and refuses a kernel that differs: a compiler or a processor that
 // computes something else must not serve. It takes about a millisecond.
 func selfTest(kern *C.llo_kernels) error {
-	if err := testExp(kern); err != nil {
+	if err := cmp.Or(testExp(kern), testEncode(kern)); err != nil {
 		return err
 	}
 	if err := testLinears(kern); err != nil {

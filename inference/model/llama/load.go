@@ -165,6 +165,7 @@ func (p *placer) convert(t *weights.Tensor, rows, cols int, to tensor.DType) (ba
 	if err != nil {
 		return m, err
 	}
+	encode := backend.Encoder(p.d)
 	step := min(rows, max(1, convertBytes/tensor.F32.RowBytes(cols)))
 	in, out := make([]byte, step*t.Type.RowBytes(cols)), make([]byte, step*to.RowBytes(cols))
 	for from := 0; from < rows; from += step {
@@ -173,7 +174,7 @@ func (p *placer) convert(t *weights.Tensor, rows, cols int, to tensor.DType) (ba
 		if err := p.s.ReadTensor(t, in, int64(from)*int64(t.Type.RowBytes(cols))); err != nil {
 			return m, err
 		}
-		tensor.Convert(out, to, in, t.Type, runtime.GOMAXPROCS(0))
+		tensor.Convert(out, to, in, t.Type, runtime.GOMAXPROCS(0), encode)
 		if err := weights.Spoiled(to, out); err != nil {
 			return m, fmt.Errorf("rows %d to %d: %w", from, from+n-1, err)
 		}
