@@ -8,6 +8,13 @@ import (
 var bf16Format = format{name: "BF16", block: 1, blockBytes: 2, decode: decodeBF16, encode: encodeBF16}
 
 func decodeBF16(dst []float32, src []byte) {
+	for ; len(dst) >= 4; dst, src = dst[4:], src[8:] { // one load for four
+		x, b := (*[4]float32)(dst), binary.LittleEndian.Uint64(src)
+		x[0] = math.Float32frombits(uint32(b) << 16)
+		x[1] = math.Float32frombits(uint32(b) &^ 0xffff)
+		x[2] = math.Float32frombits(uint32(b>>32) << 16)
+		x[3] = math.Float32frombits(uint32(b>>32) &^ 0xffff)
+	}
 	for i := range dst {
 		dst[i] = BF16ToFloat32(binary.LittleEndian.Uint16(src[2*i:]))
 	}

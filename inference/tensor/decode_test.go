@@ -187,3 +187,25 @@ func FuzzDecode(f *testing.F) {
 		d.Encode(row, x) // whatever was decoded can be encoded
 	})
 }
+
+// TestDecodeBF16 decodes all numbers, in rows of every length around the step of
+// the decoder, at odd addresses too.
+func TestDecodeBF16(t *testing.T) {
+	src := make([]byte, 1+2*65536)
+	for i := range 65536 {
+		binary.LittleEndian.PutUint16(src[1+2*i:], uint16(i))
+	}
+	for at, n := 0, 0; at < 65536; at, n = at+n, (n+1)%11 {
+		n := min(n, 65536-at)
+		x := make([]float32, n+1)
+		BF16.Decode(x[:n], src[1+2*at:][:2*n])
+		for i, v := range x[:n] {
+			if got, want := math.Float32bits(v), uint32(at+i)<<16; got != want {
+				t.Fatalf("element %d of %d: %#04x is %#x, want %#x", i, n, at+i, got, want)
+			}
+		}
+		if x[n] != 0 {
+			t.Fatalf("a row of %d writes beyond it", n)
+		}
+	}
+}
