@@ -78,14 +78,14 @@ func TestSmallestContexts(t *testing.T) {
 // end of a page and of the context, with answers that run into the end, alone
 // in a pool of exactly one context and beside others: the ids are the same.
 func TestPageBoundaries(t *testing.T) {
-	const context = 3 * PageSize
+	const context = 6 * PageSize
 	for _, o := range []Options{
 		{Threads: 1}, {Threads: 2, ChunkTokens: 100}, {Threads: 3, CacheType: tensor.BF16}, {Threads: 2, CacheType: tensor.F32},
 	} {
 		o.MaxContext = context
 		roomy := openEngine(t, "testdata/llama-gqa", o)
 		o.MaxBatch = 5
-		o.CacheBytes = roomy.info.Plan.Cache / int64(roomy.info.Plan.Pages) * 3 // one context exactly
+		o.CacheBytes = roomy.info.Plan.Cache / int64(roomy.info.Plan.Pages) * 6 // one context exactly
 		tight := openEngine(t, "testdata/llama-gqa", o)
 		clear(roomy.eos)
 		clear(tight.eos)
@@ -107,7 +107,7 @@ func TestPageBoundaries(t *testing.T) {
 			}
 			return events
 		}
-		lengths := []int{1, 63, 64, 65, 127, 128, 129, context - 1}
+		lengths := []int{1, PageSize - 1, PageSize, PageSize + 1, 2*PageSize - 1, 4 * PageSize, 4*PageSize + 1, context - 1}
 		alone := map[int][]int32{}
 		for _, n := range lengths {
 			alone[n] = check(n, start(roomy, n), nil)
