@@ -10,6 +10,7 @@ import (
 	"llorch/inference/backend"
 	"llorch/inference/model"
 	"llorch/inference/tensor"
+	"llorch/inference/weights"
 )
 
 // Options say how a model is loaded. Zero values mean what the comment says.
@@ -47,6 +48,16 @@ type Plan struct {
 	Context                 int        // tokens of one sequence
 	Pages                   int        // of PageSize positions
 	limits                  model.Limits
+}
+
+// TensorBytes is what a tensor of the files takes once it is loaded: other bytes
+// than in the file where it gets another format on the way.
+func (p Plan) TensorBytes(t *weights.Tensor) int64 {
+	d, ok := p.limits.Formats[t.Name]
+	if !ok {
+		return t.Bytes
+	}
+	return int64(t.Shape[0]) * int64(d.RowBytes(t.Shape[1]))
 }
 
 // Total is the sum of all classes, math.MaxInt64 where it does not fit.
@@ -142,10 +153,10 @@ func (ins *Inspection) Plan(o Options) Plan {
 		p.Weights = plus(p.Weights-w.Bytes, w.Wide)
 	}
 	p.limits.Formats = ins.formats(o)
-	for name, d := range p.limits.Formats {
+	for name := range p.limits.Formats {
 		t, _ := ins.Source.Tensor(name)
 		p.Quantized += t.Bytes
-		p.Weights = plus(p.Weights-t.Bytes, times(int64(t.Shape[0]), int64(d.RowBytes(t.Shape[1]))))
+		p.Weights = plus(p.Weights-t.Bytes, p.TensorBytes(t))
 	}
 	if p.Context <= 0 {
 		p.Context = min(ins.Spec.MaxPositions, 4096)

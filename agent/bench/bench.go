@@ -119,7 +119,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	cost := costOf(ins)
+	cost := costOf(ins, ins.Plan(o.Load))
 	e, err := inference.Load(ctx, ins, o.Load)
 	if err != nil {
 		return nil, err

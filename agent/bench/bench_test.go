@@ -157,3 +157,20 @@ func TestCommonStep(t *testing.T) {
 		t.Errorf("%v over %d tokens, want 10ms over 3", d, n)
 	}
 }
+
+// TestStepBytesOfAQuantisedModel: a step reads what the matrices became, not
+// what the files hold.
+func TestStepBytesOfAQuantisedModel(t *testing.T) {
+	dir, s := small(t)
+	ins, err := inference.Inspect(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ins.Close()
+	layers, head := s.MatrixParams()
+	norms := int64((2*s.Layers + 1) * s.Hidden)
+	c := costOf(ins, ins.Plan(inference.Options{Quantize: "q8_0"}))
+	if want := (layers+head)/32*34 + 2*norms; c.weightBytes != want {
+		t.Errorf("a step reads %d bytes of weights, want %d", c.weightBytes, want)
+	}
+}

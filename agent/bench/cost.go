@@ -53,7 +53,7 @@ func (c *cost) add(name string, elements, bytes int64, tied bool) {
 
 // costOf counts the matrices: every weight but the embedding table is read by
 // each step, and costs a multiplication and an addition a token.
-func costOf(ins *inference.Inspection) cost {
+func costOf(ins *inference.Inspection, p inference.Plan) cost {
 	var c cost
 	for _, name := range ins.Source.Names() {
 		t, _ := ins.Source.Tensor(name)
@@ -61,7 +61,7 @@ func costOf(ins *inference.Inspection) cost {
 		for _, d := range t.Shape {
 			elements *= int64(d)
 		}
-		c.add(name, elements, t.Bytes, ins.Spec.TiedHead)
+		c.add(name, elements, p.TensorBytes(t), ins.Spec.TiedHead)
 	}
 	return c
 }
