@@ -118,7 +118,7 @@ func TestGoldens(t *testing.T) {
 						for from := 0; from < len(p.IDs); from += chunk {
 							last = r.forward(t, p.IDs[from:min(from+chunk, len(p.IDs))], false)
 						}
-						near(t, name+": logits", last, want, 1e-4)
+						near(t, name+": logits", last, want, 1e-4*r.slack)
 						if chunk == len(p.IDs) {
 							r.checkHidden(t, name, g.tensor(t, fmt.Sprintf("hidden.%d", i)), p.HiddenPositions)
 							r.checkGreedy(t, name, last, p.Greedy)
@@ -173,7 +173,7 @@ func (r *rig) checkpoints(t *testing.T, g *golden, n int) {
 		return out
 	}
 	check := func(name string, got []float32, tol float64) {
-		near(t, name, got, g.tensor(t, "checkpoint."+name), tol)
+		near(t, name, got, g.tensor(t, "checkpoint."+name), tol*r.slack)
 	}
 	embed, attn, block := at("Embed", 0), at("LinearAdd", 0), at("LinearAdd", 1)
 	qkv := at("Linear", 0)
@@ -204,6 +204,14 @@ func TestGreedyInBatch(t *testing.T) {
 				o.MaxBatch, o.CacheType = 16, tensor.F32
 				e := openEngine(t, dir, o)
 				clear(e.eos) // the goldens go on after an end
+				ins, err := Inspect(dir)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer ins.Close()
+				if rounds(e.dev, ins) {
+					t.Skip("this device rounds prompts for these weights: TestGoldens has the bound")
+				}
 				var wg sync.WaitGroup
 				for i := range 16 {
 					p := g.Prompts[i%len(g.Prompts)]
