@@ -119,11 +119,7 @@ func (ins *Inspection) Params() int64 {
 	var total int64
 	for _, name := range ins.Source.Names() {
 		t, _ := ins.Source.Tensor(name)
-		n := int64(1)
-		for _, d := range t.Shape {
-			n *= int64(d)
-		}
-		total += n
+		total += t.Elements()
 	}
 	return total
 }

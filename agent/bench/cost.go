@@ -57,11 +57,7 @@ func costOf(ins *inference.Inspection, p inference.Plan) cost {
 	var c cost
 	for _, name := range ins.Source.Names() {
 		t, _ := ins.Source.Tensor(name)
-		elements := int64(1)
-		for _, d := range t.Shape {
-			elements *= int64(d)
-		}
-		c.add(name, elements, p.TensorBytes(t), ins.Spec.TiedHead)
+		c.add(name, t.Elements(), p.TensorBytes(t), ins.Spec.TiedHead)
 	}
 	return c
 }

@@ -80,7 +80,7 @@ func (c *conversion) spec(e llama.Export, t Target, layers int) (weights.Spec, e
 		return weights.Spec{}, fmt.Errorf("convert: tensor %s: missing, or of a format that is not supported", e.Source)
 	}
 	c.total += x.Bytes
-	return weights.Spec{Name: e.Name, Type: t.format(e, x.Shape[len(x.Shape)-1], layers), Shape: x.Shape}, nil
+	return weights.Spec{Name: e.Name, Type: t.Format(e, x.Shape[len(x.Shape)-1], layers), Shape: x.Shape}, nil
 }
 
 // chunkBytes is about how much of a tensor is read at once.

@@ -41,7 +41,7 @@ func TestFormats(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := target.format(llama.Export{Role: c.role, Layer: c.layer}, c.width, 22); got != c.want {
+		if got := target.Format(llama.Export{Role: c.role, Layer: c.layer}, c.width, 22); got != c.want {
 			t.Errorf("%s, role %d, layer %d, rows of %d: %v, want %v", c.target, c.role, c.layer, c.width, got, c.want)
 		}
 	}

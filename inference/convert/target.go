@@ -47,6 +47,9 @@ func Names() []string {
 	return names
 }
 
+// Quantized tells whether matrices become blocks of integers.
+func (t Target) Quantized() bool { return t.matrix.Block() > 1 }
+
 // Formats are the matrices of a SafeTensors model that the target gives another
 // format than they have, by name.
 func (t Target) Formats(c *llama.Config, s *weights.Source) map[string]tensor.DType {
@@ -56,15 +59,16 @@ func (t Target) Formats(c *llama.Config, s *weights.Source) map[string]tensor.DT
 		if !ok || len(x.Shape) != 2 {
 			continue
 		}
-		if d := t.format(e, x.Shape[1], c.Layers); d != x.Type {
+		if d := t.Format(e, x.Shape[1], c.Layers); d != x.Type {
 			formats[e.Source] = d
 		}
 	}
 	return formats
 }
 
-// format is what a tensor of rows of cols elements is written in.
-func (t Target) format(e llama.Export, cols, layers int) tensor.DType {
+// Format is what a tensor of rows of cols elements is written in, of a model of so
+// many layers.
+func (t Target) Format(e llama.Export, cols, layers int) tensor.DType {
 	d := t.matrix
 	switch {
 	case e.Role == llama.Vector:

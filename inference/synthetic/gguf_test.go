@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"llorch/inference"
+	"llorch/inference/convert"
 	"llorch/inference/tensor"
 	"llorch/inference/weights"
 )
@@ -112,8 +113,8 @@ func TestShapesWithoutWholeBlocks(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	for _, s := range Shapes[1:] {
-		for _, m := range mixtures {
-			if err := m.fits(s); err != nil {
+		for _, m := range convert.Targets {
+			if err := s.fits(m); err != nil {
 				t.Error(err)
 			}
 		}

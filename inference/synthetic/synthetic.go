@@ -65,7 +65,7 @@ func Ensure(dir string, s Shape, format string) (path string, err error) {
 	if !slices.Contains(Formats, format) {
 		return "", fmt.Errorf("synthetic: no number format %q; there are %s", format, strings.Join(Formats, ", "))
 	}
-	m, gguf := mixtures[format]
+	m, gguf := ggufTarget(format)
 	file := filepath.Join(dir, "model.safetensors")
 	path = dir
 	if gguf {

@@ -7,7 +7,7 @@ package tensor
 //	16  qs      64 bytes, see levels.unpack2
 //	80  d       f16
 //	82  dmin    f16
-var q2_KFormat = format{name: "Q2_K", block: kBlock, blockBytes: 84, decode: decodeQ2_K, encode: encodeQ2_K}
+var q2_KFormat = format{name: "Q2_K", block: kBlock, blockBytes: 84, scales: []int{80, 82}, decode: decodeQ2_K, encode: encodeQ2_K}
 
 func decodeQ2_K(dst []float32, src []byte) {
 	var q levels

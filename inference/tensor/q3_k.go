@@ -7,7 +7,7 @@ package tensor
 //	 32  qs      64 bytes; bits 0..1, see levels.unpack2
 //	 96  scales  12 bytes; 6 bits for each group, see scaleQ3_K
 //	108  d       f16
-var q3_KFormat = format{name: "Q3_K", block: kBlock, blockBytes: 110, decode: decodeQ3_K, encode: encodeQ3_K}
+var q3_KFormat = format{name: "Q3_K", block: kBlock, blockBytes: 110, scales: []int{108}, decode: decodeQ3_K, encode: encodeQ3_K}
 
 // scaleQ3_K returns s of group g: its low 4 bits are a nibble of bytes 0..7, low
 // nibbles first, its upper 2 are bits 2(g/4) and 2(g/4)+1 of byte 8+g%4.

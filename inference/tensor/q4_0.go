@@ -6,7 +6,7 @@ import "encoding/binary"
 //
 //	0  d   f16
 //	2  qs  16 bytes; byte j holds element j (low nibble) and j+16 (high)
-var q4_0Format = format{name: "Q4_0", block: 32, blockBytes: 18, decode: decodeQ4_0, encode: encodeQ4_0}
+var q4_0Format = format{name: "Q4_0", block: 32, blockBytes: 18, scales: []int{0}, decode: decodeQ4_0, encode: encodeQ4_0}
 
 func decodeQ4_0(dst []float32, src []byte) {
 	for ; len(dst) > 0; dst, src = dst[32:], src[18:] {

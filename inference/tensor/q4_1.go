@@ -7,7 +7,7 @@ import "encoding/binary"
 //	0  d   f16
 //	2  m   f16
 //	4  qs  16 bytes; byte j holds element j (low nibble) and j+16 (high)
-var q4_1Format = format{name: "Q4_1", block: 32, blockBytes: 20, decode: decodeQ4_1, encode: encodeQ4_1}
+var q4_1Format = format{name: "Q4_1", block: 32, blockBytes: 20, scales: []int{0, 2}, decode: decodeQ4_1, encode: encodeQ4_1}
 
 func decodeQ4_1(dst []float32, src []byte) {
 	for ; len(dst) > 0; dst, src = dst[32:], src[20:] {

@@ -7,7 +7,7 @@ package tensor
 //	 2  dmin    f16
 //	 4  scales  12 bytes; s and m of the groups, see scaleMin
 //	16  qs      128 bytes, see levels.unpack4
-var q4_KFormat = format{name: "Q4_K", block: kBlock, blockBytes: 144, decode: decodeQ4_K, encode: encodeQ4_K}
+var q4_KFormat = format{name: "Q4_K", block: kBlock, blockBytes: 144, scales: []int{0, 2}, decode: decodeQ4_K, encode: encodeQ4_K}
 
 func decodeQ4_K(dst []float32, src []byte) {
 	var q levels

@@ -7,7 +7,7 @@ import "encoding/binary"
 //	0  d   f16
 //	2  qh  uint32; bit j is bit 4 of element j
 //	6  qs  16 bytes; byte j holds bits 0..3 of element j (low nibble) and j+16 (high)
-var q5_0Format = format{name: "Q5_0", block: 32, blockBytes: 22, decode: decodeQ5_0, encode: encodeQ5_0}
+var q5_0Format = format{name: "Q5_0", block: 32, blockBytes: 22, scales: []int{0}, decode: decodeQ5_0, encode: encodeQ5_0}
 
 func decodeQ5_0(dst []float32, src []byte) {
 	for ; len(dst) > 0; dst, src = dst[32:], src[22:] {

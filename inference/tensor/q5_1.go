@@ -8,7 +8,7 @@ import "encoding/binary"
 //	2  m   f16
 //	4  qh  uint32; bit j is bit 4 of element j
 //	8  qs  16 bytes; byte j holds bits 0..3 of element j (low nibble) and j+16 (high)
-var q5_1Format = format{name: "Q5_1", block: 32, blockBytes: 24, decode: decodeQ5_1, encode: encodeQ5_1}
+var q5_1Format = format{name: "Q5_1", block: 32, blockBytes: 24, scales: []int{0, 2}, decode: decodeQ5_1, encode: encodeQ5_1}
 
 func decodeQ5_1(dst []float32, src []byte) {
 	for ; len(dst) > 0; dst, src = dst[32:], src[24:] {

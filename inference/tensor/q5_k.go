@@ -8,7 +8,7 @@ package tensor
 //	 4  scales  12 bytes; s and m of the groups, see scaleMin
 //	16  qh      32 bytes; bit 4 of the levels, see levels.unpackBit
 //	48  qs      128 bytes; bits 0..3, see levels.unpack4
-var q5_KFormat = format{name: "Q5_K", block: kBlock, blockBytes: 176, decode: decodeQ5_K, encode: encodeQ5_K}
+var q5_KFormat = format{name: "Q5_K", block: kBlock, blockBytes: 176, scales: []int{0, 2}, decode: decodeQ5_K, encode: encodeQ5_K}
 
 func decodeQ5_K(dst []float32, src []byte) {
 	var q levels

@@ -7,7 +7,7 @@ package tensor
 //	128  qh      64 bytes; bits 4..5, see levels.unpack2
 //	192  scales  16 int8
 //	208  d       f16
-var q6_KFormat = format{name: "Q6_K", block: kBlock, blockBytes: 210, decode: decodeQ6_K, encode: encodeQ6_K}
+var q6_KFormat = format{name: "Q6_K", block: kBlock, blockBytes: 210, scales: []int{208}, decode: decodeQ6_K, encode: encodeQ6_K}
 
 // unpackQ6_K gathers the levels of a block. Of half h, byte 64h+l of ql, l < 64,
 // holds the low bits of element 128h+l (low nibble) and 128h+64+l (high).

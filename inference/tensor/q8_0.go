@@ -9,7 +9,7 @@ import (
 //
 //	0  d   f16
 //	2  qs  32 int8
-var q8_0Format = format{name: "Q8_0", block: 32, blockBytes: 34, decode: decodeQ8_0, encode: encodeQ8_0}
+var q8_0Format = format{name: "Q8_0", block: 32, blockBytes: 34, scales: []int{0}, decode: decodeQ8_0, encode: encodeQ8_0}
 
 func decodeQ8_0(dst []float32, src []byte) {
 	for ; len(dst) > 0; dst, src = dst[32:], src[34:] {

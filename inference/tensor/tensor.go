@@ -33,8 +33,9 @@ const (
 // format is what one file of this package says about one number format.
 type format struct {
 	name       string
-	block      int // elements in one block; 1 for the unblocked formats
-	blockBytes int // bytes of one block
+	block      int   // elements in one block; 1 for the unblocked formats
+	blockBytes int   // bytes of one block
+	scales     []int // offsets in a block of its binary16 scales; one that is no finite number makes all elements none
 	decode     func(dst []float32, src []byte)
 	encode     func(dst []byte, src []float32)
 }
@@ -81,6 +82,10 @@ func ParseName(name string) (DType, bool) {
 
 // Block returns the elements of one block; a row's length is a multiple of it.
 func (d DType) Block() int { return formats[d].block }
+
+// Scales returns where in a block its binary16 scales lie, nil for a format
+// without. A scale that is no finite number makes no number of any element.
+func (d DType) Scales() []int { return formats[d].scales }
 
 // BlockBytes returns the bytes of one block.
 func (d DType) BlockBytes() int { return formats[d].blockBytes }

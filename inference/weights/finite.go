@@ -31,8 +31,8 @@ const sieve = 4 << 10
 
 // finite searches bytes [from,to) of the file, all of t, for NaN and ±Inf.
 func (t *Tensor) finite(f *File, from, to int64) error {
-	if b, ok := blocked[t.Format]; ok {
-		return b.finiteBlocks(t, f, from, to)
+	if len(t.Type.Scales()) > 0 {
+		return t.finiteBlocks(f, from, to)
 	}
 	format, ok := floatFormats[t.Format]
 	if !ok {

@@ -141,7 +141,12 @@ func TestGGUFArrayBounded(t *testing.T) {
 // the first block, the last, and one that lies across two slices of the
 // examination.
 func TestGGUFFinite(t *testing.T) {
-	for _, kind := range blocked {
+	seen := 0
+	for _, kind := range ggufTypes {
+		if len(kind.dtype.Scales()) == 0 {
+			continue
+		}
+		seen++
 		blocks := (examineBlock/kind.bytes + 3) * 2
 		spec := Spec{"w", kind.dtype, []int{int(blocks), int(kind.block)}}
 		data := written(t, nil, Spec{"before", tensor.F32, []int{8}}, spec, Spec{"z", tensor.F16, []int{16}})
@@ -155,13 +160,13 @@ func TestGGUFFinite(t *testing.T) {
 		clear(data[w.Offset : w.Offset+w.Bytes])
 		edge := (examineBlock - w.Offset) / kind.bytes // the block across the first border
 		for _, block := range []int64{-1, 0, edge, edge + 1, blocks - 1} {
-			for _, scale := range kind.scales {
+			for _, scale := range kind.dtype.Scales() {
 				for bits, name := range map[uint16]string{0x7c00: "+Inf", 0xfc00: "-Inf", 0x7e01: "NaN", 0x7bff: ""} {
-					at := w.Offset + max(block, 0)*kind.bytes + scale
+					at := w.Offset + max(block, 0)*kind.bytes + int64(scale)
 					if block < 0 {
 						name = "" // the scale's neighbour: any bits may be there
 						at += 2
-						if at += int64(len(kind.scales)-1) * 2; scale == kind.bytes-2 {
+						if at += int64(len(kind.dtype.Scales())-1) * 2; int64(scale) == kind.bytes-2 {
 							at = w.Offset
 						}
 					}
@@ -182,6 +187,9 @@ func TestGGUFFinite(t *testing.T) {
 				}
 			}
 		}
+	}
+	if seen != 10 {
+		t.Errorf("%d formats with scales, not 10", seen)
 	}
 }
 

@@ -7,38 +7,24 @@ import (
 	"llorch/inference/tensor"
 )
 
-// ggufType is one tensor type of GGUF: the block it consists of, and where in a
-// block the binary16 scales lie that make NaN of all its elements if they are one.
+// ggufType is one tensor type of GGUF and the block it consists of.
 type ggufType struct {
-	name   string
-	block  int64        // elements of a block
-	bytes  int64        // of a block
-	dtype  tensor.DType // 0: package tensor cannot compute with it
-	scales []int64      // offsets in the block
+	name  string
+	block int64        // elements of a block
+	bytes int64        // of a block
+	dtype tensor.DType // 0: package tensor cannot compute with it
 }
 
-// ggufTypes are the types that may be in a file, by id. The sizes are those of
-// the published block definitions. Types without a DType are there so that the
+// ggufTypes are the types that may be in a file, by id: those that package tensor
+// knows, and others with the sizes of the published block definitions, so that the
 // span of a tensor can be checked and its format named.
 var ggufTypes = map[uint32]ggufType{
-	0: {"F32", 1, 4, tensor.F32, nil}, 1: {"F16", 1, 2, tensor.F16, nil}, 30: {"BF16", 1, 2, tensor.BF16, nil},
-	2:  {"Q4_0", 32, 18, tensor.Q4_0, []int64{0}},
-	3:  {"Q4_1", 32, 20, tensor.Q4_1, []int64{0, 2}},
-	6:  {"Q5_0", 32, 22, tensor.Q5_0, []int64{0}},
-	7:  {"Q5_1", 32, 24, tensor.Q5_1, []int64{0, 2}},
-	8:  {"Q8_0", 32, 34, tensor.Q8_0, []int64{0}},
-	10: {"Q2_K", 256, 84, tensor.Q2_K, []int64{80, 82}},
-	11: {"Q3_K", 256, 110, tensor.Q3_K, []int64{108}},
-	12: {"Q4_K", 256, 144, tensor.Q4_K, []int64{0, 2}},
-	13: {"Q5_K", 256, 176, tensor.Q5_K, []int64{0, 2}},
-	14: {"Q6_K", 256, 210, tensor.Q6_K, []int64{208}},
-
-	16: {"IQ2_XXS", 256, 66, 0, nil}, 17: {"IQ2_XS", 256, 74, 0, nil}, 18: {"IQ3_XXS", 256, 98, 0, nil},
-	19: {"IQ1_S", 256, 50, 0, nil}, 20: {"IQ4_NL", 32, 18, 0, nil}, 21: {"IQ3_S", 256, 110, 0, nil},
-	22: {"IQ2_S", 256, 82, 0, nil}, 23: {"IQ4_XS", 256, 136, 0, nil}, 29: {"IQ1_M", 256, 56, 0, nil},
-	24: {"I8", 1, 1, 0, nil}, 25: {"I16", 1, 2, 0, nil}, 26: {"I32", 1, 4, 0, nil}, 27: {"I64", 1, 8, 0, nil}, 28: {"F64", 1, 8, 0, nil},
-	34: {"TQ1_0", 256, 54, 0, nil}, 35: {"TQ2_0", 256, 66, 0, nil},
-	39: {"MXFP4", 32, 17, 0, nil}, 40: {"NVFP4", 64, 36, 0, nil}, 41: {"Q1_0", 128, 18, 0, nil},
+	16: {"IQ2_XXS", 256, 66, 0}, 17: {"IQ2_XS", 256, 74, 0}, 18: {"IQ3_XXS", 256, 98, 0},
+	19: {"IQ1_S", 256, 50, 0}, 20: {"IQ4_NL", 32, 18, 0}, 21: {"IQ3_S", 256, 110, 0},
+	22: {"IQ2_S", 256, 82, 0}, 23: {"IQ4_XS", 256, 136, 0}, 29: {"IQ1_M", 256, 56, 0},
+	24: {"I8", 1, 1, 0}, 25: {"I16", 1, 2, 0}, 26: {"I32", 1, 4, 0}, 27: {"I64", 1, 8, 0}, 28: {"F64", 1, 8, 0},
+	34: {"TQ1_0", 256, 54, 0}, 35: {"TQ2_0", 256, 66, 0},
+	39: {"MXFP4", 32, 17, 0}, 40: {"NVFP4", 64, 36, 0}, 41: {"Q1_0", 128, 18, 0},
 }
 
 // ggufGone are ids that once were types, or are types of values that are never
@@ -50,43 +36,52 @@ var ggufGone = map[uint32]string{
 	36: "IQ4_NL_4_4, which was removed from the format", 37: "IQ4_NL_4_8, which was removed from the format", 38: "IQ4_NL_8_8, which was removed from the format",
 }
 
-// blocked are the types with scales, by name.
-var blocked = func() map[string]ggufType {
-	m := map[string]ggufType{}
-	for _, t := range ggufTypes {
-		if len(t.scales) > 0 {
-			m[t.name] = t
-		}
+func init() {
+	for d := tensor.F32; d.Known(); d++ {
+		ggufTypes[d.GGML()] = ggufType{d.String(), int64(d.Block()), int64(d.BlockBytes()), d}
 	}
-	return m
-}()
+}
 
-// ggufID returns the id of a format that package tensor computes with.
-func ggufID(d tensor.DType) (uint32, bool) {
-	for id, t := range ggufTypes {
-		if t.dtype == d && d != 0 {
-			return id, true
+// spoiled returns where in b, from byte first on in steps of a block, a binary16
+// scale is NaN or ±Inf, -1 if none is.
+func spoiled(b []byte, first, step int64) int64 {
+	for at := first; at+2 <= int64(len(b)); at += step {
+		if binary.LittleEndian.Uint16(b[at:])&0x7c00 == 0x7c00 {
+			return at
 		}
 	}
-	return 0, false
+	return -1
+}
+
+// Spoiled returns an error, without a file or tensor, if a block of b, whole blocks
+// of format d, has a scale that is no finite number: its elements were none, or too
+// large for a scale in binary16.
+func Spoiled(d tensor.DType, b []byte) error {
+	for _, scale := range d.Scales() {
+		if at := spoiled(b, int64(scale), int64(d.BlockBytes())); at >= 0 {
+			block := int(at) / d.BlockBytes()
+			return fmt.Errorf("elements %d to %d are too large for the scale of a block of %v, or are no numbers", block*d.Block(), (block+1)*d.Block()-1, d)
+		}
+	}
+	return nil
 }
 
 // finiteBlocks searches bytes [from,to) of the file, all of t, for blocks with a
 // scale that is NaN or ±Inf. Blocks may begin before from and end behind to;
 // from and to are even offsets into t, as blocks and scales are.
-func (b ggufType) finiteBlocks(t *Tensor, f *File, from, to int64) error {
-	for _, scale := range b.scales {
-		first := (from - t.Offset - scale + b.bytes - 1) / b.bytes
-		for at := t.Offset + first*b.bytes + scale; at+2 <= to; at += b.bytes {
-			bits := binary.LittleEndian.Uint16(f.mapped[at:])
-			if bits&0x7c00 != 0x7c00 {
-				continue
-			}
-			block := (at - t.Offset) / b.bytes
-			return &Error{File: f.Path, Tensor: t.Name, Offset: at, Reason: fmt.Sprintf(
-				"the scale of elements %d to %d is %s, and weights must be numbers; the file is damaged, or was made of weights that were not numbers "+
-					"(--verify-weights off loads it all the same)", block*b.block, (block+1)*b.block-1, floatFormats["F16"].name(f.mapped[at:]))}
+func (t *Tensor) finiteBlocks(f *File, from, to int64) error {
+	bytes, elements := int64(t.Type.BlockBytes()), int64(t.Type.Block())
+	for _, offset := range t.Type.Scales() {
+		scale := t.Offset + int64(offset)
+		first := scale + (max(from-scale, 0)+bytes-1)/bytes*bytes
+		at := spoiled(f.mapped[:to], first, bytes)
+		if at < 0 {
+			continue
 		}
+		block := (at - t.Offset) / bytes
+		return &Error{File: f.Path, Tensor: t.Name, Offset: at, Reason: fmt.Sprintf(
+			"the scale of elements %d to %d is %s, and weights must be numbers; the file is damaged, or was made of weights that were not numbers "+
+				"(--verify-weights off loads it all the same)", block*elements, (block+1)*elements-1, floatFormats["F16"].name(f.mapped[at:]))}
 	}
 	return nil
 }

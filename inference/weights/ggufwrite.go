@@ -125,10 +125,10 @@ func putInfos(b *bytes.Buffer, tensors []Spec, alignment int64) ([]int64, error)
 
 // gguf returns the id of the tensor's type and the bytes it takes.
 func (s Spec) gguf() (id uint32, size int64, err error) {
-	id, ok := ggufID(s.Type)
-	if !ok {
+	if !s.Type.Known() {
 		return 0, 0, fmt.Errorf("GGUF has no format %v", s.Type)
 	}
+	id = s.Type.GGML()
 	kind := ggufTypes[id]
 	if len(s.Shape) < 1 || len(s.Shape) > maxGGUFDims || slices.Min(s.Shape) < 1 {
 		return 0, 0, fmt.Errorf("a tensor has 1 to %d dimensions above zero", maxGGUFDims)

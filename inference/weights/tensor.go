@@ -13,3 +13,12 @@ type Tensor struct {
 	Bytes  int64
 	Data   []byte // its bytes in the mapping, nil until Map; see the package about reading them
 }
+
+// Elements is the number of elements of t.
+func (t *Tensor) Elements() int64 {
+	n := int64(1)
+	for _, d := range t.Shape {
+		n *= int64(d)
+	}
+	return n
+}

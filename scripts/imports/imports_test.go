@@ -36,7 +36,7 @@ var allowed = []struct {
 	{"inference/manifest", []string{"inference/weights"}},
 	// The converter sees the same of a model as the engine, and no device.
 	{"inference/convert", []string{"inference/model/llama", "inference/weights", "inference/tensor", "inference/tokenize"}},
-	{"inference/synthetic", []string{"inference/tensor", "inference/weights"}},
+	{"inference/synthetic", []string{"inference/convert", "inference/model/llama", "inference/tensor", "inference/weights"}},
 	{"inference/weights/strictjson", nil},
 	{"inference/weights", []string{"inference/tensor", "inference/weights/strictjson"}},
 	{"inference/backend/...", []string{"inference/backend", "inference/tensor", "inference/sample"}},
