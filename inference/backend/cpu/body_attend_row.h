@@ -18,12 +18,10 @@
 // exponential; two of these run in a cycle. With f16, H = 8 and D = 64 that is 55
 // cycles for 256 bytes, as long as memory takes for them; with 4 heads half.
 //
-// Measured on a 2-core Emerald Rapids VM that others used too, one thread, in
-// processor time, context 1024, AVX-512, as shares of the raw read of the same
-// minute (12 GB/s): f16 with 1 head of 128 0.82, 4 heads of 128 0.85, 8 heads of
-// 64 0.57; q8_0, whose rows have half the bytes, 0.65 with 1 head and 0.53 with 4
-// heads of 128, so a position takes 0.63 to 0.85 of the time of f16. By tiles of
-// panels, as for prefill, f16 had 0.46, 0.43 and 0.36.
+// Measured with BenchmarkAttend on a 2-core Ice Lake VM, two threads, context 1024,
+// AVX-512, as shares of the raw read of the same minute: f16 with 1 head of 128
+// 0.73, 4 heads of 128 0.66, 7 heads of 64 0.42, 8 heads of 64 0.48; q8_0, whose
+// rows have half the bytes, 0.60 with 1 head and 0.42 with 4 heads of 128.
 
 #define ROW_HEADS (VL < LLO_HEADS ? VL : LLO_HEADS) // most heads of one pass
 #define ROW_KEYS 4                                  // keys whose dot products run side by side

@@ -13,10 +13,9 @@
 // horizontal sum ends it. One row and many (body_panel.h) do that arithmetic, so a result
 // depends on nothing but its weight row and its activation row.
 //
-// Measured on a 2-core Ice Lake VM, two threads, one activation row, weights from
-// memory, as shares of the raw read of the same second (24-26 GB/s): AVX-512 with
-// VNNI rows of 2048 Q8_0 1.00, Q4_0 0.94, Q4_K 0.94, Q6_K 0.96; rows of 4096 1.0,
-// 0.93, 0.93, 0.95. From the cache one thread reaches 39, 19, 18 and 21 GB/s.
+// Measured with BenchmarkStep on a 2-core Ice Lake VM, two threads, AVX-512 with
+// VNNI, one activation row, as shares of the raw read of the same minute (23-25
+// GB/s): a whole step of the 1.1B shape Q8_0 0.87, Q4_0 0.78, Q4_K 0.78, Q6_K 0.84.
 //
 // Packed activations of 128 elements, 320 bytes: 64 codes of the elements 0..15 of
 // four blocks, 64 of 16..31, 16 floats d, 16 pairs of int16: the sums of the four

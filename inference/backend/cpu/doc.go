@@ -46,7 +46,7 @@
 // command watches no other suffix.
 //
 // Q4_K, Q5_K and Q6_K are encoded in AVX2 and AVX-512 (encode_*.c, body_fit.h,
-// body_encode.h), a group of elements in each lane, ten times as fast as package
+// body_encode.h), a group of elements in each lane, several times as fast as package
 // tensor does it and to the same bytes. That is done by the caller's goroutine,
 // outside a step and with its denormals.
 //
