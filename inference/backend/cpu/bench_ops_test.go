@@ -14,7 +14,7 @@ import (
 // of the limits. Attention's share counts the products below the diagonal only.
 func BenchmarkOps(b *testing.B) {
 	meter := newBenchMeter(b)
-	for _, t := range []tensor.DType{tensor.BF16, tensor.F16, tensor.F32} {
+	for _, t := range []tensor.DType{tensor.BF16, tensor.F16, tensor.F32, tensor.Q8_0, tensor.Q4_0, tensor.Q4_K, tensor.Q6_K} {
 		m := newBenchModel(b, t, 3, 512, 64)
 		b.Run(t.String(), func(b *testing.B) {
 			l, prompt := m.layers[0], prefillBatch(512)

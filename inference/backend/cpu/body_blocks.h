@@ -77,6 +77,13 @@ FN uint64_t load64(const char *p) {
 FN uint64_t load16s(const char *p, const int block) {
   return load16(p) | (uint64_t)load16(p + block) << 16 | (uint64_t)load16(p + 2 * block) << 32 | (uint64_t)load16(p + 3 * block) << 48;
 }
+// The f16 at b of four blocks, each to its lane.
+FN qf halves(const char *b, const int block) {
+#ifdef QUAD_REACH
+  if (3 * block + 2 <= QUAD_REACH) return qf_reach(b, block);
+#endif
+  return qf_halves(load16s(b, block));
+}
 FN qb lanes(const char *p, const int block) { return qb_four(p, p + block, p + 2 * block, p + 3 * block); }
 FN qb right(qb v, const int by) { return qb_move(v, -by, -by, -by, -by); }
 
@@ -89,14 +96,14 @@ FN void open_nibbles(const char *b, const int block, const int minus, const int 
     u->p[0] = qb_join(u->p[0], qb_bits(load16s(b + fifth, block), 16), 16);
     u->q[0] = qb_join(u->q[0], qb_bits(load16s(b + fifth + 2, block), 16), 16);
   }
-  u->s[0] = qf_halves(load16s(b, block));
-  if (minus) u->m = qf_halves(load16s(b + minus, block));
+  u->s[0] = halves(b, block);
+  if (minus) u->m = halves(b + minus, block);
 }
 
 FN void open_q8_0(const char *b, unit *u) {
   qb_split(b + 2, 34, &u->p[0], &u->q[0]);
   u->p[0] = qb_int8(u->p[0]), u->q[0] = qb_int8(u->q[0]);
-  u->s[0] = qf_halves(load16s(b, 34));
+  u->s[0] = halves(b, 34);
 }
 
 // Q4_K and Q5_K: d, dmin, 12 bytes of 6-bit scales and minima, fifth bits of

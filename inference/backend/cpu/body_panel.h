@@ -108,20 +108,20 @@ QUAD_TILES(quad_two_by16_mins, TWO | BY16 | MINS)
 
 // What there is for each format.
 typedef struct {
-  float (*sum)(const char *w, const char *x, int64_t k);
+  void (*sums)(const char *const *w, const char *x, int64_t k, float *out);
   void (*open)(const char *w, int64_t k, char *entries);
   quad_tile_fn *const *tile;
   int from;
 } quad_kernel;
 
-#define QUAD_KERNEL(N, TYPE)                                                                                 \
-  LLO_TARGET static float sum_##N(const char *w, const char *x, int64_t k) { return row_sum(TYPE, w, x, k); } \
+#define QUAD_KERNEL(N, TYPE)                                                                                                             \
+  LLO_TARGET static void sums_##N(const char *const *w, const char *x, int64_t k, float *out) { row_sums(TYPE, w, x, k, out); } \
   LLO_TARGET static void open_##N##_row(const char *w, int64_t k, char *e) { open_row(TYPE, w, k, e); }
 QUAD_KERNEL(q4_0, LLO_Q4_0) QUAD_KERNEL(q4_1, LLO_Q4_1) QUAD_KERNEL(q5_0, LLO_Q5_0) QUAD_KERNEL(q5_1, LLO_Q5_1)
 QUAD_KERNEL(q8_0, LLO_Q8_0) QUAD_KERNEL(q2_k, LLO_Q2_K) QUAD_KERNEL(q3_k, LLO_Q3_K) QUAD_KERNEL(q4_k, LLO_Q4_K)
 QUAD_KERNEL(q5_k, LLO_Q5_K) QUAD_KERNEL(q6_k, LLO_Q6_K)
 
-#define QUAD_ENTRY(N, TILE, FROM) {sum_##N, open_##N##_row, TILE, FROM}
+#define QUAD_ENTRY(N, TILE, FROM) {sums_##N, open_##N##_row, TILE, FROM}
 static const quad_kernel quads[LLO_TYPES] = {
     [LLO_Q4_0] = QUAD_ENTRY(q4_0, quad_plain, 8),      [LLO_Q4_1] = QUAD_ENTRY(q4_1, quad_mins, 0),
     [LLO_Q5_0] = QUAD_ENTRY(q5_0, quad_plain, 16),     [LLO_Q5_1] = QUAD_ENTRY(q5_1, quad_mins, 0),
@@ -173,15 +173,21 @@ LLO_TARGET static void gemv_panels(const llo_gemv *g) {
   }
 }
 
+// Rows of streams that ended earlier are computed with the last and not stored.
+FN void gemv_streams(const llo_gemv *g) {
+  const int64_t per = (g->rows + STREAMS - 1) / STREAMS;
+  for (int64_t row = 0; row < per; row++) {
+    const char *w[STREAMS];
+    float sums[STREAMS];
+    for (int64_t r = 0, at = row; r < STREAMS; r++, at += per) w[r] = g->w + (at < g->rows ? at : g->rows - 1) * g->rowbytes;
+    quads[g->wtype].sums(w, g->x, g->k, sums);
+    for (int64_t r = 0, at = row; r < STREAMS && at < g->rows; r++, at += per) gemv_store(g, at, 1, 0, 1, sums + r);
+  }
+}
+
 LLO_TARGET static void gemv_blocks(const llo_gemv *g) {
-  if (g->m > 1) {
-    gemv_panels(g);
-    return;
-  }
-  for (int64_t row = 0; row < g->rows; row++) {
-    float sum[GR * GT] = {quads[g->wtype].sum(g->w + row * g->rowbytes, g->x, g->k)};
-    gemv_store(g, row, 1, 0, 1, sum);
-  }
+  if (g->m > 1) gemv_panels(g);
+  else gemv_streams(g);
 }
 _Static_assert(QUAD_R == GR, "sums are stored for GR rows at a time");
 

@@ -95,17 +95,19 @@ FN void qf_sums(const qf v[4], float *out) {
   const __m512i first = _mm512_setr_epi32(0, 4, 8, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
   _mm_storeu_ps(out, _mm512_castps512_ps128(_mm512_permutexvar_ps(first, s)));
 }
-FN float qf_sum(qf v) {
-  __m256 h = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
-  __m128 s = _mm_add_ps(_mm256_castps256_ps128(h), _mm256_extractf128_ps(h, 1));
-  s = _mm_add_ps(s, _mm_permute_ps(s, 0x4e));
-  return _mm_cvtss_f32(_mm_add_ps(s, _mm_permute_ps(s, 0xb1)));
-}
 FN qf qf_half(uint16_t h) { return _mm512_cvtph_ps(_mm256_set1_epi16((short)h)); }
 // Four f16, each to its lane.
 FN qf qf_halves(uint64_t four) {
   __m128 v = _mm_cvtph_ps(_mm_cvtsi64_si128((long long)four));
   return _mm512_permutexvar_ps(_mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3), _mm512_castps128_ps512(v));
+}
+// The four f16 that lie `step` bytes apart within the 64 at p, each to its lane.
+#define QUAD_REACH 64
+FN qf qf_reach(const void *p, const int step) {
+#define WORD(i) ((i) * step / 2 * 0x00010001) /* the word's index, twice */
+  const __m512i at = _mm512_setr_epi32(WORD(0), WORD(0), WORD(1), WORD(1), WORD(2), WORD(2), WORD(3), WORD(3), 0, 0, 0, 0, 0, 0, 0, 0);
+#undef WORD
+  return _mm512_cvtph_ps(_mm512_castsi512_si256(_mm512_permutexvar_epi16(at, qb_load(p))));
 }
 FN __m512i quad_bytes(uint64_t v, const uint32_t a, const uint32_t step) {
 #define LANE(i) (int)(a + (i) * step)
