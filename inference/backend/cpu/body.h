@@ -4,7 +4,10 @@
 #include "body_gemv.h"
 #include "body_blocks.h"
 #include "body_quant.h"
-#include "body_panel.h"
+#ifndef QUANT // the decode kernels of blocked weights
+#define QUANT "body_panel.h"
+#endif
+#include QUANT
 #include "body_gemm.h"
 #ifndef NARROW // the prefill kernels of a unit faster than the set's floats
 #define NARROW "body_plain.h"

@@ -189,15 +189,23 @@ LLO_TARGET static void amx_gemm(const llo_gemm *g, void *room) {
   tiles_close();
 }
 
-// The table: AVX-512's but for the prefill of all formats except F32.
+#include "body_amx_rows.h"
+
+// The table: AVX-512's but for the prefill of all formats except F32, and for
+// several decode rows of the blocked ones.
+enum { AMX_GATHERS = 5 }; // decode rows from which a tile product costs less than vectors
+
 FN int amx_takes(int wtype, int prefill) { return prefill && wtype != LLO_F32 && wtype < LLO_TYPES; }
 
 LLO_TARGET static int table_packing(int wtype, int prefill) {
   return amx_takes(wtype, prefill) ? LLO_NARROW : llo_avx512.packing(wtype, prefill);
 }
 static int table_rounds(int packing) { return packing == LLO_NARROW ? LLO_BF16 : llo_avx512.rounds(packing); }
-static int64_t table_group(int packing) { return packing == LLO_NARROW ? AMX_GROUP : llo_avx512.group(packing); }
+static int64_t table_group(int packing) {
+  return packing == LLO_NARROW ? AMX_GROUP : packing == LLO_GATHERED ? GATHER : llo_avx512.group(packing);
+}
 LLO_TARGET static int64_t table_packed(int packing, int64_t cols) {
+  if (packing == LLO_GATHERED) return gathered_bytes(cols);
   return packing == LLO_NARROW ? amx_packed(cols) : llo_avx512.packed(packing, cols);
 }
 static void table_pack(int packing, void *dst, const float *x, int64_t ldx, int64_t cols, int64_t rows) {
@@ -207,6 +215,10 @@ static void table_pack(int packing, void *dst, const float *x, int64_t ldx, int6
 LLO_TARGET static void table_gemm(const llo_gemm *g, void *room) {
   if (amx_takes(g->wtype, 1)) amx_gemm(g, room);
   else llo_avx512.gemm(g, room);
+}
+static void table_gemv(const llo_gemv *g, void *room) {
+  if (g->gathered) amx_gemv(g, room);
+  else llo_avx512.gemv(g, room);
 }
 
 // What the unit does on registers only, on four sums; NULL where it is emulated.
@@ -232,7 +244,8 @@ static void fill(void) {
   table.name = TABLE_NAME, table.tiles = amx_peak;
   if (table.gemm_bytes < AMX_BYTES) table.gemm_bytes = AMX_BYTES;
   table.packing = table_packing, table.rounds = table_rounds, table.group = table_group;
-  table.packed = table_packed, table.pack = table_pack, table.gemm = table_gemm;
+  table.packed = table_packed, table.pack = table_pack, table.gemm = table_gemm, table.gemv = table_gemv;
+  table.gathers = AMX_GATHERS, table.gather = amx_gather;
 }
 const llo_kernels *TABLE(void) {
   static pthread_once_t once = PTHREAD_ONCE_INIT;

@@ -1,5 +1,5 @@
 // Which layout of activations each weight format wants, how it is made, and which
-// prefill kernel takes it.
+// kernel takes it.
 
 LLO_TARGET static int k_packing(int wtype, int prefill) {
   if (prefill && narrow_takes(wtype)) return LLO_NARROW;
@@ -39,4 +39,10 @@ LLO_TARGET static void k_pack(int packing, void *dst, const float *x, int64_t ld
 LLO_TARGET static void k_gemm(const llo_gemm *g, void *room) {
   if (narrow_takes(g->wtype)) narrow_gemm(g, room);
   else panel_gemm(g, room);
+}
+
+LLO_TARGET static void k_gemv(const llo_gemv *g, void *room) {
+  (void)room;
+  if (g->wtype > LLO_BF16) gemv_blocks(g);
+  else gemv_plain(g);
 }

@@ -1,21 +1,12 @@
-// Decode projections with blocked weights: out[t][r] = sum_k w[r][k] x[t][k] for
-// a few activation rows t, weights streamed once in their own layout.
+// What decode projections with blocked weights have in common: activations rounded
+// to 8 bits, and weights opened unit by unit (body_blocks.h). The products are those
+// of body_rows.h or body_panel.h.
 //
 // Activations are rounded to int8 once an op, symmetric, with a float32 scale
 // d = max|x|/127 for each 32 elements in every format. (Files of K formats are
 // usually multiplied with one scale for 256, which costs accuracy.) A block
 // with a NaN or an infinity gets d = NaN; one whose d is no normal float counts
-// as zeros. Products of codes are exact; a lane then adds its blocks in order:
-//
-//   acc = acc + (int * s) * d, and behind each unit with minima + m * (d * sum of codes)
-//
-// in quads (body_blocks.h) from the first to the last of the row, and one
-// horizontal sum ends it. One row and many (body_panel.h) do that arithmetic, so a result
-// depends on nothing but its weight row and its activation row.
-//
-// Measured with BenchmarkStep on a 2-core Ice Lake VM, two threads, AVX-512 with
-// VNNI, one activation row, as shares of the raw read of the same minute (23-25
-// GB/s, of one stream of memory a thread): a whole step of the 1.1B shape Q8_0 1.1, Q4_0 0.93, Q4_K 0.9, Q6_K 1.0.
+// as zeros. Products of codes are exact.
 //
 // Packed activations of 128 elements, 320 bytes: 64 codes of the elements 0..15 of
 // four blocks, 64 of 16..31, 16 floats d, 16 pairs of int16: the sums of the four
@@ -86,34 +77,6 @@ FN quad_x load_x(const int kind, const int from, const char *x) {
   return v;
 }
 
-// d times the sums of codes that the minima of a unit are multiplied with.
-FN qf load_sums(const int kind, const char *x) {
-  if (kind & TWO) return qf_load((const float *)(x + 256));
-  return qf_mul(qf_of(qi_pairs(qi_load(x + 192), 1, 1)), qf_load((const float *)(x + 128)));
-}
-
-FN qf quad_add(const int kind, qf acc, qb p, qb q, qf s, qf s2, const quad_x *x) {
-  qf t;
-  if (kind & BY16) {
-    t = qf_mul(qf_of(qi_dot(x->zero, p, x->p)), s);
-    t = qf_fma(qf_of(qi_dot(x->zero2, q, x->q)), s2, t);
-  } else if (kind & INT8) {
-    t = qf_mul(qf_of(qi_dot8(qi_dot8(x->zero, p, x->p), q, x->q)), s);
-  } else {
-    t = qf_mul(qf_of(qi_dot(qi_dot(x->zero, p, x->p), q, x->q)), s);
-  }
-  return qf_fma(t, x->d, acc);
-}
-
-FN qf unit_add(const int kind, const int from, qf acc, const unit *u, const char *x) {
-#pragma GCC unroll 2
-  for (int i = 0; i < quads_in(kind); i++) {
-    quad_x v = load_x(kind, from, x + i * QUAD_X);
-    acc = quad_add(kind, acc, u->p[i], u->q[i], u->s[i], u->s2[i], &v);
-  }
-  return kind & MINS ? qf_fma(u->m, load_sums(kind, x), acc) : acc;
-}
-
 // Opens the next unit of a row with k elements left, and returns the elements
 // it has. Blocks of 32 that are no whole quad are copied to where the rest reads
 // as zeros.
@@ -130,25 +93,26 @@ FN int64_t next_unit(const int type, const char **w, int64_t k, unit *u) {
   return k;
 }
 
-// STREAMS weight rows against one activation row. They lie far apart, in as many
-// streams of memory that each go on where the row ended: with one stream the
-// memory waits for the processor, and neighbouring rows would share their pages,
-// which the hardware follows one stream in.
+// Weight rows that are read side by side lie far apart, in as many streams of
+// memory that each go on where the row ended: with one stream the memory waits for
+// the processor, and neighbouring rows would share their pages, which the hardware
+// follows one stream in.
 enum { STREAMS = 4, STREAM_AHEAD = 2048 };
 
-FN void row_sums(const int type, const char *const rows[STREAMS], const char *x, int64_t k, float *out) {
-  const int kind = kind_of(type);
-  const char *w[STREAMS];
-  qf acc[STREAMS];
+// The i-th rows of the streams of a work item, `per` rows each. The last streams
+// may have fewer; they repeat the item's last row.
+FN void stream_rows(const llo_gemv *g, int64_t per, int64_t i, const char *w[STREAMS]) {
 #pragma GCC unroll 4
-  for (int r = 0; r < STREAMS; r++) acc[r] = qf_zero(), w[r] = rows[r];
-  for (int64_t step; k > 0; k -= step, x += quads_in(kind) * QUAD_X)
+  for (int64_t r = 0; r < STREAMS; r++, i += per) w[r] = g->w + (i < g->rows ? i : g->rows - 1) * g->rowbytes;
+}
+
+// The next unit of each stream, and the elements it has.
+FN int64_t next_units(const int type, const char *w[STREAMS], int64_t k, unit u[STREAMS]) {
+  int64_t step = 0;
 #pragma GCC unroll 4
-    for (int r = 0; r < STREAMS; r++) {
-      unit u;
-      for (int64_t line = 0; line < unit_bytes(type); line += 64) __builtin_prefetch(w[r] + STREAM_AHEAD + line);
-      step = next_unit(type, &w[r], k, &u);
-      acc[r] = unit_add(kind, from_of(type), acc[r], &u, x);
-    }
-  qf_sums(acc, out);
+  for (int r = 0; r < STREAMS; r++) {
+    for (int64_t line = 0; line < unit_bytes(type); line += 64) __builtin_prefetch(w[r] + STREAM_AHEAD + line);
+    step = next_unit(type, &w[r], k, &u[r]);
+  }
+  return step;
 }

@@ -1,6 +1,7 @@
 // How a projection is cut into work items. Phase 0 packs the activations, once
-// for all parts; phase 1 multiplies: panels of the prefill rows first, because
-// these items are long, then stretches of weight rows for the decode rows.
+// for all parts; where kernels want decode rows gathered, phase 1 does that; the last
+// phase multiplies: panels of the prefill rows first, because these items are long,
+// then stretches of weight rows for the decode rows.
 #include "llo.h"
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -21,7 +22,7 @@ static int of_prefill(int packing) { return packing >= LLO_TILES; }
 
 // The groups of a layout that the op wants.
 static int64_t groups(const llo_kernels *k, const llo_op *op, int packing) {
-  if (!op->packed[packing]) return 0;
+  if (!op->packed[packing] || packing == LLO_GATHERED) return 0;
   return ceil_div(of_prefill(packing) ? op->n - op->decode : op->decode, k->group(packing));
 }
 
@@ -33,6 +34,14 @@ static void pack(const llo_kernels *k, const llo_op *op, int64_t item) {
   int64_t per = k->group(packing), from = item * per, left = rows - from;
   k->pack(packing, op->packed[packing] + item * k->packed(packing, op->cols), op->x + (first + from) * op->cols, op->cols,
           op->cols, left < per ? left : per);
+}
+
+// One item is LLO_GATHER columns of a group of decode rows.
+static void gather(const llo_kernels *k, const llo_op *op, int64_t item) {
+  int64_t per = ceil_div(op->cols, LLO_GATHER), group = item / per, first = group * k->group(LLO_GATHERED);
+  int64_t ldx = k->packed(LLO_BLOCKS, op->cols), left = op->decode - first;
+  k->gather(op->packed[LLO_GATHERED] + group * k->packed(LLO_GATHERED, op->cols), op->packed[LLO_BLOCKS] + first * ldx, ldx, op->cols,
+            left < k->group(LLO_GATHERED) ? left : k->group(LLO_GATHERED), item % per);
 }
 
 // The part an item of `rows` weight rows lies in and its first row there.
@@ -69,17 +78,18 @@ static void prefill(const llo_kernels *k, const llo_op *op, int64_t item, void *
   k->gemm(&g, scratch);
 }
 
-static void decode(const llo_kernels *k, const llo_op *op, int64_t item) {
+static void decode(const llo_kernels *k, const llo_op *op, int64_t item, void *scratch) {
   int64_t row, rows = op->dec_rows;
   const llo_part *p = part_of(op, item, rows, &row);
   llo_gemv g = {
       .w = p->w + row * p->rowbytes, .b = bias_at(p, row), .rowbytes = p->rowbytes,
       .rows = p->out - row < rows ? p->out - row : rows, .k = op->cols, .m = op->decode,
       .ldx = k->packed(k->packing(p->wtype, 0), op->cols), .ldo = op->out,
-      .x = op->packed[k->packing(p->wtype, 0)], .out = op->dst + p->col + row,
+      .x = op->packed[k->packing(p->wtype, 0)], .gathered = k->packing(p->wtype, 0) == LLO_BLOCKS ? op->packed[LLO_GATHERED] : 0,
+      .out = op->dst + p->col + row,
       .wtype = p->wtype, .btype = p->btype, .add = op->add,
   };
-  k->gemv(&g);
+  k->gemv(&g, scratch);
 }
 
 int llo_linear(llo_step *s, llo_op *op, int phase, float *scratch) {
@@ -91,11 +101,16 @@ int llo_linear(llo_step *s, llo_op *op, int phase, float *scratch) {
     while ((i = llo_next(op->next[0])) < items) pack(k, op, i);
     return 1;
   }
+  if (phase == 1 && op->packed[LLO_GATHERED]) {
+    int64_t items = ceil_div(op->cols, LLO_GATHER) * ceil_div(op->decode, k->group(LLO_GATHERED));
+    while ((i = llo_next(op->next[1])) < items) gather(k, op, i);
+    return 1;
+  }
   int64_t first = later ? items_of(op, op->panels * k->mr) : 0;
   int64_t items = first + (op->decode ? items_of(op, op->dec_rows) : 0);
-  while ((i = llo_next(op->next[1])) < items) {
+  while ((i = llo_next(op->next[phase])) < items) {
     if (i < first) prefill(k, op, i, scratch);
-    else decode(k, op, i - first);
+    else decode(k, op, i - first, scratch);
   }
   return 0;
 }

@@ -34,6 +34,7 @@ enum {
   LLO_NATURAL, // decode: f32 in order
   LLO_SPLIT,   // decode: f32, even and odd elements apart
   LLO_BLOCKS,  // decode: int8 with a scale for each block
+  LLO_GATHERED, // decode: LLO_BLOCKS of several rows side by side, made from it
   LLO_TILES,   // prefill: f32 tiles [k][nt]
   LLO_NARROW,  // prefill: tiles of the narrow numbers that the set multiplies fastest
   LLO_PACKINGS,
@@ -52,6 +53,7 @@ enum {
 
 enum {
   LLO_KEYS = 64,          // keys of one attention tile, counted from position 0
+  LLO_GATHER = 256,       // columns that one work item gathers
   LLO_CHUNK = 256,        // positions of one decode-attention chunk
   LLO_KBLOCK = 256,       // k extent of one panel of the prefill GEMM
   LLO_PANELS = 4,         // most weight panels of one prefill work item
@@ -101,11 +103,12 @@ typedef struct {
 } llo_op;
 
 // llo_gemv: out[t*ldo + r] (+)= sum_k w[r][k]*x[t][k] (+ b[r]), r < rows, t < m.
-// x is packed as the table wants it for the weight's format, ldx bytes a row.
+// x is packed as the table wants it for the weight's format, ldx bytes a row;
+// gathered is all rows once more where the table wants that, else NULL.
 typedef struct {
   const char *w, *b;
   int64_t rowbytes, rows, k, m, ldx, ldo;
-  const char *x;
+  const char *x, *gathered;
   float *out;
   int32_t wtype, btype, add;
 } llo_gemv;
@@ -136,23 +139,27 @@ typedef struct {
 typedef struct {
   const char *name;
   int vl, mr, nt;    // float lanes; rows of a panel; tokens of a tile
-  int64_t gemm_bytes; // scratch that gemm wants for a work item
+  int64_t gemm_bytes; // scratch that gemm and gemv want for a work item
   // packing is the layout for weights of a format, -1 where there is no kernel.
   int (*packing)(int wtype, int prefill);
   // rounds is the format to which what a layout's kernel multiplies is rounded:
   // LLO_F32 not at all, LLO_BF16 activations and weights, LLO_Q8_0 activations.
   int (*rounds)(int packing);
-  // group is how many rows of activations are packed together: 1 in every layout
-  // of the decode phase. packed is the bytes of one group.
+  // group is how many rows of activations are packed together: 1 in the layouts
+  // of the decode phase but LLO_GATHERED. packed is the bytes of one group.
   int64_t (*group)(int packing);
   int64_t (*packed)(int packing, int64_t cols);
   void (*pack)(int packing, void *dst, const float *x, int64_t ldx, int64_t cols, int64_t rows);
+  // gathers is the number of decode rows from which LLO_GATHERED is wanted beside
+  // LLO_BLOCKS, 0 for never. gather makes columns [LLO_GATHER*item, …) of a group.
+  int gathers;
+  void (*gather)(char *dst, const char *x, int64_t ldx, int64_t cols, int64_t rows, int64_t item);
   void (*widen)(float *dst, const void *src, int type, int64_t n);
   void (*narrow)(void *dst, const float *src, int type, int64_t n);
   void (*rmsnorm)(float *dst, const float *x, const void *w, int wtype, int64_t n, float eps);
   void (*swiglu)(float *dst, const float *gate, const float *up, int64_t n);
   void (*rotate)(float *x, const float *cosines, const float *sines, int64_t dim, int interleaved);
-  void (*gemv)(const llo_gemv *g);
+  void (*gemv)(const llo_gemv *g, void *scratch);
   void (*gemm)(const llo_gemm *g, void *scratch);
   // attend leaves per query m, l and the unnormalised sum: state is [heads*rows]
   // of (2 + dim) floats.

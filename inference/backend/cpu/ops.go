@@ -120,7 +120,9 @@ func (d *Device) linear(dst, x backend.Tensor, w backend.Linear, b *backend.Batc
 			rowbytes: C.int64_t(p.W.RowBytes()), col: C.int64_t(col), wtype: dtype(p.W), btype: dtype(p.B)}
 		col += p.W.Rows
 		if decode > 0 {
-			wanted[C.llo_packing(d.kern, C.int(p.W.Type), 0)] = true
+			p := C.llo_packing(d.kern, C.int(p.W.Type), 0)
+			wanted[p] = true
+			wanted[C.LLO_GATHERED] = wanted[C.LLO_GATHERED] || p == C.LLO_BLOCKS && d.gathers(decode)
 		}
 		if decode < x.Rows {
 			wanted[C.llo_packing(d.kern, C.int(p.W.Type), 1)] = true
@@ -131,6 +133,10 @@ func (d *Device) linear(dst, x backend.Tensor, w backend.Linear, b *backend.Batc
 	op.dec_rows, op.panels = d.cut(w)
 	d.record(op)
 }
+
+// gathers reports whether the kernels want so many decode rows of blocked weights
+// side by side, too.
+func (d *Device) gathers(rows int) bool { return d.kern.gathers > 0 && rows >= int(d.kern.gathers) }
 
 // pack reserves the layouts of the activations that a projection wants.
 func (d *Device) pack(op *C.llo_op, wanted [C.LLO_PACKINGS]bool) {

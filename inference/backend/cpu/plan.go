@@ -187,8 +187,12 @@ func (d *Device) packedMost(t backend.Tensor) int {
 			if p < 0 {
 				continue
 			}
-			most = max(most, int(C.llo_packed(d.kern, p, C.int64_t(t.Rows), C.int64_t(t.Cols))))
-			begun = max(begun, int(C.llo_packed(d.kern, p, 1, C.int64_t(t.Cols))))
+			layout := func(p C.int, rows int) int { return int(C.llo_packed(d.kern, p, C.int64_t(rows), C.int64_t(t.Cols))) }
+			size := layout(p, t.Rows)
+			if p == C.LLO_BLOCKS && d.gathers(t.Rows) {
+				size += layout(C.LLO_GATHERED, t.Rows) + layout(C.LLO_GATHERED, 1)
+			}
+			most, begun = max(most, size), max(begun, layout(p, 1))
 		}
 	}
 	return most + 2*begun + 64*C.LLO_PACKINGS

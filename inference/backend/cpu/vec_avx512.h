@@ -23,6 +23,7 @@
 #define TABLE llo_avx512f
 #define TABLE_NAME "avx512f"
 #endif
+#define QUANT "body_rows.h"
 #define FN static inline __attribute__((always_inline)) LLO_TARGET
 
 typedef __m512 vf;
