@@ -9,6 +9,10 @@
 // an op. Products of 16 by 16 go to memory, and each row of them is scaled and added
 // to its chain: block b of a quad to chain b.
 //
+// Measured on Emerald Rapids, TSC cycles of 16 rows by 32 elements: the product with its
+// loads 14, its store 14, scaling 24; all together 68, because what a tile stored is
+// slow to load. (Twice to four times of that while the processor holds the unit back.)
+//
 // Codes count from zero, signed, or, of formats with minima, unsigned.
 #include "body_blocks.h"
 
