@@ -21,7 +21,7 @@
 const llo_kernels TABLE = {
     .name = TABLE_NAME, .vl = VL, .mr = MR, .nt = NT, .gemm_bytes = GEMM_BYTES > NARROW_BYTES ? GEMM_BYTES : NARROW_BYTES,
     .packing = k_packing, .rounds = k_rounds, .group = k_group, .packed = k_packed, .pack = k_pack,
-    .widen = k_widen, .narrow = k_narrow, .rmsnorm = k_rmsnorm, .swiglu = k_swiglu,
+    .widen = k_widen, .narrow = k_narrow, .rms = k_rms, .weigh = k_weigh, .swiglu = k_swiglu,
     .rotate = k_rotate, .gemv = k_gemv, .gemm = k_gemm,
     .attend = k_attend, .attend_row = k_attend_row, .merge = k_merge, .finish = k_finish, .exp = k_exp,
     .read = k_read, .fma = k_fma,

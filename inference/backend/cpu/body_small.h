@@ -115,10 +115,10 @@ LLO_TARGET static void k_exp(float *x, int64_t n) {
   if (i < n) vstoren(x + i, vexp(vloadn(x + i, n - i)), n - i);
 }
 
-// dst = x / sqrt(mean(x^2) + eps) * w
-FN void rmsnorm_row(const int wtype, float *dst, const float *x, const char *w, int64_t n, float eps) {
+// 1 / sqrt(mean(x^2) + eps)
+LLO_TARGET static float k_rms(const float *x, int64_t n, float eps) {
   vf a = vzero(), b = vzero();
-  int64_t i = 0, es = type_bytes(wtype);
+  int64_t i = 0;
   for (; i + 2 * VL <= n; i += 2 * VL) {
     vf u = vload(x + i), v = vload(x + i + VL);
     a = vfma(u, u, a), b = vfma(v, v, b);
@@ -127,17 +127,22 @@ FN void rmsnorm_row(const int wtype, float *dst, const float *x, const char *w, 
     vf u = n - i < VL ? vloadn(x + i, n - i) : vload(x + i);
     a = vfma(u, u, a);
   }
-  vf scale = vset1(1.0f / __builtin_sqrtf(vsum(vadd(a, b)) / (float)n + eps));
-  for (i = 0; i + VL <= n; i += VL) vstore(dst + i, vmul(vmul(vload(x + i), scale), widen(wtype, w + i * es)));
+  return 1.0f / __builtin_sqrtf(vsum(vadd(a, b)) / (float)n + eps);
+}
+
+// dst = x * scale * w
+FN void weigh_row(const int wtype, float *dst, const float *x, vf scale, const char *w, int64_t n) {
+  int64_t i = 0, es = type_bytes(wtype);
+  for (; i + VL <= n; i += VL) vstore(dst + i, vmul(vmul(vload(x + i), scale), widen(wtype, w + i * es)));
   if (i < n) {
     vf t = widen_some(wtype, w + i * es, n - i);
     vstoren(dst + i, vmul(vmul(vloadn(x + i, n - i), scale), t), n - i);
   }
 }
-LLO_TARGET static void k_rmsnorm(float *dst, const float *x, const void *w, int wtype, int64_t n, float eps) {
-  if (wtype == LLO_F16) rmsnorm_row(LLO_F16, dst, x, w, n, eps);
-  else if (wtype == LLO_BF16) rmsnorm_row(LLO_BF16, dst, x, w, n, eps);
-  else rmsnorm_row(LLO_F32, dst, x, w, n, eps);
+LLO_TARGET static void k_weigh(float *dst, const float *x, float scale, const void *w, int wtype, int64_t n) {
+  if (wtype == LLO_F16) weigh_row(LLO_F16, dst, x, vset1(scale), w, n);
+  else if (wtype == LLO_BF16) weigh_row(LLO_BF16, dst, x, vset1(scale), w, n);
+  else weigh_row(LLO_F32, dst, x, vset1(scale), w, n);
 }
 
 // dst = gate / (1 + e^-gate) * up

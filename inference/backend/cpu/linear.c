@@ -20,20 +20,35 @@ int64_t llo_packed(const llo_kernels *k, int packing, int64_t rows, int64_t cols
 
 static int of_prefill(int packing) { return packing >= LLO_TILES; }
 
-// The groups of a layout that the op wants.
-static int64_t groups(const llo_kernels *k, const llo_op *op, int packing) {
+static int64_t rows_of(const llo_op *op, int packing) { return of_prefill(packing) ? op->n - op->decode : op->decode; }
+
+// The items of a layout that the op wants: groups of prefill rows, parts of decode
+// rows.
+static int64_t pack_items(const llo_kernels *k, const llo_op *op, int packing) {
   if (!op->packed[packing] || packing == LLO_GATHERED) return 0;
-  return ceil_div(of_prefill(packing) ? op->n - op->decode : op->decode, k->group(packing));
+  if (of_prefill(packing)) return ceil_div(rows_of(op, packing), k->group(packing));
+  return op->decode * ceil_div(op->cols, LLO_COLS);
 }
 
-// One item is one group in one layout; items of a layout are contiguous.
+static void pack_group(const llo_kernels *k, const llo_op *op, int packing, int64_t item) {
+  int64_t per = k->group(packing), from = item * per, left = rows_of(op, packing) - from, rows = left < per ? left : per;
+  if (op->fuses)
+    for (int64_t i = op->decode + from; i < op->decode + from + rows; i++) llo_make(k, op - 1, i, 0, op->cols);
+  k->pack(packing, op->packed[packing] + item * k->packed(packing, op->cols), op->x + (op->decode + from) * op->cols, op->cols, op->cols, rows);
+}
+
+static void pack_part(const llo_kernels *k, const llo_op *op, int packing, int64_t item) {
+  int64_t per = ceil_div(op->cols, LLO_COLS), row = item / per, c = item % per * LLO_COLS, n = op->cols - c < LLO_COLS ? op->cols - c : LLO_COLS;
+  if (op->fuses) llo_make(k, op - 1, row, c, n);
+  k->pack(packing, op->packed[packing] + row * k->packed(packing, op->cols) + k->packed(packing, c), op->x + row * op->cols + c, op->cols, n, 1);
+}
+
+// Items of a layout are contiguous.
 static void pack(const llo_kernels *k, const llo_op *op, int64_t item) {
   int packing = 0;
-  for (int64_t n; item >= (n = groups(k, op, packing)); packing++) item -= n;
-  int64_t first = of_prefill(packing) ? op->decode : 0, rows = of_prefill(packing) ? op->n - op->decode : op->decode;
-  int64_t per = k->group(packing), from = item * per, left = rows - from;
-  k->pack(packing, op->packed[packing] + item * k->packed(packing, op->cols), op->x + (first + from) * op->cols, op->cols,
-          op->cols, left < per ? left : per);
+  for (int64_t n; item >= (n = pack_items(k, op, packing)); packing++) item -= n;
+  if (of_prefill(packing)) pack_group(k, op, packing, item);
+  else pack_part(k, op, packing, item);
 }
 
 // One item is LLO_GATHER columns of a group of decode rows.
@@ -97,7 +112,7 @@ int llo_linear(llo_step *s, llo_op *op, int phase, float *scratch) {
   int64_t later = op->n - op->decode, i;
   if (phase == 0) {
     int64_t items = 0;
-    for (int p = 0; p < LLO_PACKINGS; p++) items += groups(k, op, p);
+    for (int p = 0; p < LLO_PACKINGS; p++) items += pack_items(k, op, p);
     while ((i = llo_next(op->next[0])) < items) pack(k, op, i);
     return 1;
   }

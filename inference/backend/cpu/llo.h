@@ -54,6 +54,7 @@ enum {
 enum {
   LLO_KEYS = 64,          // keys of one attention tile, counted from position 0
   LLO_GATHER = 256,       // columns that one work item gathers
+  LLO_COLS = 1024,        // columns of a row that one work item makes or packs
   LLO_CHUNK = 256,        // positions of one decode-attention chunk
   LLO_KBLOCK = 256,       // k extent of one panel of the prefill GEMM
   LLO_PANELS = 4,         // most weight panels of one prefill work item
@@ -82,7 +83,8 @@ typedef struct {
 
 // llo_op is one recorded operation. A field that an op does not name is zero.
 typedef struct {
-  int32_t code, add, wtype, wtype2, interleaved, kvtype, split, _pad;
+  int32_t code, add, wtype, wtype2, interleaved, kvtype, split;
+  int32_t fuses; // linear: its packing also runs the op before it, which makes its x
   float eps, scale;
   float *dst;
   const float *x;          // n rows of cols
@@ -156,7 +158,8 @@ typedef struct {
   void (*gather)(char *dst, const char *x, int64_t ldx, int64_t cols, int64_t rows, int64_t item);
   void (*widen)(float *dst, const void *src, int type, int64_t n);
   void (*narrow)(void *dst, const float *src, int type, int64_t n);
-  void (*rmsnorm)(float *dst, const float *x, const void *w, int wtype, int64_t n, float eps);
+  float (*rms)(const float *x, int64_t n, float eps); // 1/sqrt(mean(x²) + eps)
+  void (*weigh)(float *dst, const float *x, float scale, const void *w, int wtype, int64_t n); // dst = x*scale*w
   void (*swiglu)(float *dst, const float *gate, const float *up, int64_t n);
   void (*rotate)(float *x, const float *cosines, const float *sines, int64_t dim, int interleaved);
   void (*gemv)(const llo_gemv *g, void *scratch);
@@ -210,6 +213,10 @@ int64_t llo_attend_floats(const llo_kernels *k, int64_t heads, int64_t dim);
 int llo_packing(const llo_kernels *k, int wtype, int prefill);
 int llo_rounds(const llo_kernels *k, int wtype, int prefill);
 int64_t llo_packed(const llo_kernels *k, int packing, int64_t rows, int64_t cols);
+
+// llo_make writes columns [c, c+n) of row i of an RMSNorm or a SwiGLU. c is a
+// multiple of LLO_COLS.
+void llo_make(const llo_kernels *k, const llo_op *op, int64_t i, int64_t c, int64_t n);
 
 // one op each: run the phase, taking work items from op->next[phase]
 int llo_linear(llo_step *s, llo_op *op, int phase, float *scratch);

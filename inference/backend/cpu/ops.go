@@ -4,6 +4,8 @@ package cpu
 import "C"
 
 import (
+	"unsafe"
+
 	"llorch/inference/backend"
 )
 
@@ -131,7 +133,29 @@ func (d *Device) linear(dst, x backend.Tensor, w backend.Linear, b *backend.Batc
 	op.parts, op.nparts = keep(d, parts), C.int64_t(len(parts))
 	d.pack(&op, wanted)
 	op.dec_rows, op.panels = d.cut(w)
+	if d.fuses(&op, wanted) {
+		op.fuses = 1
+	}
 	d.record(op)
+}
+
+// fuses reports whether the op recorded last, a norm or a SwiGLU, makes the x of
+// op, so that whoever packs a part of it may compute it on the way, while it is in
+// the cache. Each part must have one reader, and a norm must not overwrite what it
+// reads.
+func (d *Device) fuses(op *C.llo_op, wanted [C.LLO_PACKINGS]bool) bool {
+	if d.plan.n == 0 || len(d.drawing) > 0 {
+		return false
+	}
+	last := &unsafe.Slice((*C.llo_op)(d.ops.addr), d.plan.n)[d.plan.n-1]
+	readers := [2]int{}
+	for i, want := range wanted {
+		if want && i != C.LLO_GATHERED {
+			readers[min(i/C.LLO_TILES, 1)]++
+		}
+	}
+	return (last.code == C.LLO_RMSNORM || last.code == C.LLO_SWIGLU) && unsafe.Pointer(last.dst) == unsafe.Pointer(op.x) &&
+		last.n == op.n && last.cols == op.cols && last.x != op.x && max(readers[0], readers[1]) == 1
 }
 
 // gathers reports whether the kernels want so many decode rows of blocked weights
