@@ -4,7 +4,7 @@
 //
 // How a step runs. Ops append to a flat plan in C memory; Sync (or Download,
 // which needs results) runs the plan in one cgo call, on a pool of C threads
-// and the caller. Threads walk the list together: an op is one to two phases,
+// and the caller. Threads walk the list together: an op is one to three phases,
 // each a counter of work items and a barrier behind it (step.c). A cgo call
 // costs 35 ns and a barrier 0.2 µs, a goroutine fork-join 25–50 µs, and
 // spinning in Go stops its scheduler: so there is one call a step and all
@@ -15,9 +15,10 @@
 //   - A work item is whole output rows with a fixed order of additions, so
 //     results are the same bits for any number of threads and any cut.
 //   - Rows of the decode phase, and all rows of a Linear without a batch, take
-//     the decode kernel (body_gemv.h, for blocked formats body_quant.h and
-//     body_panel.h), rows of the prefill phase one of the tile
-//     kernels, however many there are of either.
+//     the decode kernel (body_gemv.h; for blocked formats body_quant.h with
+//     body_panel.h, on AVX-512 body_rows.h, for many rows on AMX body_amx_rows.h with
+//     the same bits), rows of the prefill phase one of the tile kernels, however
+//     many there are of either.
 //   - Decode rows attend by body_attend_row.h, which reads each key and value
 //     once for all heads of its group; prefill rows by body_attend.h. Chunks of
 //     LLO_CHUNK positions are softened apart and merged in order, always.
