@@ -76,23 +76,40 @@ FN void put_codes(const int type, int8_t *row, qb p, qb q) {
   _mm512_storeu_si512(row + 64, _mm512_permutex2var_epi64(p, high, q));
 }
 
-// Opens k elements at w of neighbours i of the streams.
-FN void amx_open(const int type, amx_panel *p, const char *w[STREAMS], int64_t k, int i) {
+// Opens the units at w, of neighbours i of the streams, from a quad on.
+FN void amx_units(const int type, amx_panel *p, const char *const w[STREAMS], int64_t quad, int i) {
   const int kind = kind_of(type);
-  for (int64_t quad = 0; k > 0;) {
-    unit u[STREAMS];
-    k -= next_units(type, w, k, u);
-#pragma GCC unroll 2
-    for (int h = 0; h < quads_in(kind); h++, quad++) {
-      quad_scales s = scales_of(kind, u, h);
-      int8_t *row = p->codes + quad * PANEL_BYTES + i * QUAD;
+  unit u[STREAMS];
 #pragma GCC unroll 4
-      for (int r = 0; r < STREAMS; r++) put_codes(type, row + 4 * r * QUAD, u[r].p[h], u[r].q[h]);
-      vstore(p->scales[quad][0][i], s.s);
-      if (kind & BY16) vstore(p->scales[quad][1][i], s.s2);
-      if (kind & MINS) vstore(p->scales[quad][2][i], s.m);
-      if (kind & MINS && kind & BY16) vstore(p->scales[quad][3][i], s.m2);
-    }
+  for (int r = 0; r < STREAMS; r++) open_unit(type, w[r], &u[r]);
+#pragma GCC unroll 2
+  for (int h = 0; h < quads_in(kind); h++, quad++) {
+    quad_scales s = scales_of(type, w, h);
+    int8_t *row = p->codes + quad * PANEL_BYTES + i * QUAD;
+#pragma GCC unroll 4
+    for (int r = 0; r < STREAMS; r++) put_codes(type, row + 4 * r * QUAD, u[r].p[h], u[r].q[h]);
+    vstore(p->scales[quad][0][i], s.s);
+    if (kind & BY16) vstore(p->scales[quad][1][i], s.s2);
+    if (kind & MINS) vstore(p->scales[quad][2][i], s.m);
+    if (kind & MINS && kind & BY16) vstore(p->scales[quad][3][i], s.m2);
+  }
+}
+
+// Opens k elements.
+FN void amx_open(const int type, amx_panel *p, const char *w[STREAMS], int64_t k, int i) {
+  const int64_t step = unit_elements(type);
+  int64_t quad = 0;
+  for (; k >= step; k -= step, quad += step / QUAD) {
+#pragma GCC unroll 4
+    for (int r = 0; r < STREAMS; r++) fetch_unit(type, w[r]);
+    amx_units(type, p, (const char *const *)w, quad, i);
+#pragma GCC unroll 4
+    for (int r = 0; r < STREAMS; r++) w[r] += unit_bytes(type);
+  }
+  if (step == QUAD && k > 0) {
+    last_unit last[STREAMS] = {last_of(type, w[0], k), last_of(type, w[1], k), last_of(type, w[2], k), last_of(type, w[3], k)};
+    const char *const l[STREAMS] = {last[0].bytes, last[1].bytes, last[2].bytes, last[3].bytes};
+    amx_units(type, p, l, quad, i);
   }
 }
 

@@ -106,13 +106,21 @@ FN void open_q8_0(const char *b, unit *u) {
   u->s[0] = halves(b, 34);
 }
 
+// The 6-bit scales and minima of Q4_K and Q5_K, 8 each, in 12 bytes.
+FN void k45_scales(const char *b, uint64_t *scales, uint64_t *minima) {
+  const uint32_t x = load32(b + 4), y = load32(b + 8), z = load32(b + 12), six = 0x3f3f3f3f, four = 0x0f0f0f0f, two = 0x03030303;
+  *scales = (x & six) | (uint64_t)((z & four) | (x >> 6 & two) << 4) << 32;
+  *minima = (y & six) | (uint64_t)((z >> 4 & four) | (y >> 6 & two) << 4) << 32;
+}
+// Whether high nibbles are shifted down; else they count 16 times too much.
+FN int k45_shift(const int fifth) { return fifth || !CODES_TO_255; }
+
 // Q4_K and Q5_K: d, dmin, 12 bytes of 6-bit scales and minima, fifth bits of
 // Q5_K, nibbles. In groups of 64 elements low nibbles are the first 32.
 FN void open_k45(const char *b, const int fifth, const int nibbles, unit *u) {
-  const uint32_t x = load32(b + 4), y = load32(b + 8), z = load32(b + 12), six = 0x3f3f3f3f, four = 0x0f0f0f0f, two = 0x03030303;
-  const uint64_t scales = (x & six) | (uint64_t)((z & four) | (x >> 6 & two) << 4) << 32;
-  const uint64_t minima = (y & six) | (uint64_t)((z >> 4 & four) | (y >> 6 & two) << 4) << 32;
-  const int shift = fifth || !CODES_TO_255; // else high nibbles stay where they are, 16 times too large
+  uint64_t scales, minima;
+  k45_scales(b, &scales, &minima);
+  const int shift = k45_shift(fifth);
   const qf d = qf_half(load16(b)), ds = shift ? d : qf_mul(d, qf_four(1, 1.0f / 16, 1, 1.0f / 16));
 #pragma GCC unroll 2
   for (int h = 0; h < 2; h++) {
@@ -163,14 +171,19 @@ FN void open_q2_k(const char *b, unit *u) {
   u->m = qf_mul(qf_16bytes(load64(b) >> 4 & four, load64(b + 8) >> 4 & four), qf_half(load16(b + 82) ^ 0x8000));
 }
 
+// The scales of Q3_K of quad h, 32 too large.
+FN uint64_t q3_k_scales(const char *b, const int h) {
+  const uint64_t low = load64(b + 96), high = load32(b + 104), two = 0x03030303;
+  const uint64_t top = (high >> 4 * h & two) | (high >> (4 * h + 2) & two) << 32;
+  return (low >> 4 * h & 0x0f0f0f0f0f0f0f0f) | top << 4;
+}
+
 FN void open_q3_k(const char *b, unit *u) {
   const qf d = qf_half(load16(b + 108)), zero = qf_all(-32);
-  const uint64_t low = load64(b + 96), high = load32(b + 104), two = 0x03030303;
 #pragma GCC unroll 2
   for (int h = 0; h < 2; h++) {
     const char *codes = b + 32 + 32 * h;
-    const uint64_t top = (high >> 4 * h & two) | (high >> (4 * h + 2) & two) << 32;
-    const uint64_t scales = (low >> 4 * h & 0x0f0f0f0f0f0f0f0f) | top << 4;
+    const uint64_t scales = q3_k_scales(b, h);
     u->p[h] = qb_and(qb_move(qb_spread(codes), 0, -2, -4, -6), 3);
     u->q[h] = qb_and(qb_move(qb_spread(codes + 16), 0, -2, -4, -6), 3);
     u->p[h] = qb_join(u->p[h], qb_move(qb_spread(b), 2 - 4 * h, 1 - 4 * h, -4 * h, -1 - 4 * h), 4);

@@ -46,12 +46,14 @@ FN void row_sums(const int type, const char *const rows[STREAMS], const char *x,
   const int kind = kind_of(type);
   const char *w[STREAMS] = {rows[0], rows[1], rows[2], rows[3]};
   qf acc[STREAMS] = {qf_zero(), qf_zero(), qf_zero(), qf_zero()};
-  for (int64_t step; k > 0; k -= step, x += quads_in(kind) * QUAD_X) {
-    unit u[STREAMS];
-    step = next_units(type, w, k, u);
+  for (int64_t step; k > 0; k -= step, x += quads_in(kind) * QUAD_X)
 #pragma GCC unroll 4
-    for (int r = 0; r < STREAMS; r++) acc[r] = unit_add(kind, from_of(type), acc[r], &u[r], x);
-  }
+    for (int r = 0; r < STREAMS; r++) {
+      unit u;
+      fetch_unit(type, w[r]);
+      step = next_unit(type, &w[r], k, &u);
+      acc[r] = unit_add(kind, from_of(type), acc[r], &u, x);
+    }
   qf_sums(acc, out);
 }
 

@@ -77,19 +77,31 @@ FN quad_x load_x(const int kind, const int from, const char *x) {
   return v;
 }
 
+// The k last elements of a row in blocks of 32, no whole quad of them, as a unit
+// whose rest reads as zeros.
+typedef struct {
+  char bytes[4 * 34];
+} last_unit;
+
+FN last_unit last_of(const int type, const char *w, int64_t k) {
+  last_unit u = {{0}};
+  memcpy(u.bytes, w, (size_t)(unit_bytes(type) / 4 * (k / 32)));
+  return u;
+}
+
+FN int64_t unit_elements(const int type) { return quads_in(kind_of(type)) * QUAD; }
+
 // Opens the next unit of a row with k elements left, and returns the elements
-// it has. Blocks of 32 that are no whole quad are copied to where the rest reads
-// as zeros.
+// it has.
 FN int64_t next_unit(const int type, const char **w, int64_t k, unit *u) {
-  const int64_t step = quads_in(kind_of(type)) * QUAD, bytes = unit_bytes(type);
+  const int64_t step = unit_elements(type);
   if (step > QUAD || k >= step) {
     open_unit(type, *w, u);
-    *w += bytes;
+    *w += unit_bytes(type);
     return step;
   }
-  char rest[4 * 34] = {0};
-  memcpy(rest, *w, (size_t)(bytes / 4 * (k / 32)));
-  if (step == QUAD) open_unit(type, rest, u);
+  last_unit last = last_of(type, *w, k);
+  if (step == QUAD) open_unit(type, last.bytes, u);
   return k;
 }
 
@@ -106,13 +118,6 @@ FN void stream_rows(const llo_gemv *g, int64_t per, int64_t i, const char *w[STR
   for (int64_t r = 0; r < STREAMS; r++, i += per) w[r] = g->w + (i < g->rows ? i : g->rows - 1) * g->rowbytes;
 }
 
-// The next unit of each stream, and the elements it has.
-FN int64_t next_units(const int type, const char *w[STREAMS], int64_t k, unit u[STREAMS]) {
-  int64_t step = 0;
-#pragma GCC unroll 4
-  for (int r = 0; r < STREAMS; r++) {
-    for (int64_t line = 0; line < unit_bytes(type); line += 64) __builtin_prefetch(w[r] + STREAM_AHEAD + line);
-    step = next_unit(type, &w[r], k, &u[r]);
-  }
-  return step;
+FN void fetch_unit(const int type, const char *w) {
+  for (int64_t line = 0; line < unit_bytes(type); line += 64) __builtin_prefetch(w + STREAM_AHEAD + line);
 }
