@@ -53,8 +53,8 @@ func nested(n int) []any {
 	return parts
 }
 
-// TestGGUFBounded parses headers made to be slow or large: at most a second and
-// max(64 MiB, 4 × header) of memory each.
+// TestGGUFBounded parses headers made to be slow or large: at most a second of the
+// processor and max(64 MiB, 4 × header) of memory each.
 func TestGGUFBounded(t *testing.T) {
 	if testing.Short() || slowdown > 1 {
 		t.Skip("headers of up to 100 MB, and the race detector's time and memory are not the program's")
@@ -95,12 +95,7 @@ func TestGGUFBounded(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			data := c.data()
 			path, size := save(t, t.TempDir(), "m.gguf", data), int64(len(data))
-			took, allocated, err := time.Duration(1<<62), int64(0), error(nil)
-			for try := 0; try < 3 && took > time.Second; try++ { // other programs run beside the test
-				var d time.Duration
-				d, allocated, err = measure(path)
-				took = min(took, d)
-			}
+			took, allocated, err := measure(path)
 			if (err == nil) != (c.reason == "") || err != nil && !strings.Contains(err.Error(), c.reason) {
 				t.Errorf("got %.200v, want %q", err, c.reason)
 			}

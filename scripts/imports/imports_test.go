@@ -32,6 +32,7 @@ var allowed = []struct {
 	{"inference/tensor", nil},
 	{"inference/tokenize", nil},
 	{"inference/kvcache", nil},
+	{"inference/cputime", nil}, // for tests
 	{"inference/sample", nil},
 	{"inference/manifest", []string{"inference/weights"}},
 	// The converter sees the same of a model as the engine, and no device.
