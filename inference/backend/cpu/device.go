@@ -1,6 +1,7 @@
 package cpu
 
-// #cgo CFLAGS: -O3 -std=c11 -Wall
+// #cgo CFLAGS: -std=c11 -Wall
+// #cgo !asan CFLAGS: -O3
 // #cgo LDFLAGS: -lpthread -lm
 // #include "llo.h"
 import "C"

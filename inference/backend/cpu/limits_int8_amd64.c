@@ -18,7 +18,7 @@ __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni"))) static double vn
   }
 #pragma GCC unroll 12
   for (int i = 0; i < 12; i++) t = _mm512_add_epi32(t, acc[i]);
-  volatile int keep = _mm512_reduce_add_epi32(t);
+  volatile int keep = _mm512_cvtsi512_si32(t); // one lane: their sum does not fit
   (void)keep;
   return (double)iterations * 12 * 64 * 2;
 }
