@@ -3,10 +3,11 @@
 // Activations are rounded to int8 once an op, with a scale for each 32 of a row
 // (absolute maximum / 127, to nearest even). MR = 2*VL weight rows at a time are
 // unpacked into a panel of bytes [k/4][MR][4] with scales, and each step of four
-// k multiplies a vector of it with four activations of a token.
+// k multiplies a vector of it with four activations of a token. (Eight, [k/8][MR][8],
+// where the set multiplies matrices: DOT_K. The vocabulary of a set is dot_*.h.)
 //
-// A panel byte is the weight's integer + 128, so that it is unsigned; sums start
-// at -128 times the sum of the activations, which makes the integer part exact.
+// With VNNI a panel byte is the weight's integer + 128, so that it is unsigned; sums
+// start at -128 times the sum of the activations, which makes the integer part exact.
 // A lane holds one result: for each block in the order of k it adds
 // float(integer sum) * (weight scale * activation scale), then the weights'
 // offset * the sum of the activations where the format has one. A result depends
@@ -17,13 +18,17 @@
 //
 // Loop order: blocks of k, groups of token tiles (in L2), panels (in L1), tiles.
 //
-// Eight dots and three float operations a block of 32 bound it at 0.73 of the dot
+// With VNNI eight dots and three float operations a block of 32 bound it at 0.73 of the dot
 // products' peak. Measured on a 2-core Ice Lake VM shared with other work, one
 // thread by the processor's time, 512 activation rows of the 1.1B shape, as shares
 // of that peak in the same run (650-690 Gop/s): all projections of a layer Q4_0
 // 0.49, Q8_0 and Q4_K 0.45, Q6_K 0.44, Q2_K 0.36; one item of 128 rows of 2048, caches
 // to itself, Q8_0 0.63, Q4_0 0.57, Q4_K 0.60. Unpacking is 3-8 % of it.
 #include "body_unpack.h"
+#ifndef DOT_TILES // the vocabulary of int8 tiles
+#define DOT_TILES "dot_bytes.h"
+#endif
+#include DOT_TILES
 
 #define NARROW_GROUP DOT_NT
 #define NARROW_ROUNDS LLO_Q8_0
@@ -34,9 +39,11 @@ FN int narrow_takes(int wtype) { return wtype > LLO_BF16 && wtype < LLO_TYPES; }
 
 // 32 activations of each of the tokens of a tile.
 typedef struct {
-  int8_t q[8][DOT_NT][4];
+  int8_t q[32 / DOT_K][DOT_NT][DOT_K];
   float scale[DOT_NT];
-  int32_t start[2][DOT_NT], start32[DOT_NT]; // -128 * sum of each 16, and of all
+#if DOT_FROM
+  int32_t start[2][DOT_NT], start32[DOT_NT]; // -DOT_FROM * sum of each 16, and of all
+#endif
   float sum[2][DOT_NT], sum32[DOT_NT];       // scale * sum
 } dot_block;
 
@@ -56,15 +63,15 @@ FN void quantise(dot_block *b, int t, const float *x) {
   for (int i = 0; i < 32; i += VL) vstore((float *)bits + i, vadd(vmul(vload(x + i), vset1(inverse)), magic));
   int8_t q[32];
   for (int i = 0; i < 32; i++) q[i] = (int8_t)bits[i];
-  for (int i = 0; i < 8; i++) memcpy(b->q[i][t], q + 4 * i, 4);
+  for (int i = 0; i < 32 / DOT_K; i++) memcpy(b->q[i][t], q + DOT_K * i, DOT_K);
   int sum[2] = {0, 0};
   for (int i = 0; i < 16; i++) sum[0] += q[i], sum[1] += q[16 + i];
   b->scale[t] = (inverse > 0 ? top / 127 : 0) + vsum(bad);
-  for (int h = 0; h < 2; h++) {
-    b->start[h][t] = -128 * sum[h];
-    b->sum[h][t] = b->scale[t] * (float)sum[h];
-  }
-  b->start32[t] = -128 * (sum[0] + sum[1]);
+#if DOT_FROM
+  for (int h = 0; h < 2; h++) b->start[h][t] = -DOT_FROM * sum[h];
+  b->start32[t] = -DOT_FROM * (sum[0] + sum[1]);
+#endif
+  for (int h = 0; h < 2; h++) b->sum[h][t] = b->scale[t] * (float)sum[h];
   b->sum32[t] = b->scale[t] * (float)(sum[0] + sum[1]);
 }
 
@@ -88,6 +95,12 @@ FN int dot_offset(int type) {
 #define RECORD(SUB, OFFSET) (MR * 32 + (32 / (SUB)) * MR * 4 * (1 + (OFFSET)))
 #define RECORD_MOST RECORD(16, 1)
 
+#if DOT_FROM
+#define DOT_START(SUB, x, h) ((SUB) == 32 ? (x)->start32 : (x)->start[h])
+#else
+#define DOT_START(SUB, x, h) NULL
+#endif
+
 // c[t][0..MR) (+)= a panel of kn k times a tile.
 FN void dot_micro(const int SUB, const int OFFSET, const char *panel, const dot_block *x, int64_t kn, float *c, int64_t ldc, int first) {
   vf lo[DOT_NT], hi[DOT_NT];
@@ -100,25 +113,14 @@ FN void dot_micro(const int SUB, const int OFFSET, const char *panel, const dot_
     const float *scale = (const float *)(panel + MR * 32), *offset = scale + 32 / SUB * MR;
 #pragma GCC unroll 2
     for (int h = 0; h < 32 / SUB; h++) {
-      vi a[DOT_NT], b[DOT_NT];
-#pragma GCC unroll 8
-      for (int t = 0; t < DOT_NT; t++) a[t] = b[t] = viset1(SUB == 32 ? &x->start32[t] : &x->start[h][t]);
-#pragma GCC unroll 8
-      for (int i = h * SUB / 4; i < (h + 1) * SUB / 4; i++) {
-        vi u = viload(panel + i * MR * 4), v = viload(panel + i * MR * 4 + VL * 4);
-#pragma GCC unroll 8
-        for (int t = 0; t < DOT_NT; t++) {
-          vi q = viset1((const int32_t *)x->q[i][t]);
-          a[t] = vidot(a[t], u, q);
-          b[t] = vidot(b[t], v, q);
-        }
-      }
+      vi acc[DOT_NT][2];
+      dot_sums(acc, SUB / DOT_K, panel + h * SUB * MR, x->q[h * SUB / DOT_K][0], DOT_START(SUB, x, h));
       vf s = vload(scale + h * MR), z = vload(scale + h * MR + VL);
 #pragma GCC unroll 8
       for (int t = 0; t < DOT_NT; t++) {
         vf d = vset1(x->scale[t]);
-        lo[t] = vfma(vifloat(a[t]), vmul(s, d), lo[t]);
-        hi[t] = vfma(vifloat(b[t]), vmul(z, d), hi[t]);
+        lo[t] = vfma(vifloat(acc[t][0]), vmul(s, d), lo[t]);
+        hi[t] = vfma(vifloat(acc[t][1]), vmul(z, d), hi[t]);
       }
       if (OFFSET) {
         s = vload(offset + h * MR), z = vload(offset + h * MR + VL);
@@ -151,14 +153,7 @@ static dot_fn *const dot_kernels[2][2] = {{dot_32_0, dot_32_1}, {dot_16_0, dot_1
 FN void dot_lanes(char *panel, int64_t h, const unpacked *rows, int n, int sub, int offset) {
   const int64_t record = MR * 32 + 32 / sub * MR * 4 * (1 + offset);
   vf v[VL];
-  for (int i = 0; i < n / 4; i += VL) { // 4*VL weights as VL dwords
-#pragma GCC unroll 16
-    for (int r = 0; r < VL; r++) v[r] = vload((const float *)(rows[r].code + 4 * i));
-    vtranspose(v);
-#pragma GCC unroll 16
-    for (int j = 0; j < VL; j++)
-      if (i + j < n / 4) vstore((float *)(panel + (i + j) / 8 * record + (i + j) % 8 * MR * 4) + h, v[j]);
-  }
+  dot_codes(panel, record, h, rows, n);
   for (int which = 0; which <= offset; which++)
     for (int i = 0; i < n / 16; i += VL) {
 #pragma GCC unroll 16

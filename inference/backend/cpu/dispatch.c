@@ -50,14 +50,17 @@ static int has_avxvnni(void) {
 
 #if defined(__aarch64__) && defined(__APPLE__)
 #include <sys/sysctl.h>
-static int has_dotprod(void) {
+static int has(const char *feature) {
   int yes = 0;
   size_t size = sizeof yes;
-  return sysctlbyname("hw.optional.arm.FEAT_DotProd", &yes, &size, NULL, 0) == 0 && yes;
+  return sysctlbyname(feature, &yes, &size, NULL, 0) == 0 && yes;
 }
+static int has_dotprod(void) { return has("hw.optional.arm.FEAT_DotProd"); }
+static int has_i8mm(void) { return has_dotprod() && has("hw.optional.arm.FEAT_I8MM"); }
 #elif defined(__aarch64__)
 #include <sys/auxv.h>
 static int has_dotprod(void) { return getauxval(AT_HWCAP) >> 20 & 1; } // HWCAP_ASIMDDP
+static int has_i8mm(void) { return has_dotprod() && getauxval(AT_HWCAP2) >> 13 & 1; } // HWCAP2_I8MM
 #endif
 
 const llo_kernels *llo_find(const char *name) {
@@ -75,6 +78,7 @@ const llo_kernels *llo_find(const char *name) {
 #ifdef __aarch64__
   if (!strcmp(name, "neon")) return &llo_neon;
   if (!strcmp(name, "dotprod") && has_dotprod()) return &llo_dotprod;
+  if (!strcmp(name, "i8mm") && has_i8mm()) return &llo_i8mm;
 #endif
   return NULL;
 }

@@ -32,14 +32,15 @@
 //     dead process (guard.c).
 //
 // Prefill multiplies float32 panels (body_gemm.h), exact in what it multiplies,
-// where the instruction set has nothing faster. With VNNI quantised weights are
-// multiplied in int8, activations rounded with a scale for each 32 of a row
-// (body_int8.h). With AMX all weights but F32 and all activations are rounded to
-// bf16 (body_amx.h). Device.Rounds tells which, and backendtest and the self-test
-// take their bounds from it. LLORCH_CPU=avx512 turns AMX off; amx-emulated runs its
-// kernels on any AVX-512 host, slowly, for tests.
+// where the instruction set has nothing faster. With VNNI, and on ARM with the
+// matrix multiplication of bytes (i8mm), quantised weights are multiplied in int8,
+// activations rounded with a scale for each 32 of a row (body_int8.h). With AMX all
+// weights but F32 and all activations are rounded to bf16 (body_amx.h). Device.Rounds
+// tells which, and backendtest and the self-test take their bounds from it.
+// LLORCH_CPU=avx512 turns AMX off; amx-emulated runs its kernels on any AVX-512 host,
+// slowly, for tests.
 //
-// The C files. vec_*.h and quad_*.h are the vocabulary of one instruction set,
+// The C files. vec_*.h, quad_*.h and dot_*.h are the vocabulary of one instruction set,
 // body_*.h are the kernels in that vocabulary, isa_*.c puts the two together. Function
 // attributes choose the instruction set because cgo refuses most -m options;
 // -std=c11 keeps the compiler from contracting a*b+c, so that a kernel does
@@ -51,7 +52,8 @@
 // tensor does it and to the same bytes. That is done by the caller's goroutine,
 // outside a step and with its denormals.
 //
-// 64-bit ARM has NEON and NEON with dot products. Their tests pass emulated
+// 64-bit ARM has NEON, NEON with dot products (dotprod), and that with matrix
+// multiplication of bytes (i8mm). Their tests pass emulated
 // (scripts/test_arm64.sh); no figure was measured on such a processor.
 //
 // Numbers: denormal operands and results count as zero inside a step (threads

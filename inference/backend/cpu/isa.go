@@ -11,7 +11,7 @@ import (
 )
 
 // isas in ascending order of preference.
-var isas = []string{"portable", "avx2", "avxvnni", "avx512f", "avx512", "amx", "neon", "dotprod"}
+var isas = []string{"portable", "avx2", "avxvnni", "avx512f", "avx512", "amx", "neon", "dotprod", "i8mm"}
 
 // ISAs lists the instruction sets that this build has and this host can run,
 // the best one last.

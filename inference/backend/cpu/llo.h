@@ -182,7 +182,7 @@ extern const llo_kernels llo_avx2, llo_avxvnni, llo_vnni256, llo_avx512f, llo_av
 const llo_kernels *llo_amx(void), *llo_amx_emulated(void);
 #endif
 #ifdef __aarch64__
-extern const llo_kernels llo_neon, llo_dotprod;
+extern const llo_kernels llo_neon, llo_dotprod, llo_i8mm;
 #endif
 // llo_find returns the table of a name if this host can run it, else NULL.
 const llo_kernels *llo_find(const char *name);

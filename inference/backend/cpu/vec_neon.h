@@ -7,7 +7,13 @@
 #define NT 12 // 2*12 accumulators of 32 registers
 #define GR 4
 #define GT 4 // 4*4 accumulators
-#ifdef LLO_DOTPROD
+#if defined(LLO_I8MM)
+#define LLO_TARGET __attribute__((target("arch=armv8.2-a+dotprod+i8mm")))
+#define TABLE llo_i8mm
+#define TABLE_NAME "i8mm"
+#define NARROW "body_int8.h"
+#define DOT_TILES "dot_i8mm.h"
+#elif defined(LLO_DOTPROD)
 #define LLO_TARGET __attribute__((target("arch=armv8.2-a+dotprod")))
 #define TABLE llo_dotprod
 #define TABLE_NAME "dotprod"
@@ -68,6 +74,8 @@ FN vf vhalf(const void *p) {
   memcpy(&h, p, 2);
   return vcvt_f32_f16(vreinterpret_f16_u16(vdup_n_u16(h)));
 }
+
+FN float half1(const void *p) { return vhalf(p)[0]; }
 
 FN void narrow_f16(void *p, vf v) { vst1_u8(p, vreinterpret_u8_f16(vcvt_f16_f32(v))); }
 FN void narrow_bf16(void *p, vf v) {
