@@ -1,5 +1,7 @@
 // All kernels of one instruction set. A file isa_*.c includes the vocabulary of
 // its set and then this; the kernels know nothing but that vocabulary.
+#include "body_cache.h"
+#include "body_exp.h"
 #include "body_small.h"
 #include "body_gemv.h"
 #include "body_blocks.h"

@@ -20,8 +20,6 @@ typedef struct {
   float *sums;   // [heads*rows][padded dim]
 } attend_scratch;
 
-FN int64_t padded(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
-
 FN attend_scratch attend_layout(const llo_attend *a, float *s) {
   attend_scratch l;
   int64_t wide = padded(a->dim, MR), n = a->rows * a->heads;
@@ -31,15 +29,6 @@ FN attend_scratch attend_layout(const llo_attend *a, float *s) {
   l.sums = s, s += n * wide;
   l.q = s;
   return l;
-}
-
-// Bytes of n elements of a cache row; n is a multiple of the format's block.
-FN int64_t cache_bytes(int type, int64_t n) { return type == LLO_Q8_0 ? n / 32 * 34 : n * type_bytes(type); }
-
-FN const char *kv_row(const llo_attend *a, const char *base, int64_t pos) {
-  int64_t page = a->pages[pos / a->page];
-  int64_t row = (page * a->kvheads + a->kvhead) * a->page + pos % a->page;
-  return base + row * cache_bytes(a->kvtype, a->dim);
 }
 
 // Positions [j, j+n) as panels of keys. What is before a->lo is not read, for its
