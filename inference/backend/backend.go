@@ -180,6 +180,23 @@ func Rounds(d Device, weights tensor.DType, prefill bool) tensor.DType {
 	return tensor.F32
 }
 
+// AttendRounder is the optional ability of a device to tell the format to which its
+// attention rounds what it multiplies, by the format of the cache and the phase:
+// F32 not at all, BF16 scaled queries, keys, values and weights to bf16, once each,
+// and a weight counts in their sum as it was rounded. A device without it rounds
+// nothing.
+type AttendRounder interface {
+	AttendRounds(cache tensor.DType, prefill bool) tensor.DType
+}
+
+// AttendRounds asks d, or F32 for a device that does not say.
+func AttendRounds(d Device, cache tensor.DType, prefill bool) tensor.DType {
+	if r, ok := ability[AttendRounder](d); ok {
+		return r.AttendRounds(cache, prefill)
+	}
+	return tensor.F32
+}
+
 // FormatEncoder is the optional ability of a host device to encode some formats
 // faster than package tensor does, and to the same bytes.
 type FormatEncoder interface {

@@ -172,6 +172,13 @@ var faults = []struct {
 		}
 		d.Attend(dst, qkv, kv, h, &early)
 	}}},
+	{"rounds queries to 5 bits", "attend-loss", broken{attend: func(d device, dst, qkv matrix, kv backend.KV, h heads, b *batch) {
+		x := copied(d, qkv)
+		for i, v := range x.Float32s() {
+			x.Float32s()[i] = float32(math.RoundToEven(float64(v)*5) / 5)
+		}
+		d.Attend(dst, x, kv, h, b)
+	}}},
 	{"depends on the number of sequences", "neighbours", broken{attend: func(d device, dst, qkv matrix, kv backend.KV, h heads, b *batch) {
 		if d.Attend(dst, qkv, kv, h, b); len(b.Seqs) > 10 {
 			nudge(&dst.Float32s()[0])

@@ -78,6 +78,35 @@ func int8Slack(x, w []float32) float64 {
 	return slack
 }
 
+// addBF16AttendSlack adds what rounding queries, keys, weights and values to bf16 may
+// change. weights are those of the exact softmax, before they are divided by their
+// sum; sizes the sums of magnitudes of the scores' products; cache is the format of
+// keys and values, of which bf16 needs no rounding.
+//
+// A score is off by at most d = size·(2⁻⁸ for the query and 2⁻⁸ for the key), so a
+// weight becomes w·g with g between e⁻ᵈ·(1−2⁻⁸) and eᵈ·(1+2⁻⁸). Since the weights are
+// divided by their own sum, a result y becomes Σ w·g·v / Σ w·g, which differs from y
+// by Σ w·(g−1)·(v−y) / Σ w·g: values that are alike lose nothing. Rounding of values
+// adds 2⁻⁸ of their magnitude.
+func addBF16AttendSlack(want []expected, cache tensor.DType, weights, sizes []float64, values func(i int) []float32) {
+	const step = 1.0 / (1 << 8)
+	score, value := step*(2+step), step
+	if cache == tensor.BF16 {
+		score, value = step, 0
+	}
+	least, slack := 0.0, make([]float64, len(want))
+	for i, w := range weights {
+		grown := w * math.Exp(score*sizes[i]) * (1 + step)
+		least += w * math.Exp(-score*sizes[i]) * (1 - step)
+		for j, v := range values(i) {
+			slack[j] += (grown-w)*math.Abs(float64(v)-want[j].value) + grown*value*math.Abs(float64(v))
+		}
+	}
+	for j := range want {
+		want[j].bound += slack[j] / least
+	}
+}
+
 // scoreBudget is the same for the dot product of a query and a key, by the
 // format of the cache.
 var scoreBudget = map[tensor.DType]float64{tensor.F32: 8, tensor.F16: 8, tensor.BF16: 8, tensor.Q8_0: 8}

@@ -5,8 +5,10 @@
 // independently of any device (package ref has to pass like the others).
 // Bounds are a number of float32 roundings times the sum of magnitudes that the
 // op adds up (budget.go), so they hold for any data and leave no room for a
-// wrong term. Where a value is only moved, or a result must not depend on
-// something, the comparison is bit for bit.
+// wrong term. A device that rounds what it multiplies says so (backend.Rounder,
+// backend.AttendRounder), and is allowed what that can change at most. Where a
+// value is only moved, or a result must not depend on something, the comparison
+// is bit for bit.
 //
 // Destinations lie between guard rows whose bits are checked afterwards. Weights
 // end at the end of a mapping, with a page after it that cannot be read, so that

@@ -33,6 +33,7 @@ var cases = []struct {
 	{"rope-store", ropeStore},
 	{"attend", attend},
 	{"attend-long", attendLong},
+	{"attend-loss", attendLoss},
 	{"sample", samples},
 	{"sample-not-finite", sampleNotFinite},
 	{"not-finite", notFinite},
