@@ -73,6 +73,9 @@ func newRig(t testing.TB, dir string, o Options) *rig {
 		t.Fatal(err)
 	}
 	o.CacheType = tensor.F32
+	if r.slack > 1 && backend.AttendRounds(dev, tensor.F16, true) != tensor.F32 {
+		o.CacheType = tensor.F16 // as it serves: with F32 its attention would be exact
+	}
 	if r.kv, err = allocCache(t.Context(), r.dev, ins, o, Plan{Pages: 384 / PageSize}, newLoadMeter(nil, 1, 1)); err != nil {
 		t.Fatal(err)
 	}

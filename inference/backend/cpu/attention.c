@@ -15,7 +15,14 @@ static int64_t blocks(const llo_op *op) { return (group(op) + LLO_HEADS - 1) / L
 
 int64_t llo_attend_floats(const llo_kernels *k, int64_t heads, int64_t dim) {
   int64_t h = min64(heads, LLO_HEADS), queries = h * LLO_QUERIES, wide = (dim + k->mr - 1) / k->mr * k->mr;
-  return LLO_KEYS * (2 * dim + wide + k->nt) + queries * (wide + dim) + queries * (2 + dim) + 64;
+  int64_t scratch = LLO_KEYS * (2 * dim + wide + k->nt) + queries * (wide + dim) + 64;
+  if (k->attend_floats) scratch = max64(scratch, k->attend_floats(LLO_QUERIES, h, dim));
+  return scratch + queries * (2 + dim);
+}
+
+// A decode row is never rounded.
+int llo_attend_rounds(const llo_kernels *k, int kvtype, int prefill) {
+  return prefill && k->attend_rounds ? k->attend_rounds(kvtype) : LLO_F32;
 }
 
 // Rows [row, row+rows) of one sequence with head block `block` of key head kvh.

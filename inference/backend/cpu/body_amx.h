@@ -36,19 +36,20 @@ FN int64_t amx_packed(int64_t cols) {
   return bytes <= stretch ? bytes : ((bytes + stretch - 1) / stretch | 1) * stretch;
 }
 
-// n floats of a row from x, zeros behind, as 32 bf16.
-FN __m512i bf16_some(const float *x, int64_t n) {
-  if (n >= 2 * VL) return bf16_of(vload(x), vload(x + VL));
-  return bf16_of(vloadn(x, n < VL ? n : VL), n > VL ? vloadn(x + VL, n - VL) : vzero());
+// n floats of a row from x, scaled, zeros behind, as 32 bf16.
+FN __m512i bf16_some(const float *x, int64_t n, vf scale) {
+  if (n >= 2 * VL) return bf16_of(vmul(vload(x), scale), vmul(vload(x + VL), scale));
+  return bf16_of(vmul(vloadn(x, n < VL ? n : VL), scale), n > VL ? vmul(vloadn(x + VL, n - VL), scale) : vzero());
 }
 
-// 16 tokens, those beyond `rows` zero.
-LLO_TARGET static void amx_pack(void *dst, const float *x, int64_t ldx, int64_t cols, int64_t rows) {
+// 16 tokens times scale, those beyond `rows` zero.
+LLO_TARGET static void amx_pack(void *dst, const float *x, int64_t ldx, int64_t cols, int64_t rows, float scale) {
   float *out = dst;
   for (int64_t k = 0; k < cols; k += 32, out += AMX_TILE / 2) {
     vf v[VL];
 #pragma GCC unroll 16
-    for (int t = 0; t < VL; t++) v[t] = t < rows ? _mm512_castsi512_ps(bf16_some(x + t * ldx + k, cols - k)) : vzero();
+    for (int t = 0; t < VL; t++)
+      v[t] = t < rows ? _mm512_castsi512_ps(bf16_some(x + t * ldx + k, cols - k, vset1(scale))) : vzero();
     vtranspose(v);
 #pragma GCC unroll 16
     for (int i = 0; i < VL; i++) vstore(out + i * VL, v[i]);
@@ -206,6 +207,8 @@ LLO_TARGET static void amx_gemm(const llo_gemm *g, void *room) {
 
 #include "body_amx_rows.h"
 
+#include "body_amx_attend.h"
+
 // The table: AVX-512's but for the prefill of all formats except F32, and for
 // many decode rows of the blocked ones.
 //
@@ -229,7 +232,7 @@ LLO_TARGET static int64_t table_packed(int packing, int64_t cols) {
   return packing == LLO_NARROW ? amx_packed(cols) : llo_avx512.packed(packing, cols);
 }
 static void table_pack(int packing, void *dst, const float *x, int64_t ldx, int64_t cols, int64_t rows) {
-  if (packing == LLO_NARROW) amx_pack(dst, x, ldx, cols, rows);
+  if (packing == LLO_NARROW) amx_pack(dst, x, ldx, cols, rows, 1);
   else llo_avx512.pack(packing, dst, x, ldx, cols, rows);
 }
 LLO_TARGET static void table_gemm(const llo_gemm *g, void *room) {
@@ -239,6 +242,12 @@ LLO_TARGET static void table_gemm(const llo_gemm *g, void *room) {
 static void table_gemv(const llo_gemv *g, void *room) {
   if (g->gathered) amx_gemv(g, room);
   else llo_avx512.gemv(g, room);
+}
+
+static int table_attend_rounds(int kvtype) { return kvtype == LLO_F32 ? LLO_F32 : LLO_BF16; }
+LLO_TARGET static void table_attend(const llo_attend *a, float *state, float *scratch) {
+  if (a->kvtype == LLO_F32) llo_avx512.attend(a, state, scratch);
+  else amx_attend(a, state, scratch);
 }
 
 // What the unit does on registers only, on four sums; NULL where it is emulated.
@@ -266,6 +275,7 @@ static void fill(void) {
   table.packing = table_packing, table.rounds = table_rounds, table.group = table_group;
   table.packed = table_packed, table.pack = table_pack, table.gemm = table_gemm, table.gemv = table_gemv;
   table.gathers = AMX_GATHERS, table.gather = amx_gather;
+  table.attend = table_attend, table.attend_rounds = table_attend_rounds, table.attend_floats = amx_attend_floats;
 }
 const llo_kernels *TABLE(void) {
   static pthread_once_t once = PTHREAD_ONCE_INIT;

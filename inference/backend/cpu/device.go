@@ -109,11 +109,19 @@ func computes(kern *C.llo_kernels, t tensor.DType) bool {
 
 // Rounds implements backend.Rounder.
 func (d *Device) Rounds(weights tensor.DType, prefill bool) tensor.DType {
-	phase := C.int(0)
+	return tensor.DType(C.llo_rounds(d.kern, C.int(weights), phaseOf(prefill)))
+}
+
+// AttendRounds implements backend.AttendRounder.
+func (d *Device) AttendRounds(cache tensor.DType, prefill bool) tensor.DType {
+	return tensor.DType(C.llo_attend_rounds(d.kern, C.int(cache), phaseOf(prefill)))
+}
+
+func phaseOf(prefill bool) C.int {
 	if prefill {
-		phase = 1
+		return 1
 	}
-	return tensor.DType(C.llo_rounds(d.kern, C.int(weights), phase))
+	return 0
 }
 
 // Sync runs the recorded step, then the choices of tokens that wait for it.

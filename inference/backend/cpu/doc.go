@@ -20,8 +20,9 @@
 //     the same bits), rows of the prefill phase one of the tile kernels, however
 //     many there are of either.
 //   - Decode rows attend by body_attend_row.h, which reads each key and value
-//     once for all heads of its group; prefill rows by body_attend.h. Chunks of
-//     LLO_CHUNK positions are softened apart and merged in order, always.
+//     once for all heads of its group; prefill rows by body_attend.h, with AMX by
+//     body_amx_attend.h. Chunks of LLO_CHUNK positions of a decode row are softened
+//     apart and merged in order, always.
 //   - Weights are read in place, in their own format, at any byte address; no
 //     load passes their last byte. Sums are float32. Activations that meet
 //     blocked weights in a decode row are rounded to int8 with a scale for each
@@ -35,10 +36,11 @@
 // where the instruction set has nothing faster. With VNNI, and on ARM with the
 // matrix multiplication of bytes (i8mm), quantised weights are multiplied in int8,
 // activations rounded with a scale for each 32 of a row (body_int8.h). With AMX all
-// weights but F32 and all activations are rounded to bf16 (body_amx.h). Device.Rounds
-// tells which, and backendtest and the self-test take their bounds from it.
-// LLORCH_CPU=avx512 turns AMX off; amx-emulated runs its kernels on any AVX-512 host,
-// slowly, for tests.
+// weights but F32 and the activations that meet them are rounded to bf16
+// (body_amx.h), and so is what attention multiplies, unless the cache is F32
+// (body_amx_attend.h). Device.Rounds and Device.AttendRounds tell which, and
+// backendtest and the self-test take their bounds from them. LLORCH_CPU=avx512 turns
+// AMX off; amx-emulated runs its kernels on any AVX-512 host, slowly, for tests.
 //
 // The C files. vec_*.h, quad_*.h and dot_*.h are the vocabulary of one instruction set,
 // body_*.h are the kernels in that vocabulary, isa_*.c puts the two together. Function

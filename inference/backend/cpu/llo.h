@@ -165,8 +165,12 @@ typedef struct {
   void (*gemv)(const llo_gemv *g, void *scratch);
   void (*gemm)(const llo_gemm *g, void *scratch);
   // attend leaves per query m, l and the unnormalised sum: state is [heads*rows]
-  // of (2 + dim) floats.
+  // of (2 + dim) floats. attend_rounds is the format to which it rounds queries,
+  // keys, weights and values, by the format of the cache; attend_floats the scratch
+  // that it wants, where that is more than llo_attend_floats counts. NULL: none.
   void (*attend)(const llo_attend *a, float *state, float *scratch);
+  int (*attend_rounds)(int kvtype);
+  int64_t (*attend_floats)(int64_t rows, int64_t heads, int64_t dim);
   void (*attend_row)(const llo_attend *a, float *state, float *scratch); // one row, decode
   void (*merge)(float *state, const float *more, int64_t dim);
   void (*finish)(float *dst, const float *state, int64_t dim);
@@ -210,6 +214,7 @@ typedef struct {
 } llo_step;
 void llo_run(llo_step *s);
 int64_t llo_attend_floats(const llo_kernels *k, int64_t heads, int64_t dim);
+int llo_attend_rounds(const llo_kernels *k, int kvtype, int prefill);
 int llo_packing(const llo_kernels *k, int wtype, int prefill);
 int llo_rounds(const llo_kernels *k, int wtype, int prefill);
 int64_t llo_packed(const llo_kernels *k, int packing, int64_t rows, int64_t cols);

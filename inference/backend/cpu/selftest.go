@@ -20,7 +20,7 @@ func selfTest(kern *C.llo_kernels) error {
 	if err := cmp.Or(testExp(kern), testEncode(kern)); err != nil {
 		return err
 	}
-	if err := testLinears(kern); err != nil {
+	if err := cmp.Or(testLinears(kern), testAttends(kern)); err != nil {
 		return err
 	}
 	want, err := probe(findISA("portable"))
@@ -118,8 +118,9 @@ func exps(kern *C.llo_kernels, x []float32) []float32 {
 var probed = []string{"embed", "norm", "qkv", "rope", "keys", "attend", "add", "swiglu", "rows"}
 
 // probe is one block of a tiny decoder: three decode rows and a prefill of
-// five, cache in f16. Its weights are F32, whose products nobody rounds: a chain of
-// ops amplifies what a step rounds.
+// five. Its weights are F32, and so is the cache that it attends to, whose products
+// nobody rounds: a chain of ops amplifies what a step rounds. What it stores goes to
+// a cache in f16.
 func probe(kern *C.llo_kernels) (map[string][]float32, error) {
 	d, err := newDevice(kern, 1)
 	if err != nil {
@@ -132,7 +133,10 @@ func probe(kern *C.llo_kernels) (map[string][]float32, error) {
 	b := &backend.Batch{Tokens: []int32{3, 1, 4, 1, 5, 9, 2, 6}, Positions: []int32{5, 6, 0, 0, 1, 2, 3, 4}, Decode: 3,
 		Seqs:   []backend.Seq{{First: 0, Rows: 2, Pages: []int32{4, 0}}, {First: 2, Rows: 1, Pages: []int32{2}}, {First: 3, Rows: 5, Pages: []int32{5, 1}}},
 		Logits: []int32{0, 7}}
-	kv := backend.KV{K: p.values(tensor.F16, pages*h.KV*size, h.Dim), V: p.values(tensor.F16, pages*h.KV*size, h.Dim), PageSize: size}
+	cache := func(t tensor.DType) backend.KV {
+		return backend.KV{K: p.values(t, pages*h.KV*size, h.Dim), V: p.values(t, pages*h.KV*size, h.Dim), PageSize: size}
+	}
+	stored, kv := cache(tensor.F16), cache(tensor.F32)
 	rope := backend.Rope{Cos: p.values(tensor.F32, 8, h.Dim/2), Sin: p.values(tensor.F32, 8, h.Dim/2)}
 	x, y := p.values(tensor.F32, n, hidden), p.values(tensor.F32, n, hidden)
 	qkv, att := p.values(tensor.F32, n, (h.Q+2*h.KV)*h.Dim), p.values(tensor.F32, n, h.Q*h.Dim)
@@ -147,9 +151,9 @@ func probe(kern *C.llo_kernels) (map[string][]float32, error) {
 		{W: p.values(tensor.F32, h.KV*h.Dim, hidden)}, {W: p.values(tensor.F32, h.KV*h.Dim, hidden)}}, b)
 	p.keep("qkv", qkv)
 	d.HeadNorm(qkv, p.values(tensor.F32, 1, h.Dim), p.values(tensor.F16, 1, h.Dim), h, 1e-6)
-	d.RopeStore(qkv, kv, rope, h, b)
+	d.RopeStore(qkv, stored, rope, h, b)
 	p.keep("rope", qkv)
-	p.keep("keys", kv.K)
+	p.keep("keys", stored.K)
 	d.Attend(att, qkv, kv, h, b)
 	p.keep("attend", att)
 	d.LinearAdd(x, att, backend.Linear{{W: p.values(tensor.F32, hidden, h.Q*h.Dim)}}, b)
