@@ -4,7 +4,8 @@
 // by itself and merged in the order of positions, always, so that chunks may or
 // may not be items of their own (op->split) without a difference in a bit.
 // Prefill: up to LLO_QUERIES rows of one sequence with the heads of one group,
-// over all their keys, the longest first.
+// over all their keys, the longest first; more rows where a table wants more
+// queries to an item (attend_queries) and there are items enough without.
 #include "llo.h"
 
 static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -13,11 +14,17 @@ static int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
 static int64_t group(const llo_op *op) { return op->q / op->kv; }
 static int64_t blocks(const llo_op *op) { return (group(op) + LLO_HEADS - 1) / LLO_HEADS; }
 
+// Twice the rows of a prefill item, if that is not too many queries for the table.
+static int64_t more_rows(const llo_kernels *k, int64_t rows, int64_t heads) {
+  return 2 * rows * heads <= k->attend_queries ? 2 * rows : rows;
+}
+
 int64_t llo_attend_floats(const llo_kernels *k, int64_t heads, int64_t dim) {
-  int64_t h = min64(heads, LLO_HEADS), queries = h * LLO_QUERIES, wide = (dim + k->mr - 1) / k->mr * k->mr;
-  int64_t scratch = LLO_KEYS * (2 * dim + wide + k->nt) + queries * (wide + dim) + 64;
-  if (k->attend_floats) scratch = max64(scratch, k->attend_floats(LLO_QUERIES, h, dim));
-  return scratch + queries * (2 + dim);
+  int64_t h = min64(heads, LLO_HEADS), rows = LLO_QUERIES, wide = (dim + k->mr - 1) / k->mr * k->mr;
+  for (int64_t n; (n = more_rows(k, rows, h)) > rows;) rows = n;
+  int64_t scratch = LLO_KEYS * (2 * dim + wide + k->nt) + rows * h * (wide + dim) + 64;
+  if (k->attend_floats) scratch = max64(scratch, k->attend_floats(rows, h, dim));
+  return scratch + rows * h * (2 + dim);
 }
 
 // A decode row is never rounded.
@@ -89,17 +96,30 @@ static void merge_row(const llo_kernels *k, const llo_op *op, int64_t i) {
 }
 
 // Prefill rows of a sequence start at max(first, decode).
-static int64_t prefill_tiles(const llo_op *op, int64_t s) {
+static int64_t prefill_tiles(const llo_op *op, int64_t s, int64_t rows) {
   int64_t first = max64(op->b->seq_first[s], op->decode), end = op->b->seq_first[s] + op->b->seq_rows[s];
-  return end > first ? (end - first + LLO_QUERIES - 1) / LLO_QUERIES : 0;
+  return end > first ? (end - first + rows - 1) / rows : 0;
 }
 
-static void prefill_item(const llo_kernels *k, const llo_op *op, int64_t item, float *scratch) {
+static int64_t prefill_items(const llo_op *op, int64_t rows) {
+  int64_t tiles = 0;
+  for (int64_t s = 0; s < op->b->nseq; s++) tiles += prefill_tiles(op, s, rows);
+  return tiles * op->kv * blocks(op);
+}
+
+// Rows of an item. Threads end together if each has some items.
+static int64_t prefill_rows(const llo_step *s, const llo_op *op) {
+  int64_t rows = LLO_QUERIES, few = 4 * llo_pool_threads(s->pool);
+  for (int64_t n; (n = more_rows(s->kern, rows, min64(group(op), LLO_HEADS))) > rows && prefill_items(op, n) >= few;) rows = n;
+  return rows;
+}
+
+static void prefill_item(const llo_kernels *k, const llo_op *op, int64_t item, int64_t most, float *scratch) {
   int64_t block = item % blocks(op), kvh = item / blocks(op) % op->kv, tile = item / blocks(op) / op->kv, s = 0;
-  for (int64_t n; tile >= (n = prefill_tiles(op, s)); s++) tile -= n;
+  for (int64_t n; tile >= (n = prefill_tiles(op, s, most)); s++) tile -= n;
   int64_t first = max64(op->b->seq_first[s], op->decode), end = op->b->seq_first[s] + op->b->seq_rows[s];
-  int64_t row = first + (prefill_tiles(op, s) - 1 - tile) * LLO_QUERIES;
-  llo_attend a = query(op, row, min64(end - row, LLO_QUERIES), kvh, block);
+  int64_t row = first + (prefill_tiles(op, s, most) - 1 - tile) * most;
+  llo_attend a = query(op, row, min64(end - row, most), kvh, block);
   float *state = scratch, *rest = state + a.heads * a.rows * (2 + op->dim);
   k->attend(&a, state, rest);
   store(k, op, &a, row, block, state);
@@ -107,15 +127,14 @@ static void prefill_item(const llo_kernels *k, const llo_op *op, int64_t item, f
 
 int llo_attention(llo_step *s, llo_op *op, int phase, float *scratch) {
   const llo_kernels *k = s->kern;
-  int64_t per = op->kv * blocks(op), rows = op->decode * per, tiles = 0, i;
+  int64_t rows = op->decode * op->kv * blocks(op), most = prefill_rows(s, op), i;
   if (phase == 1) {
     while ((i = llo_next(op->next[1])) < rows) merge_row(k, op, i);
     return 0;
   }
-  for (int64_t q = 0; q < op->b->nseq; q++) tiles += prefill_tiles(op, q);
-  int64_t first = tiles * per, items = first + rows * (op->split ? op->chunks : 1);
+  int64_t first = prefill_items(op, most), items = first + rows * (op->split ? op->chunks : 1);
   while ((i = llo_next(op->next[0])) < items) {
-    if (i < first) prefill_item(k, op, i, scratch);
+    if (i < first) prefill_item(k, op, i, most, scratch);
     else if (op->split) one_chunk(k, op, i - first, scratch);
     else whole_row(k, op, i - first, scratch);
   }

@@ -276,6 +276,7 @@ static void fill(void) {
   table.packed = table_packed, table.pack = table_pack, table.gemm = table_gemm, table.gemv = table_gemv;
   table.gathers = AMX_GATHERS, table.gather = amx_gather;
   table.attend = table_attend, table.attend_rounds = table_attend_rounds, table.attend_floats = amx_attend_floats;
+  table.attend_queries = LLO_QUERIES * LLO_HEADS;
 }
 const llo_kernels *TABLE(void) {
   static pthread_once_t once = PTHREAD_ONCE_INIT;

@@ -167,10 +167,12 @@ typedef struct {
   // attend leaves per query m, l and the unnormalised sum: state is [heads*rows]
   // of (2 + dim) floats. attend_rounds is the format to which it rounds queries,
   // keys, weights and values, by the format of the cache; attend_floats the scratch
-  // that it wants, where that is more than llo_attend_floats counts. NULL: none.
+  // that it wants, where that is more than llo_attend_floats counts; attend_queries
+  // how many queries should share the keys that it packs. Zero where there is none.
   void (*attend)(const llo_attend *a, float *state, float *scratch);
   int (*attend_rounds)(int kvtype);
   int64_t (*attend_floats)(int64_t rows, int64_t heads, int64_t dim);
+  int64_t attend_queries;
   void (*attend_row)(const llo_attend *a, float *state, float *scratch); // one row, decode
   void (*merge)(float *state, const float *more, int64_t dim);
   void (*finish)(float *dst, const float *state, int64_t dim);
