@@ -8,6 +8,7 @@
 //
 // With VNNI a panel byte is the weight's integer + 128, so that it is unsigned; sums
 // start at -128 times the sum of the activations, which makes the integer part exact.
+// (AVX2 without VNNI: dot_maddubs.h.)
 // A lane holds one result: for each block in the order of k it adds
 // float(integer sum) * (weight scale * activation scale), then the weights'
 // offset * the sum of the activations where the format has one. A result depends
@@ -18,13 +19,20 @@
 //
 // Loop order: blocks of k, groups of token tiles (in L2), panels (in L1), tiles.
 //
-// With VNNI eight dots and three float operations a block of 32 bound it at 0.73 of the dot
-// products' peak. Measured on a 2-core Ice Lake VM shared with other work, one
+// With VNNI eight dots and three float operations a block of 32 bound it at 0.73 of
+// the dot products' peak. Measured on a 2-core Ice Lake VM shared with other work, one
 // thread by the processor's time, 512 activation rows of the 1.1B shape, as shares
 // of that peak in the same run (650-690 Gop/s): all projections of a layer Q4_0
 // 0.49, Q8_0 and Q4_K 0.45, Q6_K 0.44, Q2_K 0.36; one item of 128 rows of 2048, caches
 // to itself, Q8_0 0.63, Q4_0 0.57, Q4_K 0.60. Unpacking is 3-8 % of it.
 #include "body_unpack.h"
+
+// What a format's panel holds: weights of a scale, and whether there are offsets.
+FN int dot_sub(int type) { return type == LLO_Q2_K || type == LLO_Q3_K || type == LLO_Q6_K ? 16 : 32; }
+FN int dot_offset(int type) {
+  return type == LLO_Q4_1 || type == LLO_Q5_1 || type == LLO_Q2_K || type == LLO_Q4_K || type == LLO_Q5_K;
+}
+
 #ifndef DOT_TILES // the vocabulary of int8 tiles
 #define DOT_TILES "dot_bytes.h"
 #endif
@@ -32,7 +40,10 @@
 
 #define NARROW_GROUP DOT_NT
 #define NARROW_ROUNDS LLO_Q8_0
-FN int narrow_takes(int wtype) { return wtype > LLO_BF16 && wtype < LLO_TYPES; }
+#ifndef DOT_TAKES // blocked formats that an int8 tile multiplies
+#define DOT_TAKES(type) 1
+#endif
+FN int narrow_takes(int wtype) { return wtype > LLO_BF16 && wtype < LLO_TYPES && DOT_TAKES(wtype); }
 
 #define DOT_KBLOCK 512 // k extent of one panel
 #define DOT_GROUP 16   // tiles that pass a panel together
@@ -86,35 +97,32 @@ LLO_TARGET static void narrow_pack(void *dst, const float *x, int64_t ldx, int64
   }
 }
 
-// What a format's panel holds: weights of a scale, and whether there are offsets.
-FN int dot_sub(int type) { return type == LLO_Q2_K || type == LLO_Q3_K || type == LLO_Q6_K ? 16 : 32; }
-FN int dot_offset(int type) {
-  return type == LLO_Q4_1 || type == LLO_Q5_1 || type == LLO_Q2_K || type == LLO_Q4_K || type == LLO_Q5_K;
-}
 // A panel is a row of records, one for each 32 k: bytes, scales, offsets.
-#define RECORD(SUB, OFFSET) (MR * 32 + (32 / (SUB)) * MR * 4 * (1 + (OFFSET)))
+#define RECORD(sub, offset) (MR * 32 + 32 / (sub) * MR * 4 * (1 + (offset)))
 #define RECORD_MOST RECORD(16, 1)
+FN int64_t dot_record(int type) { return RECORD(dot_sub(type), dot_offset(type)); }
 
 #if DOT_FROM
-#define DOT_START(SUB, x, h) ((SUB) == 32 ? (x)->start32 : (x)->start[h])
+#define DOT_START(sub, x, h) ((sub) == 32 ? (x)->start32 : (x)->start[h])
 #else
-#define DOT_START(SUB, x, h) NULL
+#define DOT_START(sub, x, h) NULL
 #endif
 
 // c[t][0..MR) (+)= a panel of kn k times a tile.
-FN void dot_micro(const int SUB, const int OFFSET, const char *panel, const dot_block *x, int64_t kn, float *c, int64_t ldc, int first) {
+FN void dot_micro(const int type, const char *panel, const dot_block *x, int64_t kn, float *c, int64_t ldc, int first) {
+  const int sub = dot_sub(type);
   vf lo[DOT_NT], hi[DOT_NT];
 #pragma GCC unroll 8
   for (int t = 0; t < DOT_NT; t++) {
     lo[t] = first ? vzero() : vload(c + t * ldc);
     hi[t] = first ? vzero() : vload(c + t * ldc + VL);
   }
-  for (int64_t k = 0; k < kn; k += 32, x++, panel += RECORD(SUB, OFFSET)) {
-    const float *scale = (const float *)(panel + MR * 32), *offset = scale + 32 / SUB * MR;
+  for (int64_t k = 0; k < kn; k += 32, x++, panel += dot_record(type)) {
+    const float *scale = (const float *)(panel + MR * 32), *offset = scale + 32 / sub * MR;
 #pragma GCC unroll 2
-    for (int h = 0; h < 32 / SUB; h++) {
+    for (int h = 0; h < 32 / sub; h++) {
       vi acc[DOT_NT][2];
-      dot_sums(acc, SUB / DOT_K, panel + h * SUB * MR, x->q[h * SUB / DOT_K][0], DOT_START(SUB, x, h));
+      dot_sums(type, acc, sub / DOT_K, panel + h * sub * MR, x->q[h * sub / DOT_K][0], DOT_START(sub, x, h));
       vf s = vload(scale + h * MR), z = vload(scale + h * MR + VL);
 #pragma GCC unroll 8
       for (int t = 0; t < DOT_NT; t++) {
@@ -122,11 +130,11 @@ FN void dot_micro(const int SUB, const int OFFSET, const char *panel, const dot_
         lo[t] = vfma(vifloat(acc[t][0]), vmul(s, d), lo[t]);
         hi[t] = vfma(vifloat(acc[t][1]), vmul(z, d), hi[t]);
       }
-      if (OFFSET) {
+      if (dot_offset(type)) {
         s = vload(offset + h * MR), z = vload(offset + h * MR + VL);
 #pragma GCC unroll 8
         for (int t = 0; t < DOT_NT; t++) {
-          vf d = vset1(SUB == 32 ? x->sum32[t] : x->sum[h][t]);
+          vf d = vset1(sub == 32 ? x->sum32[t] : x->sum[h][t]);
           lo[t] = vfma(s, d, lo[t]);
           hi[t] = vfma(z, d, hi[t]);
         }
@@ -141,19 +149,23 @@ FN void dot_micro(const int SUB, const int OFFSET, const char *panel, const dot_
 }
 
 typedef void dot_fn(const char *panel, const dot_block *x, int64_t kn, float *c, int64_t ldc, int first);
-#define DOT(SUB, OFFSET)                                                                                                            \
-  LLO_TARGET static void dot_##SUB##_##OFFSET(const char *p, const dot_block *x, int64_t kn, float *c, int64_t ldc, int first) { \
-    dot_micro(SUB, OFFSET, p, x, kn, c, ldc, first);                                                                                \
+#define DOT(T)                                                                                                      \
+  LLO_TARGET static void dot_##T(const char *p, const dot_block *x, int64_t kn, float *c, int64_t ldc, int first) { \
+    dot_micro(LLO_##T, p, x, kn, c, ldc, first);                                                                    \
   }
-DOT(32, 0) DOT(32, 1) DOT(16, 0) DOT(16, 1)
-static dot_fn *const dot_kernels[2][2] = {{dot_32_0, dot_32_1}, {dot_16_0, dot_16_1}}; // [scale of 16][offsets]
+DOT(Q4_0) DOT(Q4_1) DOT(Q5_0) DOT(Q5_1) DOT(Q8_0) DOT(Q2_K) DOT(Q3_K) DOT(Q4_K) DOT(Q5_K) DOT(Q6_K)
+#define DOT_LIST(N)                                                                                              \
+  {[LLO_Q4_0] = N##Q4_0, [LLO_Q4_1] = N##Q4_1, [LLO_Q5_0] = N##Q5_0, [LLO_Q5_1] = N##Q5_1, [LLO_Q8_0] = N##Q8_0, \
+   [LLO_Q2_K] = N##Q2_K, [LLO_Q3_K] = N##Q3_K, [LLO_Q4_K] = N##Q4_K, [LLO_Q5_K] = N##Q5_K, [LLO_Q6_K] = N##Q6_K}
+static dot_fn *const dot_kernels[LLO_TYPES] = DOT_LIST(dot_);
 
 // Turns VL unpacked rows, which begin at row h of the panel, into their lanes of
 // the records. n <= SUPER weights of each.
-FN void dot_lanes(char *panel, int64_t h, const unpacked *rows, int n, int sub, int offset) {
-  const int64_t record = MR * 32 + 32 / sub * MR * 4 * (1 + offset);
+FN void dot_lanes(const int type, char *panel, int64_t h, const unpacked *rows, int n) {
+  const int sub = dot_sub(type), offset = dot_offset(type);
+  const int64_t record = dot_record(type);
   vf v[VL];
-  dot_codes(panel, record, h, rows, n);
+  dot_codes(type, panel, record, h, rows, n);
   for (int which = 0; which <= offset; which++)
     for (int i = 0; i < n / 16; i += VL) {
 #pragma GCC unroll 16
@@ -172,14 +184,14 @@ FN void dot_lanes(char *panel, int64_t h, const unpacked *rows, int n, int sub, 
 // are not there hold what the rows before left, and nobody reads their results.
 FN void dot_panel(const int type, char *panel, const llo_gemm *g, int64_t row, int64_t k0, int64_t kn) {
   unpacked rows[VL];
-  const int64_t record = MR * 32 + 32 / dot_sub(type) * MR * 4 * (1 + dot_offset(type));
+  const int64_t record = dot_record(type);
   memset(rows, 0, sizeof rows);
   for (int64_t h = 0; h < MR && row + h < g->rows; h += VL)
     for (int64_t k = 0; k < kn; k += SUPER) {
       int n = kn - k < SUPER ? (int)(kn - k) : SUPER;
       for (int64_t r = 0; r < VL && row + h + r < g->rows; r++)
         unpack(type, &rows[r], g->w + (row + h + r) * g->rowbytes + llo_row_bytes(type, k0 + k), n);
-      dot_lanes(panel + k / 32 * record, h, rows, n, dot_sub(type), dot_offset(type));
+      dot_lanes(type, panel + k / 32 * record, h, rows, n);
     }
 }
 typedef void dot_panel_fn(char *panel, const llo_gemm *g, int64_t row, int64_t k0, int64_t kn);
@@ -189,11 +201,7 @@ typedef void dot_panel_fn(char *panel, const llo_gemm *g, int64_t row, int64_t k
   }
 DOT_PANEL(Q4_0) DOT_PANEL(Q4_1) DOT_PANEL(Q5_0) DOT_PANEL(Q5_1) DOT_PANEL(Q8_0)
 DOT_PANEL(Q2_K) DOT_PANEL(Q3_K) DOT_PANEL(Q4_K) DOT_PANEL(Q5_K) DOT_PANEL(Q6_K)
-static dot_panel_fn *const dot_panels[LLO_TYPES] = {
-    [LLO_Q4_0] = dot_panel_Q4_0, [LLO_Q4_1] = dot_panel_Q4_1, [LLO_Q5_0] = dot_panel_Q5_0, [LLO_Q5_1] = dot_panel_Q5_1,
-    [LLO_Q8_0] = dot_panel_Q8_0, [LLO_Q2_K] = dot_panel_Q2_K, [LLO_Q3_K] = dot_panel_Q3_K, [LLO_Q4_K] = dot_panel_Q4_K,
-    [LLO_Q5_K] = dot_panel_Q5_K, [LLO_Q6_K] = dot_panel_Q6_K,
-};
+static dot_panel_fn *const dot_panels[LLO_TYPES] = DOT_LIST(dot_panel_);
 
 #define DOT_PANEL_BYTES (DOT_KBLOCK / 32 * RECORD_MOST)
 #define DOT_TILES_MOST (LLO_TILES_MOST * NT / DOT_NT)
@@ -220,7 +228,7 @@ LLO_TARGET static void narrow_gemm(const llo_gemm *g, void *room) {
       int64_t kn = g->k - k0 < DOT_KBLOCK ? g->k - k0 : DOT_KBLOCK;
       for (int64_t p = 0; p < np; p++) dot_panels[g->wtype](panels + p * DOT_PANEL_BYTES, g, p * MR, k0, kn);
       const dot_block *x = (const dot_block *)g->x + t0 / DOT_NT * record + k0 / 32;
-      dot_pass(dot_kernels[dot_sub(g->wtype) == 16][dot_offset(g->wtype)], panels, np, x, tiles, record, kn, c, k0 == 0);
+      dot_pass(dot_kernels[g->wtype], panels, np, x, tiles, record, kn, c, k0 == 0);
     }
     gemm_store(g, c, np * MR, t0, tn);
   }

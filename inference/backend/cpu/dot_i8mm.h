@@ -12,9 +12,9 @@ FN vi lower_halves(vi a, vi b) { return vreinterpretq_s32_s64(vtrn1q_s64(vreinte
 FN vi upper_halves(vi a, vi b) { return vreinterpretq_s32_s64(vtrn2q_s64(vreinterpretq_s64_s32(a), vreinterpretq_s64_s32(b))); }
 
 // acc[t] = the sums of n*DOT_K products of each of MR weight rows with token t.
-FN void dot_sums(vi acc[DOT_NT][2], const int n, const char *panel, const int8_t *x, const int32_t *start) {
+FN void dot_sums(const int type, vi acc[DOT_NT][2], const int n, const char *panel, const int8_t *x, const int32_t *start) {
   vi two[DOT_NT / 2][MR / 2]; // of a pair of tokens and a pair of rows: t r, t r+1, t+1 r, t+1 r+1
-  (void)start;
+  (void)type, (void)start;
 #pragma GCC unroll 8
   for (int t = 0; t < DOT_NT / 2; t++)
 #pragma GCC unroll 8
@@ -42,7 +42,8 @@ FN void dot_sums(vi acc[DOT_NT][2], const int n, const char *panel, const int8_t
 
 // Turns the codes of VL unpacked rows, which begin at row h of the panel, into their
 // places in the records. n <= SUPER weights of each.
-FN void dot_codes(char *panel, int64_t record, int64_t h, const unpacked *rows, int n) {
+FN void dot_codes(const int type, char *panel, int64_t record, int64_t h, const unpacked *rows, int n) {
+  (void)type;
   const uint8x16_t sign = vdupq_n_u8(0x80);
   for (int k = 0; k < n; k += 16) {
     uint8_t *p = (uint8_t *)panel + k / 32 * record + k % 32 * MR + h * DOT_K;

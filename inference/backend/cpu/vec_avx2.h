@@ -22,8 +22,9 @@
 #define TABLE llo_avx2
 #define TABLE_NAME "avx2"
 #endif
-#ifdef LLO_VNNI
 #define NARROW "body_int8.h"
+#ifndef LLO_VNNI
+#define DOT_TILES "dot_maddubs.h"
 #endif
 #define FN static inline __attribute__((always_inline)) LLO_TARGET
 
