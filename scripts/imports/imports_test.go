@@ -40,6 +40,8 @@ var allowed = []struct {
 	{"inference/synthetic", []string{"inference/convert", "inference/model/llama", "inference/tensor", "inference/weights"}},
 	{"inference/weights/strictjson", nil},
 	{"inference/weights", []string{"inference/tensor", "inference/weights/strictjson"}},
+	// A device may have packages of its own, which know no other device.
+	{"inference/backend/cuda/...", []string{"inference/backend", "inference/backend/cuda/...", "inference/tensor", "inference/sample"}},
 	{"inference/backend/...", []string{"inference/backend", "inference/tensor", "inference/sample"}},
 	{"inference/model/...", []string{"inference/model/...", "inference/weights/...", "inference/backend", "inference/tensor"}},
 }
