@@ -154,8 +154,8 @@ func linearSpoiled(r *rig) {
 					}
 					host := r.mapped(len(encoded), true)
 					copy(host, encoded)
-					w := r.placeBytes(t, out, in, host)
 					binary.LittleEndian.PutUint16(host[6*t.RowBytes(in)+block*t.BlockBytes()+at:], tensor.Float32ToF16(bad))
+					w := r.placeBytes(t, out, in, host)
 					for _, decode := range []int{0, 1, n} {
 						y := r.linearBits(r.values(n*in), in, w, phases(n, decode))
 						r.poisoned(fmt.Sprintf("Linear with a scale of %v in block %d of %v, %d decode rows", bad, block, t, decode), transposed(y, out), n, 6)

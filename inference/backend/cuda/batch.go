@@ -1,0 +1,106 @@
+package cuda
+
+import (
+	"llorch/inference/backend"
+	"llorch/inference/backend/cuda/driver"
+)
+
+// batch is the device's copy of a backend.Batch: arrays of int32 in one allocation,
+// filled through one pinned buffer by one copy a step.
+type batch struct {
+	of     *backend.Batch // nil: nothing is there
+	device driver.Ptr
+	pinned driver.Pinned
+	words  []int32 // of pinned
+	at     layout
+	passed driver.Event // the copy out of pinned
+}
+
+// layout says where the arrays of a batch begin, in words.
+type layout struct{ tokens, positions, tables, logits, pages, end int }
+
+func layoutOf(b *backend.Batch) layout {
+	n := b.Rows()
+	l := layout{tokens: 0, positions: n, tables: 2 * n, logits: 3 * n, pages: 3*n + len(b.Logits)}
+	l.end = l.pages
+	for i := range b.Seqs {
+		l.end += len(b.Seqs[i].Pages)
+	}
+	return l
+}
+
+// fill writes a batch's arrays. Each row has the place of its sequence's page table,
+// counted from the beginning of all tables.
+func (l layout) fill(words []int32, b *backend.Batch) {
+	copy(words[l.tokens:], b.Tokens)
+	copy(words[l.positions:l.tables], b.Positions)
+	copy(words[l.logits:], b.Logits)
+	table := 0
+	for i := range b.Seqs {
+		s := &b.Seqs[i]
+		for row := s.First; row < s.First+s.Rows; row++ {
+			words[l.tables+row] = int32(table)
+		}
+		table += copy(words[l.pages+table:], s.Pages)
+	}
+}
+
+// use makes b the batch that the next launches read. The engine changes a batch
+// between steps only, so one that is there already stays.
+func (d *Device) use(b *backend.Batch) {
+	if d.batch.of == b || d.dead() {
+		return
+	}
+	l := layoutOf(b)
+	if err := d.batchRoom(l.end); err != nil {
+		d.fail(err)
+		return
+	}
+	d.check(d.drv.EventSynchronize(d.batch.passed))
+	l.fill(d.batch.words, b)
+	d.batch.at, d.batch.of = l, b
+	d.check(d.drv.CopyHtoDAsync(d.batch.device, d.batch.pinned.Bytes[:4*l.end], d.stream))
+	d.check(d.drv.EventRecord(d.batch.passed, d.stream))
+}
+
+// batchRoom makes room for words, generously: a step larger than the warm-up's must
+// not allocate while others wait.
+func (d *Device) batchRoom(words int) error {
+	if words <= len(d.batch.words) {
+		return nil
+	}
+	words = max(64<<10, 2*words)
+	if err := d.freeBatch(); err != nil {
+		return err
+	}
+	p, err := d.alloc(backend.Scratch, int64(4*words))
+	if err != nil {
+		return err
+	}
+	d.batch.device = p
+	if d.batch.pinned, err = d.drv.HostAlloc(int64(4 * words)); err != nil {
+		return err
+	}
+	d.batch.words = words32(d.batch.pinned.Bytes)
+	return nil
+}
+
+func (d *Device) freeBatch() error {
+	if d.batch.words == nil {
+		return nil
+	}
+	if err := d.drv.StreamSynchronize(d.stream); err != nil {
+		return err
+	}
+	if err := d.release(d.batch.device); err != nil {
+		return err
+	}
+	d.batch.words, d.batch.of = nil, nil
+	return d.drv.HostFree(d.batch.pinned)
+}
+
+func (b *batch) word(at int) driver.Ptr { return b.device + driver.Ptr(4*at) }
+
+func (b *batch) params() batchParams {
+	return batchParams{positions: b.word(b.at.positions), tables: b.word(b.at.tables), pages: b.word(b.at.pages)}
+}

@@ -1,0 +1,109 @@
+package cuda
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"unsafe"
+
+	"llorch/inference/backend"
+	"llorch/inference/backend/cuda/driver"
+	"llorch/inference/tensor"
+)
+
+// memory is the account of what lies in device memory: plain allocations, one for
+// each tensor, and nothing else.
+type memory struct {
+	drv     driver.Driver
+	regions []backend.Region
+}
+
+// alloc returns zeroed memory of the device.
+func (m *memory) alloc(use backend.Use, bytes int64) (driver.Ptr, error) {
+	p, err := m.drv.MemAlloc(bytes)
+	if err != nil {
+		var e *driver.Error
+		if errors.As(err, &e) && e.OOM() {
+			err = fmt.Errorf("%w: %w", backend.ErrMemory, err)
+		}
+		return 0, fmt.Errorf("cuda: %d bytes of %s: %w", bytes, use, err)
+	}
+	m.regions = append(m.regions, backend.Region{Use: use, Addr: uintptr(p), Bytes: bytes})
+	return p, nil
+}
+
+// release gives memory of alloc back.
+func (m *memory) release(p driver.Ptr) error {
+	m.regions = slices.DeleteFunc(m.regions, func(r backend.Region) bool { return r.Addr == uintptr(p) })
+	return m.drv.MemFree(p)
+}
+
+// Alloc implements backend.Memory.
+func (d *Device) Alloc(use backend.Use, t tensor.DType, rows, cols int) (backend.Tensor, error) {
+	out := backend.Tensor{Type: t, Rows: rows, Cols: cols}
+	p, err := d.alloc(use, int64(out.Bytes()))
+	if err != nil {
+		return backend.Tensor{}, err
+	}
+	d.check(d.drv.Memset8Async(p, 0, int64(out.Bytes()), d.stream))
+	out.Data = pointer(p)
+	return out, nil
+}
+
+// Place copies a weight to the device. It is there when Place returns.
+func (d *Device) Place(t tensor.DType, rows, cols int, host []byte) (backend.Tensor, error) {
+	out := backend.Tensor{Type: t, Rows: rows, Cols: cols}
+	p, err := d.alloc(backend.Weights, int64(out.Bytes()))
+	if err != nil {
+		return backend.Tensor{}, err
+	}
+	if err := d.loader.copy(p, host); err != nil {
+		return backend.Tensor{}, d.latched(fmt.Errorf("cuda: copy of %v: %w", out, err))
+	}
+	out.Data = pointer(p)
+	return out, nil
+}
+
+// Upload copies host to t, in the order of the ops.
+func (d *Device) Upload(t backend.Tensor, host []byte) {
+	if d.dead() {
+		return
+	}
+	d.check(d.drv.StreamSynchronize(d.stream))
+	d.check(d.drv.CopyHtoD(address(t), host))
+}
+
+// Download copies t to host, in the order of the ops: there after Sync.
+func (d *Device) Download(host []byte, t backend.Tensor) {
+	if d.dead() {
+		return
+	}
+	d.check(d.drv.StreamSynchronize(d.stream))
+	d.check(d.drv.CopyDtoH(host, address(t)))
+}
+
+// Held returns the bytes allocated, by class.
+func (m *memory) Held() map[backend.Use]int64 {
+	held := map[backend.Use]int64{}
+	for _, r := range m.regions {
+		held[r.Use] += r.Bytes
+	}
+	return held
+}
+
+// Regions returns where they are, as addresses of the device.
+func (m *memory) Regions() []backend.Region { return slices.Clone(m.regions) }
+
+func (m *memory) free() error {
+	var errs []error
+	for _, r := range m.regions {
+		errs = append(errs, m.drv.MemFree(driver.Ptr(r.Addr)))
+	}
+	m.regions = nil
+	return errors.Join(errs...)
+}
+
+// A device address as a tensor has it. It is no address of Go's.
+func pointer(p driver.Ptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&p)) }
+
+func address(t backend.Tensor) driver.Ptr { return driver.Ptr(uintptr(t.Data)) }
