@@ -96,6 +96,11 @@ __device__ __forceinline__ float element(int type, const uint8_t *row, int64_t k
   return 0;
 }
 
+// The same for formats without blocks, as vectors of weights have.
+__device__ __forceinline__ float plain_element(int type, const uint8_t *row, int64_t k) {
+  return type == F32 ? at<F32>(row, k) : type == F16 ? at<F16>(row, k) : at<BF16>(row, k);
+}
+
 __device__ __forceinline__ float warp_sum(float v) {
 #pragma unroll
   for (int i = 16; i; i >>= 1) v += __shfl_xor_sync(0xffffffff, v, i);
