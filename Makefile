@@ -58,6 +58,7 @@ run: build ## leave the worker serving and print a line to try it with
 check-cuda: export CUDA_ARCHS := 90a
 check-cuda: libtokenizers ## compile and vet the CUDA worker and its kernels, for sm_90a alone, and run what needs no GPU
 	scripts/cuda/go.sh vet -tags cuda ./inference/backend/cuda/... ./inference ./agent/e2e
+	scripts/cuda/go.sh tool staticcheck -tags cuda ./inference/backend/cuda/...
 	scripts/cuda/go.sh test -tags cuda ./inference/backend/cuda/...
 	scripts/cuda/go.sh test -tags cuda -run 'CUDA|HelpAndVersion' ./agent/e2e
 
