@@ -6,6 +6,8 @@
 # CUDA_ARCHS chooses that: numbers of compute capabilities for machine code, ptxNN for code that the driver compiles when
 # it loads it. The default serves GPUs from Ampere on; "90a" alone is what a check needs and takes a fifth of the time.
 #
+# CUDA_FLAGS are more flags for nvcc, -lineinfo for a profiler.
+#
 # A source that has been compiled before, with the same headers, flags and compiler, comes out of the user's cache
 # ${XDG_CACHE_HOME:-~/.cache}/llorch/cuda/kernels/. Two sources are compiled at a time.
 set -eu
@@ -20,7 +22,7 @@ die() { say "$*"; exit 1; }
 toolkit=$("$here/toolkit.sh")
 nvcc=$toolkit/bin/nvcc
 
-flags="-O3 -std=c++17 -fatbin"
+flags="-O3 -std=c++17 -fatbin ${CUDA_FLAGS:-}"
 for arch in $archs; do
     case $arch in
     ptx[0-9]*) flags="$flags -gencode arch=compute_${arch#ptx},code=compute_${arch#ptx}" ;;
@@ -31,12 +33,13 @@ done
 # Smaller files for the same code; nvcc before 12.8 lacks it.
 if "$nvcc" --help | grep -q -- '--compress-mode'; then flags="$flags --compress-mode=size"; fi
 
+threads=1
 release=$("$nvcc" --version | sed -n 's/.*release \([0-9]*\.[0-9]*\).*/\1/p')
 
 # Compiles NAME, for KEY: into the cache and into place, each by rename so that no half-written file is ever seen.
-export nvcc flags cache
+export nvcc flags cache threads
 compile='
-    "$nvcc" $flags -o "$1.new.$$" "$1.cu" || { rm -f "$1.new.$$"; exit 1; }
+    "$nvcc" $flags --threads "$threads" -o "$1.new.$$" "$1.cu" || { rm -f "$1.new.$$"; exit 1; }
     mkdir -p "$cache" && cp "$1.new.$$" "$cache/.$2.$$" && mv "$cache/.$2.$$" "$cache/$2"
     mv "$1.new.$$" "$1.fatbin"
 '
@@ -69,6 +72,8 @@ folder() {
         [ -f "${file%.fatbin}.cu" ] || rm -f "$file" # its source is gone
     done
     [ "$count" = 0 ] && return
+    threads=1
+    [ "$count" != 1 ] || threads=2 # one file alone: two targets at a time
     printf '%s\n' $todo | xargs -n 2 -P 2 sh -c "$compile" sh ||
         die "a kernel does not compile for $archs: see the message of nvcc above (it needs a host compiler too: on Debian, g++)"
     say "$count kernel files compiled for $archs"

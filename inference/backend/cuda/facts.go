@@ -132,7 +132,7 @@ func (d DeviceFacts) checkUse(index int) error {
 	switch {
 	case d.ComputeMode == 2:
 		return fmt.Errorf("%s is closed to computation: nvidia-smi -i %v -c DEFAULT opens it", d.Name, d.UUID)
-	case d.MIG.Slice || strings.Contains(d.Name, " MIG "):
+	case d.MIG.Enabled || strings.Contains(d.Name, " MIG "): // of such a GPU CUDA shows slices only
 		return fmt.Errorf("cuda:%d is a MIG slice (%s), whose memory cannot be accounted for by process: give the worker a whole GPU (nvidia-smi -mig 0 takes the slices away)", index, d.Name)
 	}
 	return nil

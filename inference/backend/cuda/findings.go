@@ -97,7 +97,6 @@ func (h Host) ltFinding() backend.Finding {
 	if h.LtErr != nil {
 		return backend.Finding{Subject: "cublaslt", Grade: backend.Weak, Text: h.LtErr.Error(), Advice: lt.Advice}
 	}
-	// Versions before 13 count the major release by 10000, 120900 for 12.9.0.
 	v := h.LtVersion
 	return backend.Finding{Subject: "cublaslt", Grade: backend.Good,
 		Text: fmt.Sprintf("version %d.%d.%d in %s multiplies prompts", v/10000, v%10000/100, v%100, h.LtPath)}
