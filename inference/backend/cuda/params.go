@@ -73,3 +73,33 @@ type attendParams struct {
 	cache    cacheParams
 	heads    headsParams
 }
+
+type projectParams struct {
+	part                  [3]part
+	x, gamma, dst, norm   driver.Ptr
+	pairs, cos, sin       driver.Ptr
+	batch                 batchParams
+	cache                 cacheParams
+	parts, strips, m, k   int32
+	ldx, ldd              int32
+	gammaFormat, epilogue int32
+	k0, tiles, kv, _      int32
+	eps                   float32
+	_                     float32
+}
+
+type repackParams struct {
+	dst, src             driver.Ptr
+	rows, k, tiles, kind int32
+	span, first          int32
+}
+
+type embedPackedParams struct {
+	dst, table, tokens driver.Ptr
+	cols, tiles        int32
+}
+
+type greedyParams struct {
+	dst, logits driver.Ptr
+	vocab       int64
+}

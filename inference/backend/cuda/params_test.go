@@ -19,6 +19,11 @@ func TestParams(t *testing.T) {
 		"cache":     {unsafe.Sizeof(cacheParams{}), 32},
 		"heads":     {unsafe.Sizeof(headsParams{}), 24},
 		"ropeStore": {unsafe.Sizeof(ropeStoreParams{}), 112},
+		"part":      {unsafe.Sizeof(part{}), 48},
+		"project":   {unsafe.Sizeof(projectParams{}), 3*48 + 7*8 + 24 + 32 + 14*4},
+		"repack":    {unsafe.Sizeof(repackParams{}), 40},
+		"embedP":    {unsafe.Sizeof(embedPackedParams{}), 32},
+		"greedy":    {unsafe.Sizeof(greedyParams{}), 24},
 		"attend":    {unsafe.Sizeof(attendParams{}), 96},
 	} {
 		if s[0] != s[1] {

@@ -111,3 +111,17 @@ __device__ __forceinline__ float warp_max(float v) {
   for (int i = 16; i; i >>= 1) v = fmaxf(v, __shfl_xor_sync(0xffffffff, v, i));
   return v;
 }
+
+// Programmatic dependent launch: a kernel may begin while the one in front of it ends,
+// and must wait before it reads what that has written. Every kernel waits, also for
+// nothing of its own: who comes after it relies on that.
+__device__ __forceinline__ void wait_for_previous() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+__device__ __forceinline__ void let_next_start() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;");
+#endif
+}

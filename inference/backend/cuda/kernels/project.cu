@@ -270,15 +270,16 @@ template <int TH, int P> __device__ __forceinline__ void project(const ProjectPa
       }
     }
   }
-  if (P == 1) return;
+  if constexpr (P == 2) {
 #pragma unroll
-  for (int s = 0; s < 2; s++) room.sums[s][w][lane] = make_float4(sums[P == 1 ? 0 : s][0], sums[P == 1 ? 0 : s][1], sums[P == 1 ? 0 : s][2], sums[P == 1 ? 0 : s][3]);
-  all_warps();
-  if (w < n) close_strip(p, room, w, s0 + w);
+    for (int s = 0; s < 2; s++) room.sums[s][w][lane] = make_float4(sums[s][0], sums[s][1], sums[s][2], sums[s][3]);
+    all_warps();
+    if (w < n) close_strip(p, room, w, s0 + w);
+  }
 }
 
 // Grid: one block a multiprocessor; 544 threads; STAGES·STAGE bytes of shared memory.
-// k slices of 512·TH·P/2 bytes: project_TH_P multiplies 256·TH·P k.
+// project_TH_P multiplies 256·TH·P k.
 #define PROJECT(TH, P) \
   extern "C" __global__ void __launch_bounds__(544, 1) project_##TH##_##P(const __grid_constant__ ProjectParams p) { project<TH, P>(p); }
 PROJECT(2, 1) PROJECT(4, 1) PROJECT(6, 1) PROJECT(8, 1) PROJECT(10, 1) PROJECT(12, 1)

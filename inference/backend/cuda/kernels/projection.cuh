@@ -9,7 +9,7 @@ enum Epilogue { STORE, ADD, SWIGLU, ROPE };
 struct Part {
   const uint4 *w;      // [strip][k16][lane]
   const uint8_t *bias; // null: none
-  int32_t strips, rows, col, kind, span, bias_type;
+  int32_t strips, rows, col, kind, span, bias_type, first, pad; // first: of these strips in their matrix
 };
 
 struct BatchParams {
@@ -21,8 +21,9 @@ struct CacheParams {
   int32_t type, size;
 };
 
-// Output columns, within a part, of rows g and g+8 of a strip.
+// Output columns, within a part, of rows g and g+8 of one of its strips.
 __device__ __forceinline__ void columns(const Part &p, int strip, int g, int *lo, int *hi) {
+  strip += p.first;
   switch (p.kind) {
     case GATE_UP: *lo = 8 * strip + g, *hi = p.span + *lo; return;
     case HALVES: {
@@ -33,17 +34,6 @@ __device__ __forceinline__ void columns(const Part &p, int strip, int g, int *lo
     case NEIGHBOURS: *lo = 16 * strip + 2 * g, *hi = *lo + 1; return;
   }
   *lo = 16 * strip + g, *hi = *lo + 8;
-}
-
-__device__ __forceinline__ void wait_for_previous() {
-#if __CUDA_ARCH__ >= 900
-  asm volatile("griddepcontrol.wait;" ::: "memory");
-#endif
-}
-__device__ __forceinline__ void let_next_start() {
-#if __CUDA_ARCH__ >= 900
-  asm volatile("griddepcontrol.launch_dependents;");
-#endif
 }
 
 __device__ __forceinline__ void mma(float (&c)[4], uint4 a, uint32_t b0, uint32_t b1) {

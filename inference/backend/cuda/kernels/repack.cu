@@ -4,7 +4,7 @@
 struct RepackParams {
   uint4 *dst;
   const unsigned short *src; // [rows × k]
-  int32_t rows, k, tiles, kind, span, strips;
+  int32_t rows, k, tiles, kind, span, first; // first strip of the grid
 };
 
 // The row of a matrix that virtual row i of a strip is.
@@ -26,7 +26,7 @@ __device__ __forceinline__ uint32_t two(const RepackParams &p, int row, int k) {
 extern "C" __global__ void repack(const __grid_constant__ RepackParams p) {
   const int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4, tile = blockIdx.y * 8 + threadIdx.x / 32;
   if (tile >= p.tiles) return;
-  const int lo = row_of(p.kind, p.span, blockIdx.x, g), hi = row_of(p.kind, p.span, blockIdx.x, g + 8), k = tile * 16 + 4 * t;
+  const int lo = row_of(p.kind, p.span, p.first + blockIdx.x, g), hi = row_of(p.kind, p.span, p.first + blockIdx.x, g + 8), k = tile * 16 + 4 * t;
   p.dst[((int64_t)blockIdx.x * p.tiles + tile) * 32 + lane] = make_uint4(two(p, lo, k), two(p, hi, k), two(p, lo, k + 2), two(p, hi, k + 2));
 }
 
