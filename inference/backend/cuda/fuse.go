@@ -36,11 +36,12 @@ func (d *Device) fused(ops []op) int {
 		return 0
 	}
 	chunks := chunksFor(p.tiles, p.strips, d.blocks)
-	if f.norm != nil && (f.linear.x != f.norm.dst || f.norm.dst == f.norm.x || len(chunks) > 1 || f.norm.w.Type.Block() > 1) {
+	whole := len(chunks) == 1 && chunks[0].passes == 1 // kernels that do more than multiply
+	if f.norm != nil && (f.linear.x != f.norm.dst || f.norm.dst == f.norm.x || !whole || f.norm.w.Type.Block() > 1) {
 		return 0
 	}
 	f.ops = i + 1
-	if len(ops) > f.ops && len(chunks) == 1 && p.takes(f.linear, &ops[f.ops]) {
+	if len(ops) > f.ops && whole && p.takes(f.linear, &ops[f.ops]) {
 		f.after = &ops[f.ops]
 		f.ops++
 	}

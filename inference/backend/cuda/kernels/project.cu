@@ -10,7 +10,8 @@
 // of the warps. So a result depends on its two rows only.
 //
 // With P = 2 the warps go over k in two halves, for which the sums of the block's at most
-// two strips are kept: long rows, whose activations would not fit in registers.
+// two strips are kept: long rows, whose activations would not fit in registers. Such a
+// kernel stores or adds, nothing else: it has no registers left.
 #include "projection.cuh"
 
 enum { WARPS = 16, PER = 2, STAGE = WARPS * PER * 512, STAGES = 11 };
@@ -80,29 +81,97 @@ __device__ __forceinline__ float4 four(int type, const uint8_t *v, int k) {
 struct Room {
   float4 sums[2][WARPS][32];
   float squares[WARPS][8];
+  int64_t rows[8]; // where keys and values of each row go: the cache's row of head 0
+  int32_t positions[8];
   uint64_t full[STAGES], empty[STAGES];
 };
 
-// The activations of a warp's slice of k as fragments, times the norm's weights; adds up
-// their squares.
-template <int TH>
-__device__ __forceinline__ void take(const ProjectParams &p, int first, uint32_t (&xb)[TH][2], float *squares) {
+// The k of the i-th tile of a warp's slice, lane t of four.
+__device__ __forceinline__ int slice_k(const ProjectParams &p, int first, int i, int t) {
+  return p.k0 + (first + i / PER * PER * WARPS + (threadIdx.x >> 5) * PER + i % PER) * 16 + 4 * t;
+}
+
+__device__ __forceinline__ float4 times(float4 a, float4 b) { return make_float4(a.x * b.x, a.y * b.y, a.z * b.z, a.w * b.w); }
+__device__ __forceinline__ float squares_of(float4 v) { return fmaf(v.x, v.x, fmaf(v.y, v.y, fmaf(v.z, v.z, v.w * v.w))); }
+
+// A row's four elements from k on, zeros behind its end. Never branches, so that loads
+// do not wait for each other.
+__device__ __forceinline__ float4 load_x(const float *row, int k, int end) {
+  float4 v = *(const float4 *)(row + (k < end ? k : 0));
+  return k < end ? v : make_float4(0, 0, 0, 0);
+}
+
+// Adds the sums of four lanes to those of a row.
+__device__ __forceinline__ void add_squares(float *squares, int m, float sum) {
+  sum += __shfl_xor_sync(0xffffffff, sum, 1);
+  sum += __shfl_xor_sync(0xffffffff, sum, 2);
+  if ((threadIdx.x & 3) == 0) squares[m] += sum;
+}
+
+// Activations of a warp's slice as fragments, times the norm's weights, for few rows: all
+// lanes load, eight tiles at a time, and hand on what others need.
+template <int TH, bool NORM> __device__ __forceinline__ void take_few(const ProjectParams &p, int first, uint32_t (&xb)[TH][2], float (*squares)[8]) {
+  constexpr int N = (TH + 7) / 8;
   const int lane = threadIdx.x & 31, w = threadIdx.x >> 5, g = lane >> 2, t = lane & 3;
-  const float *x = p.x + (int64_t)g * p.ldx;
+  float4 gamma[N];
+  int k[N];
 #pragma unroll
-  for (int i = 0; i < TH; i++) {
-    const int k = p.k0 + (first + i / PER * PER * WARPS + w * PER + i % PER) * 16 + 4 * t;
-    float4 v = make_float4(0, 0, 0, 0);
-    if (g < p.m && k < p.k) { // k is a multiple of 4: all or nothing
-      v = *(const float4 *)(x + k);
-      if (p.gamma) {
-        *squares = fmaf(v.x, v.x, fmaf(v.y, v.y, fmaf(v.z, v.z, fmaf(v.w, v.w, *squares))));
-        float4 n = four(p.gamma_type, p.gamma, k);
-        v.x *= n.x, v.y *= n.y, v.z *= n.z, v.w *= n.w;
-      }
-    }
-    xb[i][0] = pack(v.x, v.y), xb[i][1] = pack(v.z, v.w);
+  for (int j = 0; j < N; j++) {
+    const int i = 8 * j + g;
+    k[j] = i < TH ? slice_k(p, first, i, t) : p.k;
+    if (NORM && p.gamma) gamma[j] = four(p.gamma_type, p.gamma, k[j] < p.k ? k[j] : 0);
   }
+  for (int m = 0; m < p.m; m++) {
+    float4 v[N];
+    float square[N], sum = 0;
+#pragma unroll
+    for (int j = 0; j < N; j++) v[j] = load_x(p.x + (int64_t)m * p.ldx, k[j], p.k);
+#pragma unroll
+    for (int j = 0; j < N; j++) {
+      if (!NORM || !p.gamma) continue;
+      square[j] = squares_of(v[j]);
+      v[j] = times(v[j], gamma[j]);
+    }
+#pragma unroll
+    for (int i = 0; i < TH; i++) {
+      const int from = i % 8 * 4 + t;
+      uint32_t lo = __shfl_sync(0xffffffff, pack(v[i / 8].x, v[i / 8].y), from);
+      uint32_t hi = __shfl_sync(0xffffffff, pack(v[i / 8].z, v[i / 8].w), from);
+      if (NORM && p.gamma) sum += __shfl_sync(0xffffffff, square[i / 8], from); // in the order of take_many
+      if (g == m) xb[i][0] = lo, xb[i][1] = hi;
+    }
+    if (NORM) add_squares(squares[w], m, sum);
+  }
+}
+
+// The same for many rows: each lane loads what it needs itself.
+template <int TH, bool NORM> __device__ __forceinline__ void take_many(const ProjectParams &p, int first, uint32_t (&xb)[TH][2], float (*squares)[8]) {
+  constexpr int BATCH = !NORM ? 6 : TH <= 16 ? 8 : 4; // loads under way
+  const int lane = threadIdx.x & 31, w = threadIdx.x >> 5, g = lane >> 2, t = lane & 3;
+  const float *x = p.x + (int64_t)(g < p.m ? g : 0) * p.ldx;
+  const int end = g < p.m ? p.k : 0;
+  float sum = 0;
+#pragma unroll
+  for (int from = 0; from < TH; from += BATCH) {
+    float4 v[BATCH], gamma[BATCH];
+#pragma unroll
+    for (int j = 0; j < BATCH; j++)
+      if (from + j < TH) {
+        const int k = slice_k(p, first, from + j, t);
+        v[j] = load_x(x, k, end);
+        if (NORM && p.gamma) gamma[j] = four(p.gamma_type, p.gamma, k < p.k ? k : 0);
+      }
+#pragma unroll
+    for (int j = 0; j < BATCH; j++)
+      if (from + j < TH) {
+        if (NORM && p.gamma) {
+          sum += squares_of(v[j]);
+          v[j] = times(v[j], gamma[j]);
+        }
+        xb[from + j][0] = pack(v[j].x, v[j].y), xb[from + j][1] = pack(v[j].z, v[j].w);
+      }
+  }
+  if (NORM) add_squares(squares[w], g, sum);
 }
 
 // The norm's factor of a row, 1 without one.
@@ -120,64 +189,101 @@ __device__ __forceinline__ void cache_store(const CacheParams &c, uint8_t *row, 
   else ((__nv_bfloat16 *)row)[i] = __float2bfloat16_rn(v);
 }
 
-// Rotates a pair of q or k, and stores k and v. Parts are q, k, v.
-__device__ void rope(const ProjectParams &p, int which, const Part &part, int m, int lo, int hi, float a, float b) {
-  const int position = p.batch.positions[m], dim = p.part[0].span;
-  if (which < 2) {
-    const int i = part.kind == HALVES ? lo % dim : lo % dim / 2;
-    const float c = p.cos[(int64_t)position * (dim / 2) + i], s = p.sin[(int64_t)position * (dim / 2) + i], x = a;
-    a = fmaf(x, c, -(b * s)), b = fmaf(x, s, b * c);
+// What the results of a strip meet, loaded before they are there: of rows lo and hi for
+// activation rows 2t and 2t+1, old values of dst, or cosine and sine.
+struct Meeting {
+  const Part *part;
+  int which, lo, hi;
+  float a[2], b[2]; // for row lo and row hi
+};
+
+template <bool ALL> __device__ __forceinline__ Meeting meet(const ProjectParams &p, const Room &room, int strip) {
+  const int lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
+  Meeting e = {};
+  int within;
+  e.part = &part_of(p, strip, &within);
+  e.which = (int)(e.part - p.part);
+  columns(*e.part, within, g, &e.lo, &e.hi);
+#pragma unroll
+  for (int j = 0; j < 2; j++) {
+    const int m = 2 * t + j;
+    if (m >= p.m) continue;
+    if (p.epilogue == ADD) {
+      const float *y = p.dst + (int64_t)m * p.ldd + e.part->col;
+      if (e.lo < e.part->rows) e.a[j] = y[e.lo];
+      if (e.hi < e.part->rows) e.b[j] = y[e.hi];
+    } else if (ALL && p.epilogue == ROPE && e.which < 2) {
+      const int half = p.part[0].span / 2, i = e.part->kind == HALVES ? e.lo % (2 * half) : e.lo % (2 * half) / 2;
+      const int64_t at = (int64_t)room.positions[m] * half + i;
+      e.a[j] = p.cos[at], e.b[j] = p.sin[at];
+    }
   }
-  if (which == 0) {
-    float *q = p.dst + (int64_t)m * p.ldd + part.col;
-    q[lo] = a, q[hi] = b;
-    return;
-  }
-  const int64_t page = p.batch.pages[p.batch.tables[m] + position / p.cache.size];
-  const int head = lo / dim;
-  uint8_t *row = (which == 1 ? p.cache.k : p.cache.v) + ((page * p.kv + head) * p.cache.size + position % p.cache.size) * p.cache.rowbytes;
-  cache_store(p.cache, row, lo % dim, a), cache_store(p.cache, row, hi % dim, b);
+  return e;
 }
 
-// One result pair: rows lo and hi of a part, activation row m.
-__device__ void finish(const ProjectParams &p, int which, const Part &part, int m, int lo, int hi, float a, float b) {
-  if (part.bias) a += plain_element(part.bias_type, part.bias, lo), b += plain_element(part.bias_type, part.bias, min(hi, part.rows - 1));
-  if (p.epilogue == ROPE) {
-    rope(p, which, part, m, lo, hi, a, b);
+// Rotates a pair of q or k, and stores k and v. Parts are q, k, v.
+__device__ void rope(const ProjectParams &p, const Room &room, const Meeting &e, int m, float c, float s, float a, float b) {
+  const int dim = p.part[0].span;
+  if (e.which < 2) {
+    const float x = a;
+    a = fmaf(x, c, -(b * s)), b = fmaf(x, s, b * c);
+  }
+  if (e.which == 0) {
+    float *q = p.dst + (int64_t)m * p.ldd + e.part->col;
+    q[e.lo] = a, q[e.hi] = b;
     return;
   }
-  if (p.epilogue == SWIGLU) {
-    p.dst[(int64_t)m * p.ldd + lo] = a / (1 + expf(-a)) * b;
-    if (p.pairs) p.pairs[(int64_t)m * 2 * part.span + lo] = a, p.pairs[(int64_t)m * 2 * part.span + hi] = b;
+  const int head = e.lo / dim;
+  uint8_t *row = (e.which == 1 ? p.cache.k : p.cache.v) + (room.rows[m] + (int64_t)head * p.cache.size) * p.cache.rowbytes;
+  cache_store(p.cache, row, e.lo % dim, a), cache_store(p.cache, row, e.hi % dim, b);
+}
+
+// One result pair: rows lo and hi of a part, activation row m = 2t+j.
+template <bool ALL> __device__ __forceinline__ void finish(const ProjectParams &p, const Room &room, const Meeting &e, int j, int m, float a, float b) {
+  const Part &part = *e.part;
+  if (part.bias) a += plain_element(part.bias_type, part.bias, min(e.lo, part.rows - 1)), b += plain_element(part.bias_type, part.bias, min(e.hi, part.rows - 1));
+  if (ALL && p.epilogue == ROPE) {
+    rope(p, room, e, m, e.a[j], e.b[j], a, b);
+    return;
+  }
+  if (ALL && p.epilogue == SWIGLU) {
+    p.dst[(int64_t)m * p.ldd + e.lo] = a / (1 + expf(-a)) * b;
+    if (p.pairs) p.pairs[(int64_t)m * 2 * part.span + e.lo] = a, p.pairs[(int64_t)m * 2 * part.span + e.hi] = b;
     return;
   }
   float *y = p.dst + (int64_t)m * p.ldd + part.col;
-  const bool add = p.epilogue == ADD;
-  if (lo < part.rows) y[lo] = add ? y[lo] + a : a;
-  if (hi < part.rows) y[hi] = add ? y[hi] + b : b;
+  if (e.lo < part.rows) y[e.lo] = e.a[j] + a; // old values are zero but for ADD
+  if (e.hi < part.rows) y[e.hi] = e.b[j] + b;
 }
 
 // Sums of a strip over the warps, in their order, and what becomes of them.
-__device__ __forceinline__ void close_strip(const ProjectParams &p, const Room &room, int phase, int strip) {
-  const int lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
+template <bool ALL> __device__ __forceinline__ void close_strip(const ProjectParams &p, const Room &room, int phase, const Meeting &e) {
+  const int lane = threadIdx.x & 31, t = lane & 3;
   float4 a = room.sums[phase][0][lane];
 #pragma unroll
   for (int w = 1; w < WARPS; w++) {
     float4 b = room.sums[phase][w][lane];
     a.x += b.x, a.y += b.y, a.z += b.z, a.w += b.w;
   }
-  int within, lo, hi;
-  const Part &part = part_of(p, strip, &within);
-  columns(part, within, g, &lo, &hi);
-  const int which = (int)(&part - p.part);
   if (2 * t < p.m) {
-    float s = factor(p, room, 2 * t);
-    finish(p, which, part, 2 * t, lo, hi, a.x * s, a.z * s);
+    float s = ALL ? factor(p, room, 2 * t) : 1;
+    finish<ALL>(p, room, e, 0, 2 * t, a.x * s, a.z * s);
   }
   if (2 * t + 1 < p.m) {
-    float s = factor(p, room, 2 * t + 1);
-    finish(p, which, part, 2 * t + 1, lo, hi, a.y * s, a.w * s);
+    float s = ALL ? factor(p, room, 2 * t + 1) : 1;
+    finish<ALL>(p, room, e, 1, 2 * t + 1, a.y * s, a.w * s);
   }
+}
+
+// Where rows of activations are in their sequences: two loads in a row each, so they
+// begin early.
+__device__ __forceinline__ void find_rows(const ProjectParams &p, Room &room) {
+  const int m = threadIdx.x;
+  if (p.epilogue != ROPE || m >= p.m) return;
+  const int position = p.batch.positions[m];
+  const int64_t page = p.batch.pages[p.batch.tables[m] + position / p.cache.size];
+  room.positions[m] = position;
+  room.rows[m] = page * p.kv * p.cache.size + position % p.cache.size;
 }
 
 __device__ __forceinline__ void all_warps() { asm volatile("bar.sync 1, 512;" ::: "memory"); }
@@ -190,8 +296,58 @@ __device__ void write_norm(const ProjectParams &p, const Room &room) {
   }
 }
 
+// Where a warp is in the ring.
+struct Cursor {
+  int stage;
+  uint32_t parity;
+};
+
+// c += the warp's tiles of a strip times its activations.
+template <int TH> __device__ __forceinline__ void multiply(Room &room, const unsigned char *ring, Cursor &at, const uint4 *from, const uint32_t (&xb)[TH][2], float (&c)[4]) {
+  const int lane = threadIdx.x & 31, w = threadIdx.x >> 5;
+#pragma unroll
+  for (int i = 0; i < TH / PER; i++) {
+#if __CUDA_ARCH__ >= 900
+    barrier_wait(&room.full[at.stage], at.parity);
+    const uint4 *tile = (const uint4 *)(ring + at.stage * STAGE);
+#else
+    const uint4 *tile = from + i * (STAGE / 16);
+#endif
+#pragma unroll
+    for (int j = 0; j < PER; j++) mma(c, tile[(w * PER + j) * 32 + lane], xb[i * PER + j][0], xb[i * PER + j][1]);
+#if __CUDA_ARCH__ >= 900
+    __syncwarp();
+    if (lane == 0) barrier_arrive(&room.empty[at.stage]);
+    if (++at.stage == STAGES) at.stage = 0, at.parity ^= 1;
+#endif
+  }
+}
+
+// Fetches the block's strips, pass by pass, in the order in which the warps take them.
+template <int TH, int P> __device__ __forceinline__ void produce(const ProjectParams &p, Room &room, unsigned char *ring, int s0, int n) {
+#if __CUDA_ARCH__ >= 900
+  uint64_t policy;
+  asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
+  int i = 0;
+  for (int pass = 0; pass < P; pass++)
+    for (int s = 0; s < n; s++) {
+      const unsigned char *from = (const unsigned char *)(strip_at(p, s0 + s) + (int64_t)pass * TH * WARPS * 32);
+      for (int c = 0; c < TH / PER; c++, i++) {
+        const int stage = i % STAGES;
+        if (i >= STAGES) barrier_wait(&room.empty[stage], ((i / STAGES) & 1) ^ 1);
+        fetch(ring + stage * STAGE, from + (int64_t)c * STAGE, &room.full[stage], policy);
+      }
+    }
+  let_next_start();
+#endif
+}
+
+template <int TH, bool NORM> __device__ __forceinline__ void take(const ProjectParams &p, int first, uint32_t (&xb)[TH][2], Room &room) {
+  if (p.m <= 2) take_few<TH, NORM>(p, first, xb, room.squares);
+  else take_many<TH, NORM>(p, first, xb, room.squares);
+}
+
 template <int TH, int P> __device__ __forceinline__ void project(const ProjectParams &p) {
-  constexpr int CHUNKS = TH / PER;
   extern __shared__ __align__(128) unsigned char ring[];
   __shared__ Room room;
   const int lane = threadIdx.x & 31, w = threadIdx.x >> 5;
@@ -202,79 +358,44 @@ template <int TH, int P> __device__ __forceinline__ void project(const ProjectPa
     asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
   }
   __syncthreads();
+#endif
   if (w == WARPS) {
-    if (lane == 0) {
-      uint64_t policy;
-      asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
-      int i = 0;
-      for (int pass = 0; pass < P; pass++)
-        for (int s = 0; s < n; s++) {
-          const unsigned char *from = (const unsigned char *)(strip_at(p, s0 + s) + (int64_t)pass * TH * WARPS * 32);
-          for (int c = 0; c < CHUNKS; c++, i++) {
-            const int stage = i % STAGES;
-            if (i >= STAGES) barrier_wait(&room.empty[stage], ((i / STAGES) & 1) ^ 1);
-            fetch(ring + stage * STAGE, from + (int64_t)c * STAGE, &room.full[stage], policy);
-          }
-        }
-      let_next_start();
-    }
+    if (lane == 0) produce<TH, P>(p, room, ring, s0, n);
     return;
   }
-  int stage = 0;
-  uint32_t parity = 0;
-#else
-  if (w == WARPS) return;
-#endif
   wait_for_previous();
-  float squares = 0, sums[P == 1 ? 1 : 2][4] = {};
-  for (int pass = 0; pass < P; pass++) {
-    uint32_t xb[TH][2];
-    take<TH>(p, pass * TH * WARPS, xb, &squares);
-    if (pass == P - 1 && p.gamma) {
-      squares += __shfl_xor_sync(0xffffffff, squares, 1);
-      squares += __shfl_xor_sync(0xffffffff, squares, 2);
-      if ((lane & 3) == 0) room.squares[w][lane >> 2] = squares;
-      if (p.norm) {
-        all_warps();
-        write_norm(p, room);
-      }
+  find_rows(p, room);
+  if (lane < 8) room.squares[w][lane] = 0;
+  __syncwarp();
+  Cursor at = {};
+  uint32_t xb[TH][2] = {};
+  take<TH, P == 1>(p, 0, xb, room);
+  if (P == 1 && (p.epilogue == ROPE || p.norm)) all_warps();
+  if (P == 1 && p.norm) write_norm(p, room);
+  if constexpr (P == 1) {
+    for (int s = 0; s < n; s++) {
+      float c[4] = {0, 0, 0, 0};
+      multiply<TH>(room, ring, at, strip_at(p, s0 + s), xb, c);
+      room.sums[s & 1][w][lane] = make_float4(c[0], c[1], c[2], c[3]);
+      Meeting e;
+      if (w == s % WARPS) e = meet<true>(p, room, s0 + s);
+      all_warps();
+      if (w == s % WARPS) close_strip<true>(p, room, s & 1, e);
     }
-#pragma unroll P
-    for (int s = 0; s < (P == 1 ? n : 2); s++) {
-      if (s >= n) break;
-      float(&c4)[4] = sums[P == 1 ? 0 : s];
-      if (P == 1) c4[0] = c4[1] = c4[2] = c4[3] = 0;
-#if __CUDA_ARCH__ < 900
-      const uint4 *from = strip_at(p, s0 + s) + (int64_t)pass * TH * WARPS * 32;
-#endif
-#pragma unroll
-      for (int c = 0; c < CHUNKS; c++) {
-#if __CUDA_ARCH__ >= 900
-        barrier_wait(&room.full[stage], parity);
-        const uint4 *tile = (const uint4 *)(ring + stage * STAGE);
-#else
-        const uint4 *tile = from + c * (STAGE / 16);
-#endif
-#pragma unroll
-        for (int j = 0; j < PER; j++) mma(c4, tile[(w * PER + j) * 32 + lane], xb[c * PER + j][0], xb[c * PER + j][1]);
-#if __CUDA_ARCH__ >= 900
-        __syncwarp();
-        if (lane == 0) barrier_arrive(&room.empty[stage]);
-        if (++stage == STAGES) stage = 0, parity ^= 1;
-#endif
-      }
-      if (P == 1) {
-        room.sums[s & 1][w][lane] = make_float4(c4[0], c4[1], c4[2], c4[3]);
-        all_warps();
-        if (w == s % WARPS) close_strip(p, room, s & 1, s0 + s);
-      }
-    }
-  }
-  if constexpr (P == 2) {
-#pragma unroll
-    for (int s = 0; s < 2; s++) room.sums[s][w][lane] = make_float4(sums[s][0], sums[s][1], sums[s][2], sums[s][3]);
+  } else {
+    const int64_t half = (int64_t)TH * WARPS * 32;
+    float c[4] = {0, 0, 0, 0}, d[4] = {0, 0, 0, 0};
+    Meeting e;
+    if (w < n) e = meet<false>(p, room, s0 + w);
+    multiply<TH>(room, ring, at, strip_at(p, s0), xb, c);
+    if (n > 1) multiply<TH>(room, ring, at, strip_at(p, s0 + 1), xb, d);
+    take<TH, false>(p, TH * WARPS, xb, room);
+    multiply<TH>(room, ring, at, strip_at(p, s0) + half, xb, c);
+    if (n > 1) multiply<TH>(room, ring, at, strip_at(p, s0 + 1) + half, xb, d);
+    room.sums[0][w][lane] = make_float4(c[0], c[1], c[2], c[3]);
+    room.sums[1][w][lane] = make_float4(d[0], d[1], d[2], d[3]);
     all_warps();
-    if (w < n) close_strip(p, room, w, s0 + w);
+    if (w < n) close_strip<false>(p, room, w, e);
   }
 }
 
