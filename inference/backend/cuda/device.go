@@ -21,9 +21,10 @@ type Device struct {
 	memory
 	opened
 	kern         *functions
-	hopper       bool // has what compute capability 9.0 brought
-	blocks       int  // multiprocessors
-	programmatic bool // of the launches under way
+	hopper       bool           // has what compute capability 9.0 brought
+	blocks       int            // multiprocessors
+	programmatic bool           // of the launches under way
+	packed       unsafe.Pointer // activations that the last launch has written as bf16
 	loader       *loader
 	stream       driver.Stream
 	batch        batch

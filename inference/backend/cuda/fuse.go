@@ -17,6 +17,7 @@ const (
 type fusion struct {
 	norm, linear, after *op // norm and after may be nil
 	normRead, pairsRead bool
+	packed              bool // SwiGLU's result is bf16, for the projection that comes next
 	ops                 int
 }
 
@@ -48,10 +49,20 @@ func (d *Device) fused(ops []op) int {
 	rest := ops[f.ops:]
 	f.normRead = f.norm != nil && read(rest, f.norm.dst)
 	f.pairsRead = f.after != nil && f.after.kind == opSwiGLU && read(rest, f.linear.dst)
+	f.packed = f.after != nil && f.after.kind == opSwiGLU && d.onlyReader(rest, f.after.dst)
 	for m := 0; m < f.linear.x.Rows; m += 8 {
 		d.project(p, chunks, &f, m)
 	}
+	d.packed = nil
+	if f.packed {
+		d.packed = f.after.dst.Data
+	}
 	return f.ops
+}
+
+// onlyReader tells whether t is read by the projection that follows and by nobody else.
+func (d *Device) onlyReader(rest []op, t backend.Tensor) bool {
+	return len(rest) > 0 && rest[0].kind == opLinear && rest[0].x == t && d.projections[rest[0].linear[0].W.Data] != nil && !read(rest[1:], t)
 }
 
 // takes tells whether the projection's kernels do the next op, too.
@@ -98,6 +109,7 @@ func (d *Device) project(p *projection, chunks []chunk, f *fusion, m int) {
 		d.ropeParams(&params, a, m)
 	}
 	params.x, params.dst, params.ldd = rowOf(x, m), rowOf(dst, m), int32(dst.Cols)
+	params.packedX, params.packedDst = flag(d.packed == x.Data && x.Data != nil), flag(f.packed)
 	for _, c := range chunks {
 		params.k0 = int32(c.k0)
 		d.launchProject(c.geometry, &params)

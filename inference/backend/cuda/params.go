@@ -83,9 +83,10 @@ type projectParams struct {
 	parts, strips, m, k   int32
 	ldx, ldd              int32
 	gammaFormat, epilogue int32
-	k0, tiles, kv, _      int32
+	k0, tiles, kv         int32
+	packedX               int32
 	eps                   float32
-	_                     float32
+	packedDst             int32
 }
 
 type repackParams struct {

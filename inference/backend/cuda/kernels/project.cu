@@ -18,7 +18,7 @@ enum { WARPS = 16, PER = 2, STAGE = WARPS * PER * 512, STAGES = 11 };
 
 struct ProjectParams {
   Part part[3];
-  const float *x;       // [m × ldx]
+  const float *x;       // [m × ldx], or bf16 in its place
   const uint8_t *gamma; // of the norm before, null: none
   float *dst, *norm;    // norm: where the normed x goes, null: nowhere
   float *pairs;         // what SwiGLU has multiplied [m × 2·span], null: nowhere
@@ -27,8 +27,9 @@ struct ProjectParams {
   CacheParams cache;
   int32_t parts, strips, m, k, ldx, ldd;
   int32_t gamma_type, epilogue, k0, tiles; // first k; k16 tiles of a strip
-  int32_t kv, pad;                         // heads of keys
-  float eps, pad2;
+  int32_t kv, packed_x;                    // heads of keys; whether x is bf16, rows as far apart
+  float eps;
+  int32_t packed_dst;                      // whether SwiGLU writes bf16, for a kernel that wants packed_x
 };
 
 __device__ __forceinline__ uint32_t shared(const void *p) { return (uint32_t)__cvta_generic_to_shared(p); }
@@ -247,7 +248,9 @@ template <bool ALL> __device__ __forceinline__ void finish(const ProjectParams &
     return;
   }
   if (ALL && p.epilogue == SWIGLU) {
-    p.dst[(int64_t)m * p.ldd + e.lo] = a / (1 + expf(-a)) * b;
+    const float y = a / (1 + expf(-a)) * b;
+    if (p.packed_dst) ((__nv_bfloat16 *)(p.dst + (int64_t)m * p.ldd))[e.lo] = __float2bfloat16_rn(y);
+    else p.dst[(int64_t)m * p.ldd + e.lo] = y;
     if (p.pairs) p.pairs[(int64_t)m * 2 * part.span + e.lo] = a, p.pairs[(int64_t)m * 2 * part.span + e.hi] = b;
     return;
   }
@@ -342,8 +345,22 @@ template <int TH, int P> __device__ __forceinline__ void produce(const ProjectPa
 #endif
 }
 
+// The same of bf16 activations: fragments as they lie.
+template <int TH> __device__ __forceinline__ void take_packed(const ProjectParams &p, int first, uint32_t (&xb)[TH][2]) {
+  const int lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
+  const unsigned short *x = (const unsigned short *)(p.x + (int64_t)(g < p.m ? g : 0) * p.ldx);
+  const int end = g < p.m ? p.k : 0;
+#pragma unroll
+  for (int i = 0; i < TH; i++) {
+    const int k = slice_k(p, first, i, t);
+    const uint2 v = *(const uint2 *)(x + (k < end ? k : 0));
+    xb[i][0] = k < end ? v.x : 0, xb[i][1] = k < end ? v.y : 0;
+  }
+}
+
 template <int TH, bool NORM> __device__ __forceinline__ void take(const ProjectParams &p, int first, uint32_t (&xb)[TH][2], Room &room) {
-  if (p.m <= 2) take_few<TH, NORM>(p, first, xb, room.squares);
+  if (p.packed_x) take_packed<TH>(p, first, xb);
+  else if (p.m <= 2) take_few<TH, NORM>(p, first, xb, room.squares);
   else take_many<TH, NORM>(p, first, xb, room.squares);
 }
 
