@@ -1,24 +1,41 @@
-// Package cuda is the backend for NVIDIA GPUs.
+// Package cuda is the backend for NVIDIA GPUs. It registers the kind "cuda".
+//
+// How a step runs. Ops are recorded (plan.go) and launched when somebody needs a
+// result. By then the plan shows what follows what, and ops that have one kernel
+// together are launched as one (fuse.go): RMSNorm goes into the projection behind it;
+// SwiGLU, or the rotation with the store of keys and values, into the one before. What a
+// fused op would have left in memory is written only where a later op of the plan may
+// read it. A step of decode rows that comes again with the same tensors is captured as a
+// graph, one for each number of rows, and replayed: what changes from step to step lies
+// in one buffer (batch.go). Graphs launch their kernels programmatically, so that the
+// weights of one are on their way while the one before ends.
+//
+// Weights in bf16 are put into fragment order (layout.go) when the first plan shows what
+// they are for, in place, in the warm-up: the order in which the matrix unit takes them,
+// with rows whose results meet side by side. Every other format is multiplied as files
+// have it by kernels that are exact and slow (linear.cu).
+//
+// What must always hold:
+//
+//   - A row's result depends on that row alone, and on its phase: the sums of a
+//     projection are those of 16 slices of k in one order, whatever the number of rows
+//     is; nothing is added atomically.
+//   - Everything that the device computes from is a plain allocation of device memory
+//     (memory.go); weights get there through a small pinned ring (loader.go). There is no
+//     managed memory and no computing from the host's.
+//   - All calls come from one goroutine on one OS thread.
+//   - Every kernel waits for the one before it (griddepcontrol.wait), also those that
+//     need nothing of it: who comes later relies on that.
+//   - The first failure is kept for Sync. One that has spoiled the context is latched
+//     as a backend.Fault, and nothing is launched or copied any more.
+//
+// Projections of bf16 round the activations that they multiply to bf16; sums are
+// float32, and so is the residual stream. Greedy tokens are chosen on the device, others
+// by package sample on the host.
 //
 // What needs a driver, or the kernels that a CUDA compiler made, is behind the tag
 // cuda: scripts/cuda/go.sh runs go with both, and `make build-cuda` builds the
 // program. What decides without them is here untagged, with tests: which code runs
-// on which GPU (Build), and whether a host can serve at all, as sentences that say
-// what to do (Facts.Check).
-//
-// A kernel is one more file in kernels/: scripts/cuda/kernels.sh compiles each to
-// a fatbin, the program embeds all of them, LoadKernels loads each as a module and
-// Kernels.Function finds the kernel by its name. It takes one parameter struct by
-// value (const __grid_constant__), whose twin in Go, of the same fields and
-// alignment, goes to driver.Launch through driver.Params.
-//
-// What must always hold:
-//
-//   - The program starts, and says what is missing, on a host with neither driver
-//     nor libraries: libcuda, NVML and cuBLASLt are opened at run time. link_test.go
-//     looks at the linked program.
-//   - Nothing computes on a device before Facts.Check has found it fit, and its
-//     kernels have been seen to run (Probe).
-//   - Code that decides takes the interface driver.Driver; driver.Injector in front
-//     of it makes every call fail on command.
+// on which GPU, whether a host can serve at all (Facts.Check), as sentences that say
+// what to do, layouts, geometry and the parameters of kernels.
 package cuda
