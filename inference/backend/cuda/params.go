@@ -45,6 +45,27 @@ type linearParams struct {
 	biasFormat, add int32
 }
 
+type packParams struct {
+	dst, x, w            driver.Ptr
+	cols, groups, format int32
+	eps                  float32
+}
+
+type gemmPartParams struct {
+	w, bias            driver.Ptr
+	strips, kind, unit int32
+	column, tile       int32
+	biasFormat         int32
+}
+
+type gemmParams struct {
+	x, out                   driver.Ptr
+	part                     [3]gemmPartParams
+	parts, n, groups, blocks int32
+	stride, ldd, mode        int32
+	rowTiles, tokenTiles, _  int32
+}
+
 type batchParams struct{ positions, tables, pages driver.Ptr }
 
 type cacheParams struct {

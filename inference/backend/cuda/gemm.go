@@ -1,0 +1,208 @@
+package cuda
+
+import (
+	"fmt"
+
+	"llorch/inference/backend"
+	"llorch/inference/backend/cuda/driver"
+	"llorch/inference/tensor"
+)
+
+// gemmMode says what becomes of the sums of a product.
+type gemmMode int32
+
+const (
+	gemmStore        gemmMode = iota // out = sums, float32
+	gemmAdd                          // out += sums
+	gemmSwiGLU                       // out = silu(gate)·up of one gateUp part, float32
+	gemmSwiGLUPacked                 // the same as packed bf16, for the product that follows
+)
+
+// gemmPart is one matrix of bf16 in fragment order. Its columns of the output follow
+// those of the part before it.
+type gemmPart struct {
+	w     driver.Ptr
+	order rowOrder
+	bias  backend.Tensor // F32, F16 or BF16 by output row; Data nil: none
+}
+
+// gemmCall is out (+)= x·Wᵀ + b for n rows of k. All parts have rows padded to kp.
+//
+// out is [n × ldd] float32, or packed with gemmSwiGLUPacked, and then zero from k of the
+// next product on where that is no multiple of 64.
+type gemmCall struct {
+	out, x  driver.Ptr // x packed
+	n, k    int
+	kp, ldd int
+	mode    gemmMode
+	parts   []gemmPart // up to 3
+}
+
+// gemmKernel is one kernel with the tile that a block of it computes.
+type gemmKernel struct {
+	name            string
+	rows, tokens    int // of a tile
+	cluster         int // blocks that share activations, 1: none
+	threads, shared int
+	function        driver.Function
+	resident        int // blocks that run at a time; 0: one block a tile
+}
+
+// ring is the shared memory of wgmma kernels: stages of 64 k with two barriers each,
+// from a multiple of 1024.
+func ring(tokens, stages int) int { return 1024 + stages*(tokens*128+16) }
+
+// Kernels by size of the token tile, smallest first.
+var (
+	wgmmaKernels = []gemmKernel{
+		{name: "gemm_wgmma_64", rows: 64, tokens: 64, cluster: 1, threads: 160, shared: ring(64, 6)},
+		{name: "gemm_wgmma_128", rows: 64, tokens: 128, cluster: 1, threads: 160, shared: ring(128, 4)},
+		{name: "gemm_wgmma_256", rows: 128, tokens: 256, cluster: 2, threads: 384, shared: ring(256, 6)},
+	}
+	mmaKernels = []gemmKernel{{name: "gemm_mma", rows: 128, tokens: 128, cluster: 1, threads: 256, shared: 3 * 128 * 128}}
+)
+
+// gemms are the kernels of products of prompts and of what packs their activations.
+type gemms struct {
+	modules                    []driver.Module
+	kernels                    []gemmKernel // those of this GPU
+	pack, packNorm, packSwiGLU driver.Function
+}
+
+// loadGemms loads what runs on the current device, whose ordinal is given.
+func loadGemms(drv driver.Driver, ordinal int, images map[string]string) (*gemms, error) {
+	g := &gemms{}
+	m, err := g.module(drv, images, "pack")
+	if err != nil {
+		return g, err
+	}
+	for name, f := range map[string]*driver.Function{"pack": &g.pack, "pack_norm": &g.packNorm, "pack_swiglu": &g.packSwiGLU} {
+		if *f, err = drv.ModuleFunction(m, name); err != nil {
+			return g, fmt.Errorf("cuda: kernel %s: %w", name, err)
+		}
+	}
+	if g.kernels, err = g.load(drv, ordinal, images, "gemm_wgmma", wgmmaKernels); err != nil || g.kernels != nil {
+		return g, err
+	}
+	g.kernels, err = g.load(drv, ordinal, images, "gemm_mma", mmaKernels)
+	return g, err
+}
+
+func (g *gemms) module(drv driver.Driver, images map[string]string, name string) (driver.Module, error) {
+	m, err := drv.ModuleLoad(images[name])
+	if err != nil {
+		return 0, fmt.Errorf("cuda: kernels of %s: %w", name, err)
+	}
+	g.modules = append(g.modules, m)
+	return m, nil
+}
+
+// load returns the kernels of a module ready to launch, nil where the module has no code
+// of them for this GPU: such kernels are compiled for one warp.
+func (g *gemms) load(drv driver.Driver, ordinal int, images map[string]string, module string, kernels []gemmKernel) ([]gemmKernel, error) {
+	m, err := g.module(drv, images, module)
+	if err != nil {
+		return nil, err
+	}
+	multiprocessors, err := drv.DeviceAttribute(ordinal, driver.Multiprocessors)
+	if err != nil {
+		return nil, err
+	}
+	var ready []gemmKernel
+	for _, k := range kernels {
+		if k.function, err = drv.ModuleFunction(m, k.name); err != nil {
+			return nil, fmt.Errorf("cuda: kernel %s: %w", k.name, err)
+		}
+		most, err := drv.FunctionAttribute(k.function, driver.FunctionMaxThreads)
+		if err != nil || most < k.threads {
+			return nil, err
+		}
+		if err := drv.SetFunctionAttribute(k.function, driver.FunctionMaxShared, k.shared); err != nil {
+			return nil, err
+		}
+		if module == "gemm_wgmma" {
+			blocks, err := drv.Occupancy(k.function, k.threads, int64(k.shared))
+			if err != nil {
+				return nil, err
+			}
+			k.resident = blocks * multiprocessors / k.cluster * k.cluster
+		}
+		ready = append(ready, k)
+	}
+	return ready, nil
+}
+
+func (g *gemms) close(drv driver.Driver) (errs []error) {
+	for _, m := range g.modules {
+		errs = append(errs, drv.ModuleUnload(m))
+	}
+	return errs
+}
+
+// kernelFor is the kernel for n rows: that of the smallest token tile that holds them.
+func kernelFor(kernels []gemmKernel, n int) *gemmKernel {
+	for i := range kernels {
+		if n <= kernels[i].tokens {
+			return &kernels[i]
+		}
+	}
+	return &kernels[len(kernels)-1]
+}
+
+// params are those of a launch of k, and the blocks of its grid.
+func (c *gemmCall) params(k *gemmKernel) (p gemmParams, blocks int) {
+	p = gemmParams{
+		x: c.x, out: c.out, parts: int32(len(c.parts)), n: int32(c.n), groups: int32((c.n + 7) / 8),
+		blocks: int32((c.k + 63) / 64), stride: int32(c.kp / 16), ldd: int32(c.ldd), mode: int32(c.mode),
+		tokenTiles: int32((c.n + k.tokens - 1) / k.tokens),
+	}
+	column, rowTiles := 0, 0
+	for i, part := range c.parts {
+		strips := part.order.strips()
+		p.part[i] = gemmPartParams{
+			w: part.w, bias: address(part.bias), strips: int32(strips), kind: int32(part.order.kind),
+			unit: int32(part.order.unit()), column: int32(column), tile: int32(rowTiles), biasFormat: int32(part.bias.Type),
+		}
+		column += part.order.rows
+		rowTiles += (16*strips + k.rows - 1) / k.rows
+	}
+	p.rowTiles = int32(rowTiles)
+	blocks = (rowTiles + k.cluster - 1) / k.cluster * int(p.tokenTiles) * k.cluster
+	if k.resident > 0 {
+		blocks = min(blocks, k.resident)
+	}
+	return p, blocks
+}
+
+// gemm computes c. The bits of a row do not depend on the others.
+func (d *Device) gemm(g *gemms, c *gemmCall) { d.gemmBy(kernelFor(g.kernels, c.n), c) }
+
+func (d *Device) gemmBy(k *gemmKernel, c *gemmCall) {
+	if d.dead() || c.n == 0 {
+		return
+	}
+	p, blocks := c.params(k)
+	shape := driver.LaunchConfig{Grid: grid(blocks, 1), Block: [3]uint32{uint32(k.threads)}, Shared: uint32(k.shared)}
+	if k.cluster > 1 {
+		shape.Cluster = uint32(k.cluster)
+	}
+	d.check(d.drv.Launch(k.function, d.stream, shape, driver.Params(&p)))
+}
+
+// packRows: dst = x [n × k] packed, with the norm of weight w before where w has data.
+func (d *Device) packRows(g *gemms, dst, x driver.Ptr, n, k int, w backend.Tensor, eps float32) {
+	f := g.pack
+	if w.Data != nil {
+		f = g.packNorm
+	}
+	launch(d, f, grid(n, 1), 256, &packParams{
+		dst: dst, x: x, w: address(w), cols: int32(k), groups: int32((n + 7) / 8), format: int32(w.Type), eps: eps,
+	})
+}
+
+// packGated: dst = silu(gate)·up packed, of x [n × 2·k], gate then up.
+func (d *Device) packGated(g *gemms, dst, x driver.Ptr, n, k int) {
+	launch(d, g.packSwiGLU, grid(n, 1), 256, &packParams{
+		dst: dst, x: x, cols: int32(k), groups: int32((n + 7) / 8), format: int32(tensor.F32),
+	})
+}

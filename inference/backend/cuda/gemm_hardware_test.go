@@ -1,0 +1,321 @@
+//go:build cuda
+
+package cuda
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"unsafe"
+
+	"llorch/inference/backend"
+	"llorch/inference/backend/cuda/driver"
+	"llorch/inference/tensor"
+)
+
+// gemmRig is a device with all kernels of products that it has.
+type gemmRig struct {
+	*testing.T
+	d   *Device
+	g   *gemms
+	all []gemmKernel
+	rnd *rand.Rand
+}
+
+func openGemms(t *testing.T) *gemmRig {
+	t.Helper()
+	d := openHardware(t).(*Device)
+	t.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	images := map[string]string{}
+	for _, name := range []string{"pack", "gemm_mma", "gemm_wgmma"} {
+		b, err := testImages.ReadFile("kernels/" + name + ".fatbin")
+		if err != nil {
+			t.Fatal(err)
+		}
+		images[name] = string(b)
+	}
+	g, err := loadGemms(d.drv, 0, images)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &gemmRig{T: t, d: d, g: g, all: slices.Clone(g.kernels), rnd: rand.New(rand.NewPCG(1, 2))}
+	if g.kernels[0].name != "gemm_mma" {
+		mma, err := g.load(d.drv, 0, images, "gemm_mma", mmaKernels)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.all = append(r.all, mma...)
+	}
+	t.Cleanup(func() { g.close(d.drv) })
+	return r
+}
+
+func (r *gemmRig) memory(bytes int) driver.Ptr {
+	r.Helper()
+	p, err := r.d.alloc(backend.Scratch, int64(bytes))
+	if err != nil {
+		r.Fatal(err)
+	}
+	return p
+}
+
+func upload[E any](r *gemmRig, v []E) driver.Ptr {
+	p := r.memory(len(v) * int(unsafe.Sizeof(v[0])))
+	if err := r.d.drv.CopyHtoD(p, driver.Bytes(v)); err != nil {
+		r.Fatal(err)
+	}
+	return p
+}
+
+func download[E any](r *gemmRig, p driver.Ptr, n int) []E {
+	r.Helper()
+	if err := r.d.Sync(); err != nil {
+		r.Fatal(err)
+	}
+	v := make([]E, n)
+	if err := r.d.drv.CopyDtoH(driver.Bytes(v), p); err != nil {
+		r.Fatal(err)
+	}
+	return v
+}
+
+func (r *gemmRig) values(n int) []float32 {
+	v := make([]float32, n)
+	for i := range v {
+		v[i] = float32(r.rnd.NormFloat64())
+	}
+	return v
+}
+
+// bf16 rounds in place.
+func bf16(v []float32) []float32 {
+	b := make([]byte, 2*len(v))
+	tensor.BF16.Encode(b, v)
+	tensor.BF16.Decode(v, b)
+	return v
+}
+
+// half is v, which is bf16, in its two bytes.
+func half(v float32) uint16 { return uint16(math.Float32bits(v) >> 16) }
+
+func wide(h uint16) float32 { return math.Float32frombits(uint32(h) << 16) }
+
+// matrix is a part with its values: w by output row.
+type matrix struct {
+	gemmPart
+	w, b []float32
+}
+
+// matrix makes a part of random values. Its padding is zero.
+func (r *gemmRig) matrix(o rowOrder, k, kp int, bias tensor.DType) matrix {
+	m := matrix{w: bf16(r.values(o.rows * k))}
+	lay := make([]uint16, fragmentBytes(o.strips(), kp)/2)
+	for row := range 16 * o.strips() {
+		if out := o.output(row); out >= 0 {
+			for i := range k {
+				lay[fragmentOffset(row, i, kp)/2] = half(m.w[out*k+i])
+			}
+		}
+	}
+	m.gemmPart = gemmPart{w: upload(r, lay), order: o}
+	m.b = make([]float32, o.rows)
+	if bias != 0 {
+		m.b = bf16(r.values(o.rows))
+		encoded := make([]byte, bias.RowBytes(o.rows))
+		bias.Encode(encoded, m.b)
+		m.bias = backend.Tensor{Type: bias, Rows: 1, Cols: o.rows, Data: pointer(upload(r, encoded))}
+	}
+	return m
+}
+
+// product is a projection with inputs and what it should give.
+type product struct {
+	parts     []matrix
+	n, k, kp  int
+	x, old    []float32
+	want      []float64 // with old, without
+	size      []float64 // sums of magnitudes, old's included
+	cols, ldd int
+}
+
+func (r *gemmRig) product(n, k, kp int, parts ...matrix) *product {
+	p := &product{parts: parts, n: n, k: k, kp: kp, x: bf16(r.values(n * k))}
+	for _, m := range parts {
+		p.cols += m.order.rows
+	}
+	p.ldd = p.cols + 3
+	p.old = r.values(n * p.ldd)
+	p.want, p.size = make([]float64, n*p.cols), make([]float64, n*p.cols)
+	for i := range n {
+		at := i * p.cols
+		for _, m := range parts {
+			for row := range m.order.rows {
+				p.want[at], p.size[at] = dot(p.x[i*k:(i+1)*k], m.w[row*k:(row+1)*k], float64(m.b[row]))
+				at++
+			}
+		}
+	}
+	return p
+}
+
+func dot(x, w []float32, bias float64) (sum, size float64) {
+	sum, size = bias, math.Abs(bias)
+	for i, v := range x {
+		y := float64(v) * float64(w[i])
+		sum, size = sum+y, size+math.Abs(y)
+	}
+	return sum, size
+}
+
+// run gives the output of the first n rows by a kernel, of which all but the ldd's tail
+// is overwritten; poison is a NaN where nothing is added.
+func (r *gemmRig) run(k *gemmKernel, p *product, n int, mode gemmMode) []float32 {
+	r.Helper()
+	packed := r.memory(packedBytes(n, p.k))
+	r.d.check(r.d.drv.Memset8Async(packed, 0xff, int64(packedBytes(n, p.k)), r.d.stream)) // NaN
+	x := upload(r, p.x[:n*p.k])
+	r.d.packRows(r.g, packed, x, n, p.k, backend.Tensor{}, 0)
+	old := slices.Clone(p.old[:n*p.ldd])
+	if mode != gemmAdd {
+		for i := range old {
+			old[i] = float32(math.NaN())
+		}
+	}
+	out := upload(r, old)
+	c := &gemmCall{out: out, x: packed, n: n, k: p.k, kp: p.kp, ldd: p.ldd, mode: mode}
+	for _, m := range p.parts {
+		c.parts = append(c.parts, m.gemmPart)
+	}
+	r.d.gemmBy(k, c)
+	got := download[float32](r, out, n*p.ldd)
+	for _, m := range []driver.Ptr{packed, x, out} {
+		if err := r.d.release(m); err != nil {
+			r.Fatal(err)
+		}
+	}
+	return got
+}
+
+// check compares with the formula and returns the worst error in roundings of the sum of
+// magnitudes.
+func (r *gemmRig) check(name string, p *product, got []float32, mode gemmMode) (worst float64) {
+	r.Helper()
+	for i := range len(got) / p.ldd {
+		for j := range p.ldd {
+			v := float64(got[i*p.ldd+j])
+			if j >= p.cols {
+				if mode != gemmAdd && v == v || mode == gemmAdd && float32(v) != p.old[i*p.ldd+j] {
+					r.Errorf("%s: row %d: column %d beyond the end was written", name, i, j)
+					return
+				}
+				continue
+			}
+			want, size := p.want[i*p.cols+j], p.size[i*p.cols+j]
+			if mode == gemmAdd {
+				want, size = want+float64(p.old[i*p.ldd+j]), size+math.Abs(float64(p.old[i*p.ldd+j]))
+			}
+			miss := math.Abs(v-want) / size * (1 << 24)
+			if !(miss < 32) {
+				r.Errorf("%s: row %d, column %d: %v, want %v (%.0f roundings)", name, i, j, v, want, miss)
+				return
+			}
+			worst = max(worst, miss)
+		}
+	}
+	return worst
+}
+
+func sameBits(a, b []float32) bool {
+	return slices.EqualFunc(a, b, func(x, y float32) bool { return math.Float32bits(x) == math.Float32bits(y) })
+}
+
+// TestGemm: every kernel against float64, for row orders, biases, parts, paddings and
+// numbers of rows; a row has the same bits whatever their number, and in every kernel of
+// the same instructions.
+func TestGemm(t *testing.T) {
+	r := openGemms(t)
+	for _, s := range []struct {
+		k, kp  int
+		orders []rowOrder
+		bias   tensor.DType
+	}{
+		{64, 64, []rowOrder{{natural, 16, 0}}, 0},
+		{200, 208, []rowOrder{{natural, 300, 0}}, tensor.F32},
+		{72, 256, []rowOrder{{gateUp, 2 * 100, 0}}, tensor.F16},
+		{1000, 1008, []rowOrder{{rotaryHalves, 256, 64}, {rotaryNeighbours, 96, 32}, {natural, 90, 0}}, tensor.BF16},
+	} {
+		var parts []matrix
+		for _, o := range s.orders {
+			parts = append(parts, r.matrix(o, s.k, s.kp, s.bias))
+		}
+		p := r.product(700, s.k, s.kp, parts...)
+		family := map[bool][]float32{} // by mma.sync or not: all rows
+		for i := range r.all {
+			k := &r.all[i]
+			name := fmt.Sprintf("%s k %d %v", k.name, s.k, s.orders)
+			full := r.run(k, p, p.n, gemmStore)
+			t.Logf("%s: %.1f roundings", name, r.check(name, p, full, gemmStore))
+			if first, ok := family[k.name == "gemm_mma"]; ok && !sameRows(p, first, full) {
+				t.Errorf("%s: bits differ from another kernel's", name)
+			}
+			family[k.name == "gemm_mma"] = full
+			r.rows(k, p, name, full)
+		}
+	}
+}
+
+// sameRows compares the written columns of as many rows as got has.
+func sameRows(p *product, all, got []float32) bool {
+	for i := 0; i < len(got); i += p.ldd {
+		if !sameBits(all[i:i+p.cols], got[i:i+p.cols]) {
+			return false
+		}
+	}
+	return true
+}
+
+func (r *gemmRig) rows(k *gemmKernel, p *product, name string, full []float32) {
+	r.Helper()
+	added := r.run(k, p, p.n, gemmAdd)
+	r.check(name+" add", p, added, gemmAdd)
+	for _, n := range []int{1, 7, 33, 130, 300} {
+		if !sameRows(p, full, r.run(k, p, n, gemmStore)) {
+			r.Errorf("%s: %d rows have other bits", name, n)
+		}
+		if !sameRows(p, added, r.run(k, p, n, gemmAdd)) {
+			r.Errorf("%s: %d rows added have other bits", name, n)
+		}
+	}
+}
+
+// TestGemmLarge: a real shape in part of its elements, twice.
+func TestGemmLarge(t *testing.T) {
+	r := openGemms(t)
+	m := r.matrix(rowOrder{natural, 1100, 0}, 4096, 4096, 0)
+	p := r.product(1, 4096, 4096, m)
+	const n = 2048
+	p.x, p.old = bf16(r.values(n*p.k)), nil
+	p.old = make([]float32, n*p.ldd)
+	for i := range r.all {
+		k := &r.all[i]
+		got := r.run(k, p, n, gemmStore)
+		if !sameRows(p, got, r.run(k, p, n, gemmStore)) {
+			t.Errorf("%s: other bits the second time", k.name)
+		}
+		worst := 0.0
+		for range 20000 {
+			i, j := r.rnd.IntN(n), r.rnd.IntN(p.cols)
+			want, size := dot(p.x[i*p.k:(i+1)*p.k], m.w[j*p.k:(j+1)*p.k], 0)
+			worst = max(worst, math.Abs(float64(got[i*p.ldd+j])-want)/size*(1<<24))
+		}
+		if t.Logf("%s: %.1f roundings", k.name, worst); !(worst < 32) {
+			t.Errorf("%s: %.1f roundings", k.name, worst)
+		}
+	}
+}

@@ -1,0 +1,155 @@
+// What the matrix products of a prompt share: parameters, the order of tiles, where rows of
+// weights and activations lie, and what becomes of the sums. gemm.go has the Go half and
+// layout.go the same layouts.
+//
+//   out[m][column(r)] (+)= sum_k x[m][k] W[r][k] + b[column(r)]     x, W bf16, sums float32
+//
+// W lies in strips of 16 rows, a strip as tiles of 16 k of 512 bytes, a tile as 32 lanes of
+// 16 bytes: the four registers that a lane of mma.m16n8k16 or wgmma holds of A. Lane 4g+t has
+// row g, k 4t and 4t+1; row g+8, the same k; row g, k 4t+2 and 4t+3; row g+8, the same k.
+//
+// x lies in blocks of 64 k, a block as groups of 8 rows, a group as 8 rows of 128 bytes whose
+// 16-byte chunks are swizzled (chunk c of row r at c^r), as wgmma wants B in shared memory:
+// a tile of any number of groups is one stretch of memory. Inside each 16 k the order is
+// that of the weights: 0 1 4 5 8 9 12 13, then 2 3 6 7 10 11 14 15.
+//
+// A result is the sum of its own row and column in the order of k, whatever tile it is in
+// and whatever else is in it.
+#pragma once
+#include "formats.cuh"
+
+enum { GROUP_BYTES = 1024 };
+enum RowKind { NATURAL, GATE_UP, ROTARY_HALVES, ROTARY_NEIGHBOURS };
+enum Mode { STORE, ADD, SWIGLU, SWIGLU_PACKED };
+
+struct GemmPart {
+  const uint4 *w;
+  const uint8_t *bias; // by output column of the part; null: none
+  int32_t strips, kind;
+  int32_t unit;   // NATURAL: rows; GATE_UP: rows of each; rotary: head dimension
+  int32_t column; // of out, where the part begins
+  int32_t tile;   // the first row tile of the part
+  int32_t btype;
+};
+
+struct GemmParams {
+  const uint8_t *x;
+  void *out; // float32 [n × ldd], or packed as x with SWIGLU_PACKED
+  GemmPart part[3];
+  int32_t parts, n;
+  int32_t groups; // of 8 rows of x
+  int32_t blocks; // of 64 k
+  int32_t stride; // tiles of 16 k in a strip
+  int32_t ldd, mode, row_tiles, token_tiles;
+};
+
+// Tiles are taken so that what runs at one time shares weights and activations in L2: all
+// token tiles of a band meet a row tile before the next row tile comes.
+enum { BAND = 8 };
+__device__ __forceinline__ void tile_at(int tile, int row_tiles, int token_tiles, int *row, int *token) {
+  int band = tile / (BAND * row_tiles), rest = tile - band * BAND * row_tiles;
+  int width = min((int)BAND, token_tiles - band * BAND);
+  *row = rest / width;
+  *token = band * BAND + rest % width;
+}
+
+__device__ __forceinline__ const GemmPart &part_of(const GemmParams &p, int row_tile) {
+  int i = 0;
+  if (p.parts > 1 && row_tile >= p.part[1].tile) i = 1;
+  if (p.parts > 2 && row_tile >= p.part[2].tile) i = 2;
+  return p.part[i];
+}
+
+// The output column, in the part, of row i of a strip, or -1 where the row is padding.
+__device__ __forceinline__ int column_of(const GemmPart &p, int strip, int i) {
+  if (strip >= p.strips) return -1;
+  int g = i % 8, high = i / 8;
+  if (p.kind == NATURAL) return 16 * strip + i < p.unit ? 16 * strip + i : -1;
+  if (p.kind == GATE_UP) return 8 * strip + g < p.unit ? 8 * strip + g + high * p.unit : -1;
+  int head = strip / (p.unit / 16), j = strip - head * (p.unit / 16);
+  if (p.kind == ROTARY_HALVES) return head * p.unit + 8 * j + g + high * (p.unit / 2);
+  return head * p.unit + 16 * j + 2 * g + high;
+}
+
+__device__ __forceinline__ float bias_at(const GemmPart &p, int column) {
+  if (!p.bias || column < 0) return 0;
+  if (p.btype == F32) return at<F32>(p.bias, column);
+  return p.btype == F16 ? at<F16>(p.bias, column) : at<BF16>(p.bias, column);
+}
+
+// Where k of a row lies in the packed form, in bytes; row counts in its group.
+__device__ __forceinline__ int64_t packed_at(int groups, int group, int row, int k) {
+  int place = (k & 2) * 4 + (k & 12) / 2 + (k & 1);
+  int chunk = (k & 48) / 8 + place / 8;
+  return ((int64_t)(k / 64) * groups + group) * GROUP_BYTES + row * 128 + (chunk ^ row) * 16 + place % 8 * 2;
+}
+
+__device__ __forceinline__ uint4 load_weights(const uint4 *w) {
+  uint4 v;
+  asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "l"(w));
+  return v;
+}
+
+__device__ __forceinline__ float silu(float x) { return x / (1 + expf(-x)); }
+
+// Sums of one strip and T tokens as a warp has them: lane 4g+t has of each 8 tokens row g of
+// tokens 2t and 2t+1, then row g+8 of the same. token: the first.
+template <int T, bool ADDS>
+__device__ __forceinline__ void store_sums(const GemmParams &p, const GemmPart &part, int strip, int token, const float (&sum)[T / 2]) {
+  const int lane = threadIdx.x % 32, g = lane / 4;
+  const int low = column_of(part, strip, g), high = column_of(part, strip, g + 8);
+  const float bias[2] = {bias_at(part, low), bias_at(part, high)};
+  const int m = token + 2 * (lane % 4);
+  float *out = (float *)p.out + (int64_t)m * p.ldd + part.column;
+  enum { BATCH = 4 }; // reads in flight before the first is needed: 4·BATCH
+#pragma unroll
+  for (int j0 = 0; j0 < T / 8; j0 += BATCH) {
+    float old[4 * BATCH];
+#pragma unroll
+    for (int i = 0; i < 4 * BATCH; i++) {
+      int row = 8 * (j0 + i / 4) + i % 2, column = i & 2 ? high : low;
+      old[i] = ADDS && m + row < p.n && column >= 0 ? out[(int64_t)row * p.ldd + column] : 0;
+    }
+#pragma unroll
+    for (int i = 0; i < 4 * BATCH; i++) {
+      int row = 8 * (j0 + i / 4) + i % 2, column = i & 2 ? high : low;
+      float v = sum[4 * j0 + i] + bias[(i & 2) / 2];
+      if (m + row < p.n && column >= 0) out[(int64_t)row * p.ldd + column] = ADDS ? old[i] + v : v;
+    }
+  }
+}
+
+// silu(gate)·up of a strip of GATE_UP, as float32 or packed for the product that follows.
+template <int T, bool PACKED>
+__device__ __forceinline__ void store_swiglu(const GemmParams &p, const GemmPart &part, int strip, int token, const float (&sum)[T / 2]) {
+  const int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4, f = 8 * strip + g;
+  const int gate = column_of(part, strip, g), up = column_of(part, strip, g + 8);
+  const float bias_gate = bias_at(part, gate), bias_up = bias_at(part, up);
+#pragma unroll
+  for (int j = 0; j < T / 8; j++) {
+    float h[2];
+#pragma unroll
+    for (int i = 0; i < 2; i++) h[i] = silu(sum[4 * j + i] + bias_gate) * (sum[4 * j + 2 + i] + bias_up);
+    const int m = token + 8 * j + 2 * t;
+    if (!PACKED) {
+      float *out = (float *)p.out + (int64_t)m * p.ldd + f;
+      if (gate >= 0 && m < p.n) out[0] = h[0];
+      if (gate >= 0 && m + 1 < p.n) out[p.ldd] = h[1];
+      continue;
+    }
+    // Lanes of even and odd g exchange, so that each has two neighbours of one token.
+    float other = __shfl_xor_sync(0xffffffff, g % 2 ? h[0] : h[1], 4);
+    __nv_bfloat162 pair = g % 2 ? __floats2bfloat162_rn(other, h[1]) : __floats2bfloat162_rn(h[0], other);
+    const int row = 2 * t + g % 2;
+    if (m + g % 2 < p.n && strip < part.strips)
+      *(__nv_bfloat162 *)((uint8_t *)p.out + packed_at(p.groups, (token + 8 * j) / 8, row, f & ~1)) = pair;
+  }
+}
+
+template <int T>
+__device__ __forceinline__ void finish(const GemmParams &p, const GemmPart &part, int strip, int token, const float (&sum)[T / 2]) {
+  if (p.mode == STORE) store_sums<T, false>(p, part, strip, token, sum);
+  else if (p.mode == ADD) store_sums<T, true>(p, part, strip, token, sum);
+  else if (p.mode == SWIGLU) store_swiglu<T, false>(p, part, strip, token, sum);
+  else store_swiglu<T, true>(p, part, strip, token, sum);
+}
