@@ -48,16 +48,16 @@ type gemmKernel struct {
 	resident        int // blocks that run at a time; 0: one block a tile
 }
 
-// ring is the shared memory of wgmma kernels: stages of 64 k with two barriers each,
-// from a multiple of 1024.
-func ring(tokens, stages int) int { return 1024 + stages*(tokens*128+16) }
+// ring is the shared memory of wgmma kernels: stages of 64 k of rows and tokens with two
+// barriers each, from a multiple of 1024.
+func ring(rows, tokens, stages int) int { return 1024 + stages*((rows+tokens)*128+16) }
 
 // Kernels by size of the token tile, smallest first.
 var (
 	wgmmaKernels = []gemmKernel{
-		{name: "gemm_wgmma_64", rows: 64, tokens: 64, cluster: 1, threads: 160, shared: ring(64, 6)},
-		{name: "gemm_wgmma_128", rows: 64, tokens: 128, cluster: 1, threads: 160, shared: ring(128, 4)},
-		{name: "gemm_wgmma_256", rows: 128, tokens: 256, cluster: 2, threads: 384, shared: ring(256, 6)},
+		{name: "gemm_wgmma_64", rows: 64, tokens: 64, cluster: 1, threads: 160, shared: ring(64, 64, 6)},
+		{name: "gemm_wgmma_128", rows: 64, tokens: 128, cluster: 1, threads: 160, shared: ring(64, 128, 4)},
+		{name: "gemm_wgmma_256", rows: 128, tokens: 256, cluster: 2, threads: 384, shared: ring(128, 256, 4)},
 	}
 	mmaKernels = []gemmKernel{{name: "gemm_mma", rows: 128, tokens: 128, cluster: 1, threads: 256, shared: 3 * 128 * 128}}
 )

@@ -3,6 +3,7 @@
 package cuda
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -67,7 +68,9 @@ func (r *gemmRig) memory(bytes int) driver.Ptr {
 
 func upload[E any](r *gemmRig, v []E) driver.Ptr {
 	p := r.memory(len(v) * int(unsafe.Sizeof(v[0])))
-	if err := r.d.drv.CopyHtoD(p, driver.Bytes(v)); err != nil {
+	// A copy from pageable memory may return before all is there, and the stream of the
+	// ops does not wait for it.
+	if err := errors.Join(r.d.drv.CopyHtoD(p, driver.Bytes(v)), r.d.drv.Synchronize()); err != nil {
 		r.Fatal(err)
 	}
 	return p

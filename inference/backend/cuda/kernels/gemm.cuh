@@ -101,21 +101,14 @@ __device__ __forceinline__ void store_sums(const GemmParams &p, const GemmPart &
   const float bias[2] = {bias_at(part, low), bias_at(part, high)};
   const int m = token + 2 * (lane % 4);
   float *out = (float *)p.out + (int64_t)m * p.ldd + part.column;
-  enum { BATCH = 4 }; // reads in flight before the first is needed: 4·BATCH
 #pragma unroll
-  for (int j0 = 0; j0 < T / 8; j0 += BATCH) {
-    float old[4 * BATCH];
-#pragma unroll
-    for (int i = 0; i < 4 * BATCH; i++) {
-      int row = 8 * (j0 + i / 4) + i % 2, column = i & 2 ? high : low;
-      old[i] = ADDS && m + row < p.n && column >= 0 ? out[(int64_t)row * p.ldd + column] : 0;
-    }
-#pragma unroll
-    for (int i = 0; i < 4 * BATCH; i++) {
-      int row = 8 * (j0 + i / 4) + i % 2, column = i & 2 ? high : low;
-      float v = sum[4 * j0 + i] + bias[(i & 2) / 2];
-      if (m + row < p.n && column >= 0) out[(int64_t)row * p.ldd + column] = ADDS ? old[i] + v : v;
-    }
+  for (int i = 0; i < T / 2; i++) {
+    const int row = i / 4 * 8 + i % 2, column = i & 2 ? high : low;
+    if (m + row >= p.n || column < 0) continue;
+    float *at = out + (int64_t)row * p.ldd + column, v = sum[i] + bias[(i & 2) / 2];
+    // One addition to an element, so its order cannot matter; nothing waits for the old value.
+    if (ADDS) asm volatile("red.global.add.f32 [%0], %1;" ::"l"(at), "f"(v) : "memory");
+    else *at = v;
   }
 }
 

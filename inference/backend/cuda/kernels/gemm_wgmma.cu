@@ -1,161 +1,169 @@
-// The product of a prompt on sm_90a (gemm.cuh has formula and layouts). Weights go from L2
-// straight into registers, which are A of wgmma; activations come by bulk copies through a
-// ring in shared memory, where they are B.
+// The product of a prompt on sm_90a (gemm.cuh has formula and layouts). One warp copies
+// weights and activations, as they lie in memory, into a ring in shared memory. From there
+// weights are read into registers, which are A of wgmma, for that is the order they are
+// stored in; activations are B.
 //
-// A block has GROUPS warpgroups that compute, 64 rows × N tokens each, and one warp that
-// copies; blocks are persistent. Blocks of a cluster have different rows and the same
-// tokens: each copies a share of them into the ring of all.
+// A block has GROUPS warpgroups that compute, 64 rows × N tokens each; blocks are persistent.
+// Blocks of a cluster have different rows and the same tokens: each copies a share of the
+// activations into the ring of all.
 #include "gemm.cuh"
 #include "hopper.cuh"
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
+// Sizes of a kernel: N tokens and 64·GROUPS rows of a tile, 64 k of both in a stage.
+template <int GROUPS_, int N_, int STAGES_, int CLUSTER_> struct Shape {
+  enum { GROUPS = GROUPS_, N = N_, STAGES = STAGES_, CLUSTER = CLUSTER_ };
+  enum { STRIPS = 4 * GROUPS, STRIP = 4 * 512, WEIGHTS = STRIPS * STRIP, STAGE = WEIGHTS + N * 128 };
+};
+
 // Shared memory of a block, from a multiple of 1024: the ring, then its barriers.
-template <int N, int STAGES> struct Ring {
-  enum { STAGE = N * 128 };
+template <class S> struct Ring {
   uint32_t base;
   int stage = 0, parity = 0;
-  __device__ uint32_t data() const { return base + stage * STAGE; }
-  __device__ uint32_t full(int s) const { return base + STAGES * STAGE + 16 * s; }
+  __device__ uint32_t weights() const { return base + stage * S::STAGE; }
+  __device__ uint32_t tokens() const { return weights() + S::WEIGHTS; }
+  __device__ uint32_t full(int s) const { return base + S::STAGES * S::STAGE + 16 * s; }
   __device__ uint32_t empty(int s) const { return full(s) + 8; }
+  __device__ int last() const { return stage == 0 ? S::STAGES - 1 : stage - 1; }
   __device__ void next() {
-    if (++stage == STAGES) stage = 0, parity ^= 1;
+    if (++stage == S::STAGES) stage = 0, parity ^= 1;
   }
 };
 
-template <int N, int STAGES, int CLUSTER> __device__ __forceinline__ void produce(const GemmParams &p, Ring<N, STAGES> ring, int share) {
-  constexpr int GROUPS_OF_8 = N / 8, OWN = GROUPS_OF_8 / CLUSTER;
-  const int row_tiles = (p.row_tiles + CLUSTER - 1) / CLUSTER;
-  for (int tile = blockIdx.x / CLUSTER; tile < row_tiles * p.token_tiles; tile += gridDim.x / CLUSTER) {
-    int row, token;
-    tile_at(tile, row_tiles, p.token_tiles, &row, &token);
+// The tiles of a block: those of its cluster in turn, by row tiles of the whole cluster.
+template <class S> struct Walk {
+  int row_tiles, tiles, tile, step;
+  __device__ explicit Walk(const GemmParams &p) {
+    row_tiles = (p.row_tiles + S::CLUSTER - 1) / S::CLUSTER;
+    tiles = row_tiles * p.token_tiles, tile = blockIdx.x / S::CLUSTER, step = gridDim.x / S::CLUSTER;
+  }
+  // The part, the tile's first strip in it, and its token tile.
+  __device__ const GemmPart &at(const GemmParams &p, int rank, int *strip, int *token) const {
+    int row;
+    tile_at(tile, row_tiles, p.token_tiles, &row, token);
+    row = row * S::CLUSTER + rank;
+    const GemmPart &part = part_of(p, row);
+    *strip = (row - part.tile) * S::STRIPS;
+    return part;
+  }
+};
+
+// 64 k of a strip. Where the strip ends inside, its last tile comes again: it meets zeros of
+// x, and what lies in the ring might be no number.
+__device__ __forceinline__ void copy_strip(uint32_t to, const uint4 *w, int block, int stride, uint32_t full) {
+  const int tiles = min(4, stride - 4 * block);
+  bulk_copy(to, w + block * 128, tiles * 512, full);
+  for (int i = tiles; i < 4; i++) bulk_copy(to + i * 512, w + (stride - 1) * 32, 512, full);
+}
+
+// All lanes: each of the first STRIPS copies a strip, the first also the block's share of
+// the activations.
+template <class S> __device__ __forceinline__ void produce(const GemmParams &p, Ring<S> ring, int rank) {
+  constexpr int GROUPS_OF_8 = S::N / 8, OWN = GROUPS_OF_8 / S::CLUSTER;
+  const int lane = threadIdx.x % 32;
+  if (lane >= S::STRIPS) return;
+  for (Walk<S> walk(p); walk.tile < walk.tiles; walk.tile += walk.step) {
+    int strip, token;
+    const GemmPart &part = walk.at(p, rank, &strip, &token);
+    // Rows beyond the end multiply by what is there and are not stored.
+    const uint4 *w = part.w + (int64_t)min(strip + lane, part.strips - 1) * p.stride * 32;
     const int there = min(GROUPS_OF_8, p.groups - token * GROUPS_OF_8); // the last tile may be short
-    const int first = share * OWN, own = min(OWN, there - first);
+    const int first = rank * OWN, own = min(OWN, there - first);
     const uint8_t *x = p.x + (int64_t)(token * GROUPS_OF_8 + first) * GROUP_BYTES;
     for (int block = 0; block < p.blocks; block++, ring.next(), x += (int64_t)p.groups * GROUP_BYTES) {
       const uint32_t full = ring.full(ring.stage);
       barrier_wait(ring.empty(ring.stage), ring.parity ^ 1);
-      barrier_expect(full, there * GROUP_BYTES);
-      if (own <= 0) continue;
-      if (CLUSTER == 1) bulk_copy(ring.data(), x, own * GROUP_BYTES, full);
-      else bulk_copy(ring.data() + first * GROUP_BYTES, x, own * GROUP_BYTES, full, (1 << CLUSTER) - 1);
+      if (lane == 0) {
+        barrier_expect(full, S::WEIGHTS + there * GROUP_BYTES);
+        if (S::CLUSTER == 1) bulk_copy(ring.tokens(), x, own * GROUP_BYTES, full);
+        else if (own > 0) bulk_copy(ring.tokens() + first * GROUP_BYTES, x, own * GROUP_BYTES, full, (1 << S::CLUSTER) - 1);
+      }
+      copy_strip(ring.weights() + lane * S::STRIP, w, block, p.stride, full);
     }
   }
 }
 
-// Four tiles of a strip: 64 k. Where the strip ends inside, its last tile comes again: it
-// meets zeros of x. (Predicates here cost moves in the inner loop.)
-__device__ __forceinline__ void load_block(uint4 (&a)[4], const uint4 *w, int block, int stride) {
-#pragma unroll
-  for (int i = 0; i < 4; i++) a[i] = load_weights(w + min(4 * block + i, stride - 1) * 32);
+template <class S> __device__ __forceinline__ void release(const Ring<S> &ring) {
+  if (threadIdx.x % 32 < S::CLUSTER) barrier_arrive(ring.empty(ring.last()), threadIdx.x % 32);
 }
 
-template <int N, int STAGES, int CLUSTER> __device__ __forceinline__ void release(const Ring<N, STAGES> &ring, int stage) {
-  const int lane = threadIdx.x % 32;
-  if (lane < CLUSTER) barrier_arrive(ring.empty(stage), lane);
+// Puts the products of a block on their way and waits for those of the block before it: its
+// stage and its registers are free then.
+template <class S>
+__device__ __forceinline__ void multiply_block(Ring<S> &ring, uint32_t own, uint4 (&a)[4], float (&sum)[S::N / 2], bool first) {
+  barrier_wait(ring.full(ring.stage), ring.parity);
+#pragma unroll
+  for (int i = 0; i < 4; i++) a[i] = load_shared(ring.weights() + own + i * 512);
+  const uint64_t b = matrix_descriptor(ring.tokens());
+  wgmma_fence();
+#pragma unroll
+  for (int i = 0; i < 4; i++) wgmma(sum, a[i], b + 2 * i);
+  wgmma_commit();
+  wgmma_wait<1>();
+  if (!first) release(ring);
+  ring.next();
 }
 
-// Sums of a tile. On entry a holds the first DEPTH-1 blocks of weights.
-template <int N, int STAGES, int CLUSTER, int DEPTH>
-__device__ __forceinline__ void multiply(const GemmParams &p, Ring<N, STAGES> &ring, const uint4 *w, uint4 (&a)[DEPTH][4], float (&sum)[N / 2]) {
+// Sums of a tile. Two sets of registers take turns; an exit between the two would make the
+// compiler serialize all products.
+template <class S> __device__ __forceinline__ void multiply(const GemmParams &p, Ring<S> &ring, float (&sum)[S::N / 2]) {
+  const uint32_t own = threadIdx.x / 32 * S::STRIP + threadIdx.x % 32 * 16;
+  uint4 a[2][4];
 #pragma unroll
-  for (int i = 0; i < N / 2; i++) sum[i] = 0;
-  for (int first = 0; first < p.blocks; first += DEPTH) {
-#pragma unroll
-    for (int u = 0; u < DEPTH; u++) {
-      if (first + u >= p.blocks) break;
-      barrier_wait(ring.full(ring.stage), ring.parity);
-      const uint64_t b = matrix_descriptor(ring.data());
-      wgmma_fence();
-#pragma unroll
-      for (int i = 0; i < 4; i++) wgmma(sum, a[u][i], b + 2 * i);
-      wgmma_commit();
-      wgmma_wait<1>(); // the block before this one is done with its stage and its weights
-      if (first + u > 0) release<N, STAGES, CLUSTER>(ring, ring.stage == 0 ? STAGES - 1 : ring.stage - 1);
-      load_block(a[(u + DEPTH - 1) % DEPTH], w, first + u + DEPTH - 1, p.stride);
-      ring.next();
-    }
+  for (int i = 0; i < S::N / 2; i++) sum[i] = 0;
+  for (int block = 0; block + 1 < p.blocks; block += 2) {
+    multiply_block(ring, own, a[0], sum, block == 0);
+    multiply_block(ring, own, a[1], sum, false);
   }
+  if (p.blocks % 2) multiply_block(ring, own, a[0], sum, p.blocks == 1);
   wgmma_wait<0>();
 #pragma unroll
-  for (int i = 0; i < N / 2; i++) asm volatile("" : "+f"(sum[i])::"memory"); // no use of a sum moves up
-  release<N, STAGES, CLUSTER>(ring, ring.stage == 0 ? STAGES - 1 : ring.stage - 1);
+  for (int i = 0; i < S::N / 2; i++) asm volatile("" : "+f"(sum[i])::"memory"); // no use of a sum moves up
+  release(ring);
 }
 
-// What a warp works on next: a strip of a part and a token tile.
-struct Work {
-  const GemmPart *part;
-  const uint4 *w;
-  int strip, token;
-};
-
-template <int GROUPS, int CLUSTER> __device__ __forceinline__ Work work_at(const GemmParams &p, int tile, int row_tiles, int rank) {
-  Work k;
-  int row;
-  tile_at(tile, row_tiles, p.token_tiles, &row, &k.token);
-  row = row * CLUSTER + rank;
-  k.part = &part_of(p, row);
-  k.strip = (row - k.part->tile) * 4 * GROUPS + threadIdx.x / 32;
-  // Rows beyond the end multiply by what is there and are not stored.
-  k.w = k.part->w + (int64_t)min(k.strip, k.part->strips - 1) * p.stride * 32 + threadIdx.x % 32;
-  return k;
-}
-
-template <int GROUPS, int N, int STAGES, int CLUSTER, int DEPTH>
-__device__ __forceinline__ void consume(const GemmParams &p, Ring<N, STAGES> ring, int rank) {
-  const int row_tiles = (p.row_tiles + CLUSTER - 1) / CLUSTER, tiles = row_tiles * p.token_tiles, step = gridDim.x / CLUSTER;
-  float sum[N / 2];
-  uint4 a[DEPTH][4];
-  int tile = blockIdx.x / CLUSTER;
-  if (tile >= tiles) return;
-  Work k = work_at<GROUPS, CLUSTER>(p, tile, row_tiles, rank);
-#pragma unroll
-  for (int u = 0; u < DEPTH - 1; u++) load_block(a[u], k.w, u, p.stride);
-  for (;;) {
-    multiply<N, STAGES, CLUSTER, DEPTH>(p, ring, k.w, a, sum);
-    const Work done = k;
-    tile += step;
-    if (tile < tiles) { // its weights are on their way while sums are stored
-      k = work_at<GROUPS, CLUSTER>(p, tile, row_tiles, rank);
-#pragma unroll
-      for (int u = 0; u < DEPTH - 1; u++) load_block(a[u], k.w, u, p.stride);
-    }
-    finish<N>(p, *done.part, done.strip, done.token * N, sum);
-    if (tile >= tiles) return;
+template <class S> __device__ __forceinline__ void consume(const GemmParams &p, Ring<S> ring, int rank) {
+  for (Walk<S> walk(p); walk.tile < walk.tiles; walk.tile += walk.step) {
+    float sum[S::N / 2];
+    int strip, token;
+    multiply(p, ring, sum);
+    const GemmPart &part = walk.at(p, rank, &strip, &token);
+    finish<S::N>(p, part, strip + threadIdx.x / 32, token * S::N, sum);
   }
 }
 
-template <int GROUPS, int N, int STAGES, int CLUSTER, int DEPTH> __device__ __forceinline__ void gemm(const GemmParams &p) {
+template <class S> __device__ __forceinline__ void gemm(const GemmParams &p) {
   extern __shared__ uint8_t memory[];
-  Ring<N, STAGES> ring;
+  Ring<S> ring;
   ring.base = (shared_address(memory) + 1023) & ~1023;
-  const int rank = CLUSTER == 1 ? 0 : cluster_rank();
+  const int rank = S::CLUSTER == 1 ? 0 : cluster_rank();
   if (threadIdx.x == 0) {
-    for (int s = 0; s < STAGES; s++) barrier_init(ring.full(s), 1), barrier_init(ring.empty(s), 4 * GROUPS * CLUSTER);
+    for (int s = 0; s < S::STAGES; s++) barrier_init(ring.full(s), 1), barrier_init(ring.empty(s), S::STRIPS * S::CLUSTER);
     barrier_init_done();
   }
-  if (CLUSTER == 1) __syncthreads();
+  if (S::CLUSTER == 1) __syncthreads();
   else cluster_sync();
-  if (threadIdx.x < 128 * GROUPS) {
-    if (GROUPS > 1) registers_raise<240>();
-    consume<GROUPS, N, STAGES, CLUSTER, DEPTH>(p, ring, rank);
+  if (threadIdx.x < 128 * S::GROUPS) {
+    if (S::GROUPS > 1) registers_raise<232>();
+    consume(p, ring, rank);
   } else {
-    if (GROUPS > 1) registers_lower<24>();
-    if (threadIdx.x == 128 * GROUPS) produce<N, STAGES, CLUSTER>(p, ring, rank);
+    if (S::GROUPS > 1) registers_lower<40>();
+    if (threadIdx.x < 128 * S::GROUPS + 32) produce(p, ring, rank);
     __syncwarp();
   }
-  if (CLUSTER > 1) cluster_sync(); // the others may still copy into this block and arrive here
+  if (S::CLUSTER > 1) cluster_sync(); // the others may still copy into this block and arrive here
 }
 
 #define BOUNDS(threads, blocks) __launch_bounds__(threads, blocks)
-#define GEMM(...) { gemm<__VA_ARGS__>(p); }
+#define GEMM(...) { gemm<Shape<__VA_ARGS__>>(p); }
 #else
 #define BOUNDS(threads, blocks) __launch_bounds__(32) // gemm.go sees by this that there is no code
 #define GEMM(...) {}
 #endif
 
 extern "C" {
-__global__ void BOUNDS(384, 1) gemm_wgmma_256(const __grid_constant__ GemmParams p) GEMM(2, 256, 6, 2, 3)
-__global__ void BOUNDS(160, 1) gemm_wgmma_128(const __grid_constant__ GemmParams p) GEMM(1, 128, 4, 1, 4)
-__global__ void BOUNDS(160, 1) gemm_wgmma_64(const __grid_constant__ GemmParams p) GEMM(1, 64, 6, 1, 6)
+__global__ void BOUNDS(384, 1) gemm_wgmma_256(const __grid_constant__ GemmParams p) GEMM(2, 256, 4, 2)
+__global__ void BOUNDS(160, 2) gemm_wgmma_128(const __grid_constant__ GemmParams p) GEMM(1, 128, 4, 1)
+__global__ void BOUNDS(160, 2) gemm_wgmma_64(const __grid_constant__ GemmParams p) GEMM(1, 64, 6, 1)
 }

@@ -46,43 +46,73 @@ __device__ __forceinline__ void store16(const PackParams &p, int m, int k, const
   *(uint4 *)(p.dst + packed_at(p.groups, m / 8, m % 8, k + 2)) = second;
 }
 
-__device__ __forceinline__ float norm_weight(const PackParams &p, int k) {
-  if (k >= p.cols) return 0;
-  return p.type == F32 ? at<F32>(p.w, k) : p.type == F16 ? at<F16>(p.w, k) : at<BF16>(p.w, k);
+__device__ __forceinline__ void load16_weights(float (&v)[16], const PackParams &p, int k) {
+  if (p.type == F32) return load16(v, (const float *)p.w, k, p.cols);
+  const uint8_t *w = p.w + 2 * (int64_t)k;
+  uint16_t h[16];
+  if (k + 16 <= p.cols && (uintptr_t)w % 16 == 0) {
+    ((uint4 *)h)[0] = ((const uint4 *)w)[0];
+    ((uint4 *)h)[1] = ((const uint4 *)w)[1];
+  } else {
+#pragma unroll
+    for (int i = 0; i < 16; i++) h[i] = k + i < p.cols ? ((const uint16_t *)w)[i] : 0;
+  }
+#pragma unroll
+  for (int i = 0; i < 16; i++) v[i] = p.type == F16 ? __half2float(__ushort_as_half(h[i])) : __bfloat162float(__ushort_as_bfloat16(h[i]));
 }
 
-// 1/sqrt(mean(x²)+eps); the order of the sum is that of the row alone.
-__device__ float norm_scale(const PackParams &p, const float *x) {
+// The sum over the block, in an order that is always the same.
+__device__ float block_sum(float sum) {
   __shared__ float part[PACK_THREADS / 32];
-  float sum = 0, v[16];
-  for (int k = threadIdx.x * 16; k < p.cols; k += PACK_THREADS * 16) {
-    load16(v, x, k, p.cols);
-#pragma unroll
-    for (int i = 0; i < 16; i++) sum = fmaf(v[i], v[i], sum);
-  }
   sum = warp_sum(sum);
   if (threadIdx.x % 32 == 0) part[threadIdx.x / 32] = sum;
   __syncthreads();
   sum = 0;
 #pragma unroll
   for (int i = 0; i < PACK_THREADS / 32; i++) sum += part[i];
-  return 1 / sqrtf(sum / p.cols + p.eps);
+  return sum;
 }
 
-enum Before { NOTHING, NORM, SWIGLU_OF_PAIR };
-template <Before B> __device__ __forceinline__ void pack_row(const PackParams &p) {
-  const int m = blockIdx.x, end = (p.cols + 63) / 64 * 64;
-  const float *x = p.x + (int64_t)m * p.cols * (B == SWIGLU_OF_PAIR ? 2 : 1);
-  const float scale = B == NORM ? norm_scale(p, x) : 1;
-  for (int k = threadIdx.x * 16; k < end; k += PACK_THREADS * 16) {
-    float v[16];
-    load16(v, x, k, p.cols);
-    if (B == NORM) {
+__device__ __forceinline__ void store_normed(const PackParams &p, int k, float (&v)[16], float scale) {
+  float w[16];
+  load16_weights(w, p, k);
 #pragma unroll
-      for (int i = 0; i < 16; i++) v[i] = v[i] * scale * norm_weight(p, k + i);
-    }
-    if (B == SWIGLU_OF_PAIR) {
-      float up[16];
+  for (int i = 0; i < 16; i++) v[i] = v[i] * scale * w[i];
+  store16(p, blockIdx.x, k, v);
+}
+
+// Rows up to KEPT·4096 stay in registers between the sum and the product.
+enum { STEP = PACK_THREADS * 16, KEPT = 2 };
+__device__ __forceinline__ void pack_normed(const PackParams &p) {
+  const int first = threadIdx.x * 16, end = (p.cols + 63) / 64 * 64;
+  const float *x = p.x + (int64_t)blockIdx.x * p.cols;
+  float v[KEPT][16], rest[16], sum = 0;
+#pragma unroll
+  for (int u = 0; u < KEPT; u++) load16(v[u], x, first + u * STEP, p.cols);
+#pragma unroll
+  for (int i = 0; i < 16 * KEPT; i++) sum = fmaf(v[i / 16][i % 16], v[i / 16][i % 16], sum);
+  for (int k = first + KEPT * STEP; k < p.cols; k += STEP) {
+    load16(rest, x, k, p.cols);
+#pragma unroll
+    for (int i = 0; i < 16; i++) sum = fmaf(rest[i], rest[i], sum);
+  }
+  const float scale = 1 / sqrtf(block_sum(sum) / p.cols + p.eps);
+#pragma unroll
+  for (int u = 0; u < KEPT; u++)
+    if (first + u * STEP < end) store_normed(p, first + u * STEP, v[u], scale);
+  for (int k = first + KEPT * STEP; k < end; k += STEP) {
+    load16(rest, x, k, p.cols);
+    store_normed(p, k, rest, scale);
+  }
+}
+
+template <bool GATED> __device__ __forceinline__ void pack_row(const PackParams &p) {
+  const int m = blockIdx.x, end = (p.cols + 63) / 64 * 64;
+  const float *x = p.x + (int64_t)m * p.cols * (GATED ? 2 : 1);
+  for (int k = threadIdx.x * 16; k < end; k += STEP) {
+    float v[16], up[16];
+    load16(v, x, k, p.cols);
+    if (GATED) {
       load16(up, x + p.cols, k, p.cols);
 #pragma unroll
       for (int i = 0; i < 16; i++) v[i] = silu(v[i]) * up[i];
@@ -92,7 +122,7 @@ template <Before B> __device__ __forceinline__ void pack_row(const PackParams &p
 }
 
 extern "C" {
-__global__ void __launch_bounds__(PACK_THREADS) pack(const __grid_constant__ PackParams p) { pack_row<NOTHING>(p); }
-__global__ void __launch_bounds__(PACK_THREADS) pack_norm(const __grid_constant__ PackParams p) { pack_row<NORM>(p); }
-__global__ void __launch_bounds__(PACK_THREADS) pack_swiglu(const __grid_constant__ PackParams p) { pack_row<SWIGLU_OF_PAIR>(p); }
+__global__ void __launch_bounds__(PACK_THREADS) pack(const __grid_constant__ PackParams p) { pack_row<false>(p); }
+__global__ void __launch_bounds__(PACK_THREADS) pack_norm(const __grid_constant__ PackParams p) { pack_normed(p); }
+__global__ void __launch_bounds__(PACK_THREADS) pack_swiglu(const __grid_constant__ PackParams p) { pack_row<true>(p); }
 }
