@@ -2,6 +2,7 @@ package cuda
 
 import (
 	"fmt"
+	"math"
 
 	"llorch/inference/backend"
 	"llorch/inference/backend/cuda/driver"
@@ -44,22 +45,25 @@ type gemmKernel struct {
 	rows, tokens    int // of a tile
 	cluster         int // blocks that share activations, 1: none
 	threads, shared int
+	speed           float64 // of arithmetic, in parts of the fastest
+	programmatic    bool    // waits itself for the kernel before it
 	function        driver.Function
-	resident        int // blocks that run at a time; 0: one block a tile
+	processors      int // of the GPU
+	resident        int // blocks that run at a time
 }
 
 // ring is the shared memory of wgmma kernels: stages of 64 k of rows and tokens with two
 // barriers each, from a multiple of 1024.
 func ring(rows, tokens, stages int) int { return 1024 + stages*((rows+tokens)*128+16) }
 
-// Kernels by size of the token tile, smallest first.
 var (
 	wgmmaKernels = []gemmKernel{
-		{name: "gemm_wgmma_64", rows: 64, tokens: 64, cluster: 1, threads: 160, shared: ring(64, 64, 6)},
-		{name: "gemm_wgmma_128", rows: 64, tokens: 128, cluster: 1, threads: 160, shared: ring(64, 128, 4)},
-		{name: "gemm_wgmma_256", rows: 128, tokens: 256, cluster: 2, threads: 384, shared: ring(128, 256, 4)},
+		{name: "gemm_wgmma_64x64", rows: 64, tokens: 64, cluster: 1, threads: 160, shared: ring(64, 64, 6), speed: 0.5, programmatic: true},
+		{name: "gemm_wgmma_64x128", rows: 64, tokens: 128, cluster: 1, threads: 160, shared: ring(64, 128, 4), speed: 0.7, programmatic: true},
+		{name: "gemm_wgmma_128x128", rows: 128, tokens: 128, cluster: 2, threads: 384, shared: ring(128, 128, 6), speed: 0.85, programmatic: true},
+		{name: "gemm_wgmma_128x256", rows: 128, tokens: 256, cluster: 2, threads: 384, shared: ring(128, 256, 4), speed: 1, programmatic: true},
 	}
-	mmaKernels = []gemmKernel{{name: "gemm_mma", rows: 128, tokens: 128, cluster: 1, threads: 256, shared: 3 * 128 * 128}}
+	mmaKernels = []gemmKernel{{name: "gemm_mma", rows: 128, tokens: 128, cluster: 1, threads: 256, shared: 3 * 128 * 128, speed: 1}}
 )
 
 // gemms are the kernels of products of prompts and of what packs their activations.
@@ -104,7 +108,7 @@ func (g *gemms) load(drv driver.Driver, ordinal int, images map[string]string, m
 	if err != nil {
 		return nil, err
 	}
-	multiprocessors, err := drv.DeviceAttribute(ordinal, driver.Multiprocessors)
+	processors, err := drv.DeviceAttribute(ordinal, driver.Multiprocessors)
 	if err != nil {
 		return nil, err
 	}
@@ -120,13 +124,11 @@ func (g *gemms) load(drv driver.Driver, ordinal int, images map[string]string, m
 		if err := drv.SetFunctionAttribute(k.function, driver.FunctionMaxShared, k.shared); err != nil {
 			return nil, err
 		}
-		if module == "gemm_wgmma" {
-			blocks, err := drv.Occupancy(k.function, k.threads, int64(k.shared))
-			if err != nil {
-				return nil, err
-			}
-			k.resident = blocks * multiprocessors / k.cluster * k.cluster
+		blocks, err := drv.Occupancy(k.function, k.threads, int64(k.shared))
+		if err != nil {
+			return nil, err
 		}
+		k.processors, k.resident = processors, blocks*processors/k.cluster*k.cluster
 		ready = append(ready, k)
 	}
 	return ready, nil
@@ -139,50 +141,70 @@ func (g *gemms) close(drv driver.Driver) (errs []error) {
 	return errs
 }
 
-// kernelFor is the kernel for n rows: that of the smallest token tile that holds them.
-func kernelFor(kernels []gemmKernel, n int) *gemmKernel {
+// tiles returns how many row tiles of k there are, by part where each begins.
+func (c *gemmCall) tiles(k *gemmKernel) (begin [3]int, n int) {
+	for i, part := range c.parts {
+		begin[i] = n
+		n += (16*part.order.strips() + k.rows - 1) / k.rows
+	}
+	return begin, n
+}
+
+// blocks is how many blocks of k c has work for.
+func (c *gemmCall) blocks(k *gemmKernel) int {
+	_, rows := c.tiles(k)
+	return (rows + k.cluster - 1) / k.cluster * k.cluster * ((c.n + k.tokens - 1) / k.tokens)
+}
+
+// kernelFor is the kernel that should take the shortest: every multiprocessor computes
+// tiles in turn, as many turns as the busiest has. Bits are the same with each.
+func (c *gemmCall) kernelFor(kernels []gemmKernel) *gemmKernel {
+	best, least := &kernels[0], math.Inf(1)
 	for i := range kernels {
-		if n <= kernels[i].tokens {
-			return &kernels[i]
+		k := &kernels[i]
+		blocks := c.blocks(k)
+		turns := (blocks + k.resident - 1) / k.resident
+		beside := (min(blocks, k.resident) + k.processors - 1) / k.processors
+		if cost := float64(turns*beside*k.rows*k.tokens) / k.speed; cost < least {
+			best, least = k, cost
 		}
 	}
-	return &kernels[len(kernels)-1]
+	return best
 }
 
 // params are those of a launch of k, and the blocks of its grid.
 func (c *gemmCall) params(k *gemmKernel) (p gemmParams, blocks int) {
+	begin, rowTiles := c.tiles(k)
 	p = gemmParams{
 		x: c.x, out: c.out, parts: int32(len(c.parts)), n: int32(c.n), groups: int32((c.n + 7) / 8),
 		blocks: int32((c.k + 63) / 64), stride: int32(c.kp / 16), ldd: int32(c.ldd), mode: int32(c.mode),
-		tokenTiles: int32((c.n + k.tokens - 1) / k.tokens),
+		rowTiles: int32(rowTiles), tokenTiles: int32((c.n + k.tokens - 1) / k.tokens),
 	}
-	column, rowTiles := 0, 0
+	column := 0
 	for i, part := range c.parts {
-		strips := part.order.strips()
 		p.part[i] = gemmPartParams{
-			w: part.w, bias: address(part.bias), strips: int32(strips), kind: int32(part.order.kind),
-			unit: int32(part.order.unit()), column: int32(column), tile: int32(rowTiles), biasFormat: int32(part.bias.Type),
+			w: part.w, bias: address(part.bias), strips: int32(part.order.strips()), kind: int32(part.order.kind),
+			unit: int32(part.order.unit()), column: int32(column), tile: int32(begin[i]), biasFormat: int32(part.bias.Type),
 		}
 		column += part.order.rows
-		rowTiles += (16*strips + k.rows - 1) / k.rows
 	}
-	p.rowTiles = int32(rowTiles)
-	blocks = (rowTiles + k.cluster - 1) / k.cluster * int(p.tokenTiles) * k.cluster
-	if k.resident > 0 {
+	if blocks = c.blocks(k); k.programmatic { // those kernels take tile after tile
 		blocks = min(blocks, k.resident)
 	}
 	return p, blocks
 }
 
 // gemm computes c. The bits of a row do not depend on the others.
-func (d *Device) gemm(g *gemms, c *gemmCall) { d.gemmBy(kernelFor(g.kernels, c.n), c) }
+func (d *Device) gemm(g *gemms, c *gemmCall) { d.gemmBy(c.kernelFor(g.kernels), c) }
 
 func (d *Device) gemmBy(k *gemmKernel, c *gemmCall) {
 	if d.dead() || c.n == 0 {
 		return
 	}
 	p, blocks := c.params(k)
-	shape := driver.LaunchConfig{Grid: grid(blocks, 1), Block: [3]uint32{uint32(k.threads)}, Shared: uint32(k.shared)}
+	shape := driver.LaunchConfig{
+		Grid: grid(blocks, 1), Block: [3]uint32{uint32(k.threads)}, Shared: uint32(k.shared), Programmatic: k.programmatic,
+	}
 	if k.cluster > 1 {
 		shape.Cluster = uint32(k.cluster)
 	}

@@ -3,6 +3,7 @@
 package cuda
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
@@ -71,14 +72,20 @@ func TestGemmSpeed(t *testing.T) {
 			if s.mode == gemmSwiGLUPacked {
 				o.kind = gateUp
 			}
+			c := gemmCall{out: out, x: packed, n: n, k: s.k, kp: s.kp, ldd: s.rows, mode: s.mode, parts: []gemmPart{{order: o}}}
 			bytes := s.rows * s.kp * 2
-			run := func(i int) {
-				at := i % (most * 2 / bytes) * bytes
-				r.d.gemm(r.g, &gemmCall{out: out, x: packed, n: n, k: s.k, kp: s.kp, ldd: s.rows, mode: s.mode, parts: []gemmPart{{w: w + driver.Ptr(at), order: o}}})
+			best, line := c.kernelFor(r.g.kernels), fmt.Sprintf("n %4d %-13s %5d x %5d", n, s.name, s.rows, s.k)
+			for j := range r.g.kernels {
+				k := &r.g.kernels[j]
+				us := r.medianMicroseconds(20, 5, func(i int) {
+					c.parts[0].w = w + driver.Ptr(i%(most*2/bytes)*bytes)
+					r.d.gemmBy(k, &c)
+				})
+				if line += fmt.Sprintf("  | %6.1f us", us); k == best {
+					line += fmt.Sprintf(" = %3.0f TFLOP/s, %.2f TB/s", 2*float64(n)*float64(s.rows)*float64(s.k)/us/1e6, float64(bytes)/us/1e6)
+				}
 			}
-			us := r.medianMicroseconds(20, 7, run)
-			flop := 2 * float64(n) * float64(s.rows) * float64(s.k)
-			t.Logf("%-16s n %4d %-13s %5d x %5d  %7.1f us  %5.0f TFLOP/s  weights %4.2f TB/s", kernelFor(r.g.kernels, n).name, n, s.name, s.rows, s.k, us, flop/us/1e6, float64(bytes)/us/1e6)
+			t.Log(line)
 		}
 	}
 	for _, k := range []int{4096, 11008} {

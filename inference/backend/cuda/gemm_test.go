@@ -7,7 +7,7 @@ func TestGemmParams(t *testing.T) {
 	c := &gemmCall{n: 300, k: 200, kp: 256, ldd: 1000, parts: []gemmPart{
 		{order: rowOrder{rotaryHalves, 256, 128}}, {order: rowOrder{rotaryHalves, 128, 128}}, {order: rowOrder{natural, 20, 0}},
 	}}
-	k := gemmKernel{rows: 128, tokens: 256, cluster: 2, resident: 6}
+	k := gemmKernel{rows: 128, tokens: 256, cluster: 2, resident: 6, programmatic: true}
 	p, blocks := c.params(&k)
 	if p.groups != 38 || p.blocks != 4 || p.stride != 16 || p.rowTiles != 4 || p.tokenTiles != 2 || blocks != 6 {
 		t.Errorf("%+v, %d blocks", p, blocks)
@@ -23,10 +23,26 @@ func TestGemmParams(t *testing.T) {
 	}
 }
 
+// TestKernelFor: large tiles where they fill the GPU, smaller ones where they do not.
 func TestKernelFor(t *testing.T) {
-	for n, want := range map[int]string{1: "gemm_wgmma_64", 64: "gemm_wgmma_64", 65: "gemm_wgmma_128", 128: "gemm_wgmma_128", 129: "gemm_wgmma_256", 5000: "gemm_wgmma_256"} {
-		if k := kernelFor(wgmmaKernels, n); k.name != want {
-			t.Errorf("%d rows: %s, want %s", n, k.name, want)
+	var kernels []gemmKernel
+	for _, k := range wgmmaKernels {
+		k.processors, k.resident = 132, 132
+		if k.rows == 64 {
+			k.resident = 264
+		}
+		kernels = append(kernels, k)
+	}
+	for _, s := range []struct {
+		n, rows int
+		want    string
+	}{
+		{2048, 4096, "gemm_wgmma_128x256"}, {2048, 12288, "gemm_wgmma_128x256"}, {2048, 22016, "gemm_wgmma_128x256"},
+		{512, 4096, "gemm_wgmma_128x128"}, {64, 4096, "gemm_wgmma_64x64"}, {1, 12288, "gemm_wgmma_64x64"},
+	} {
+		c := &gemmCall{n: s.n, k: 4096, kp: 4096, parts: []gemmPart{{order: rowOrder{natural, s.rows, 0}}}}
+		if k := c.kernelFor(kernels); k.name != s.want {
+			t.Errorf("%d rows of %d: %s, want %s", s.n, s.rows, k.name, s.want)
 		}
 	}
 }

@@ -90,25 +90,31 @@ __device__ __forceinline__ uint4 load_weights(const uint4 *w) {
   return v;
 }
 
-__device__ __forceinline__ float silu(float x) { return x / (1 + expf(-x)); }
+// Two roundings off; below -87 it may be zero.
+__device__ __forceinline__ float silu(float x) { return __fdividef(x, 1 + expf(-x)); }
+
+template <bool ADDS> __device__ __forceinline__ void put(float *at, float v, bool there) {
+  // One addition to an element, so its order cannot matter; nothing waits for the old value.
+  if (ADDS) asm volatile("{ .reg .pred p; setp.ne.s32 p, %2, 0; @p red.global.add.f32 [%0], %1; }" ::"l"(at), "f"(v), "r"((int)there) : "memory");
+  else if (there) *at = v;
+}
 
 // Sums of one strip and T tokens as a warp has them: lane 4g+t has of each 8 tokens row g of
 // tokens 2t and 2t+1, then row g+8 of the same. token: the first.
 template <int T, bool ADDS>
 __device__ __forceinline__ void store_sums(const GemmParams &p, const GemmPart &part, int strip, int token, const float (&sum)[T / 2]) {
-  const int lane = threadIdx.x % 32, g = lane / 4;
-  const int low = column_of(part, strip, g), high = column_of(part, strip, g + 8);
-  const float bias[2] = {bias_at(part, low), bias_at(part, high)};
-  const int m = token + 2 * (lane % 4);
-  float *out = (float *)p.out + (int64_t)m * p.ldd + part.column;
+  const int g = threadIdx.x % 32 / 4, m = token + threadIdx.x % 4 * 2, left = p.n - m;
+  const int column[2] = {column_of(part, strip, g), column_of(part, strip, g + 8)};
 #pragma unroll
-  for (int i = 0; i < T / 2; i++) {
-    const int row = i / 4 * 8 + i % 2, column = i & 2 ? high : low;
-    if (m + row >= p.n || column < 0) continue;
-    float *at = out + (int64_t)row * p.ldd + column, v = sum[i] + bias[(i & 2) / 2];
-    // One addition to an element, so its order cannot matter; nothing waits for the old value.
-    if (ADDS) asm volatile("red.global.add.f32 [%0], %1;" ::"l"(at), "f"(v) : "memory");
-    else *at = v;
+  for (int half = 0; half < 2; half++) {
+    if (column[half] < 0) continue;
+    const float bias = bias_at(part, column[half]);
+    float *out = (float *)p.out + (int64_t)m * p.ldd + part.column + column[half];
+#pragma unroll
+    for (int j = 0; j < T / 8; j++, out += 8 * (int64_t)p.ldd) {
+      put<ADDS>(out, sum[4 * j + 2 * half] + bias, 8 * j < left);
+      put<ADDS>(out + p.ldd, sum[4 * j + 2 * half + 1] + bias, 8 * j + 1 < left);
+    }
   }
 }
 

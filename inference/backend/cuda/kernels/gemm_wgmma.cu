@@ -1,4 +1,4 @@
-// The product of a prompt on sm_90a (gemm.cuh has formula and layouts). One warp copies
+// The product of a prompt on sm_90a (gemm.cuh has formula and layouts). Some warps copy
 // weights and activations, as they lie in memory, into a ring in shared memory. From there
 // weights are read into registers, which are A of wgmma, for that is the order they are
 // stored in; activations are B.
@@ -15,6 +15,8 @@
 template <int GROUPS_, int N_, int STAGES_, int CLUSTER_> struct Shape {
   enum { GROUPS = GROUPS_, N = N_, STAGES = STAGES_, CLUSTER = CLUSTER_ };
   enum { STRIPS = 4 * GROUPS, STRIP = 4 * 512, WEIGHTS = STRIPS * STRIP, STAGE = WEIGHTS + N * 128 };
+  // Warps that copy. Only whole warpgroups can hand registers over, and only they must.
+  enum { COPIERS = GROUPS > 1 ? 4 : 1, OWN_STRIPS = STRIPS / COPIERS };
 };
 
 // Shared memory of a block, from a multiple of 1024: the ring, then its barriers.
@@ -54,33 +56,33 @@ template <class S> struct Walk {
 __device__ __forceinline__ void copy_strip(uint32_t to, const uint4 *w, int block, int stride, uint32_t full) {
   const int tiles = min(4, stride - 4 * block);
   bulk_copy(to, w + block * 128, tiles * 512, full);
+#pragma unroll 1
   for (int i = tiles; i < 4; i++) bulk_copy(to + i * 512, w + (stride - 1) * 32, 512, full);
 }
 
-// All lanes: each of the first STRIPS copies a strip, the first also the block's share of
-// the activations.
-template <class S> __device__ __forceinline__ void produce(const GemmParams &p, Ring<S> ring, int rank) {
+// What a copying warp does for a tile: its strips and, the first, the block's share of the
+// activations. A copy takes tens of cycles to issue, hence several warps.
+template <class S> __device__ __forceinline__ void copy_tile(const GemmParams &p, Ring<S> &ring, int warp, int rank, const Walk<S> &walk) {
   constexpr int GROUPS_OF_8 = S::N / 8, OWN = GROUPS_OF_8 / S::CLUSTER;
-  const int lane = threadIdx.x % 32;
-  if (lane >= S::STRIPS) return;
-  for (Walk<S> walk(p); walk.tile < walk.tiles; walk.tile += walk.step) {
-    int strip, token;
-    const GemmPart &part = walk.at(p, rank, &strip, &token);
-    // Rows beyond the end multiply by what is there and are not stored.
-    const uint4 *w = part.w + (int64_t)min(strip + lane, part.strips - 1) * p.stride * 32;
-    const int there = min(GROUPS_OF_8, p.groups - token * GROUPS_OF_8); // the last tile may be short
-    const int first = rank * OWN, own = min(OWN, there - first);
-    const uint8_t *x = p.x + (int64_t)(token * GROUPS_OF_8 + first) * GROUP_BYTES;
-    for (int block = 0; block < p.blocks; block++, ring.next(), x += (int64_t)p.groups * GROUP_BYTES) {
-      const uint32_t full = ring.full(ring.stage);
-      barrier_wait(ring.empty(ring.stage), ring.parity ^ 1);
-      if (lane == 0) {
-        barrier_expect(full, S::WEIGHTS + there * GROUP_BYTES);
-        if (S::CLUSTER == 1) bulk_copy(ring.tokens(), x, own * GROUP_BYTES, full);
-        else if (own > 0) bulk_copy(ring.tokens() + first * GROUP_BYTES, x, own * GROUP_BYTES, full, (1 << S::CLUSTER) - 1);
-      }
-      copy_strip(ring.weights() + lane * S::STRIP, w, block, p.stride, full);
+  int strip, token;
+  const GemmPart &part = walk.at(p, rank, &strip, &token);
+  const uint4 *w[S::OWN_STRIPS];
+#pragma unroll
+  for (int i = 0; i < S::OWN_STRIPS; i++) // rows beyond the end multiply by what is there and are not stored
+    w[i] = part.w + (int64_t)min(strip + warp + S::COPIERS * i, part.strips - 1) * p.stride * 32;
+  const int there = min(GROUPS_OF_8, p.groups - token * GROUPS_OF_8); // the last tile may be short
+  const int first = rank * OWN, own = min(OWN, there - first);
+  const uint8_t *x = p.x + (int64_t)(token * GROUPS_OF_8 + first) * GROUP_BYTES;
+  for (int block = 0; block < p.blocks; block++, ring.next(), x += (int64_t)p.groups * GROUP_BYTES) {
+    const uint32_t full = ring.full(ring.stage);
+    barrier_wait(ring.empty(ring.stage), ring.parity ^ 1);
+    if (warp == 0) {
+      barrier_expect(full, S::WEIGHTS + there * GROUP_BYTES);
+      if (S::CLUSTER == 1) bulk_copy(ring.tokens(), x, own * GROUP_BYTES, full);
+      else if (own > 0) bulk_copy(ring.tokens() + first * GROUP_BYTES, x, own * GROUP_BYTES, full, (1 << S::CLUSTER) - 1);
     }
+#pragma unroll
+    for (int i = 0; i < S::OWN_STRIPS; i++) copy_strip(ring.weights() + (warp + S::COPIERS * i) * S::STRIP, w[i], block, p.stride, full);
   }
 }
 
@@ -144,13 +146,17 @@ template <class S> __device__ __forceinline__ void gemm(const GemmParams &p) {
   }
   if (S::CLUSTER == 1) __syncthreads();
   else cluster_sync();
+  grid_wait();
   if (threadIdx.x < 128 * S::GROUPS) {
     if (S::GROUPS > 1) registers_raise<232>();
     consume(p, ring, rank);
   } else {
     if (S::GROUPS > 1) registers_lower<40>();
-    if (threadIdx.x < 128 * S::GROUPS + 32) produce(p, ring, rank);
+    const int warp = __shfl_sync(0xffffffff, threadIdx.x / 32 - 4 * S::GROUPS, 0);
+    if (elected())
+      for (Walk<S> walk(p); walk.tile < walk.tiles; walk.tile += walk.step) copy_tile(p, ring, warp, rank, walk);
     __syncwarp();
+    grid_done(); // no more is read that a next kernel could need the room of
   }
   if (S::CLUSTER > 1) cluster_sync(); // the others may still copy into this block and arrive here
 }
@@ -163,7 +169,8 @@ template <class S> __device__ __forceinline__ void gemm(const GemmParams &p) {
 #endif
 
 extern "C" {
-__global__ void BOUNDS(384, 1) gemm_wgmma_256(const __grid_constant__ GemmParams p) GEMM(2, 256, 4, 2)
-__global__ void BOUNDS(160, 2) gemm_wgmma_128(const __grid_constant__ GemmParams p) GEMM(1, 128, 4, 1)
-__global__ void BOUNDS(160, 2) gemm_wgmma_64(const __grid_constant__ GemmParams p) GEMM(1, 64, 6, 1)
+__global__ void BOUNDS(384, 1) gemm_wgmma_128x256(const __grid_constant__ GemmParams p) GEMM(2, 256, 4, 2)
+__global__ void BOUNDS(384, 1) gemm_wgmma_128x128(const __grid_constant__ GemmParams p) GEMM(2, 128, 6, 2)
+__global__ void BOUNDS(160, 2) gemm_wgmma_64x128(const __grid_constant__ GemmParams p) GEMM(1, 128, 4, 1)
+__global__ void BOUNDS(160, 2) gemm_wgmma_64x64(const __grid_constant__ GemmParams p) GEMM(1, 64, 6, 1)
 }

@@ -50,6 +50,18 @@ __device__ __forceinline__ uint4 load_shared(uint32_t address) {
   return v;
 }
 
+// One lane of a warp, which the compiler knows to be alone.
+__device__ __forceinline__ bool elected() {
+  uint32_t yes;
+  asm volatile("{ .reg .pred p; elect.sync _|p, 0xffffffff; selp.u32 %0, 1, 0, p; }" : "=r"(yes));
+  return yes;
+}
+
+// Launched programmatically, a kernel runs beside the end of the one before it: it waits for
+// all that it has written, and says when the next may start.
+__device__ __forceinline__ void grid_wait() { asm volatile("griddepcontrol.wait;" ::: "memory"); }
+__device__ __forceinline__ void grid_done() { asm volatile("griddepcontrol.launch_dependents;" ::: "memory"); }
+
 __device__ __forceinline__ uint32_t cluster_rank() {
   uint32_t r;
   asm("mov.u32 %0, %%cluster_ctarank;" : "=r"(r));
