@@ -30,7 +30,7 @@ type gemmPart struct {
 // gemmCall is out (+)= x·Wᵀ + b for n rows of k. All parts have rows padded to kp.
 //
 // out is [n × ldd] float32, or packed with gemmSwiGLUPacked, and then zero from k of the
-// next product on where that is no multiple of 64.
+// next product on where that is no multiple of 32.
 type gemmCall struct {
 	out, x  driver.Ptr // x packed
 	n, k    int
@@ -52,18 +52,18 @@ type gemmKernel struct {
 	resident        int // blocks that run at a time
 }
 
-// ring is the shared memory of wgmma kernels: stages of 64 k of rows and tokens with two
+// ring is the shared memory of wgmma kernels: stages of 32 k of rows and tokens with two
 // barriers each, from a multiple of 1024.
-func ring(rows, tokens, stages int) int { return 1024 + stages*((rows+tokens)*128+16) }
+func ring(rows, tokens, stages int) int { return 1024 + stages*((rows+tokens)*64+16) }
 
 var (
 	wgmmaKernels = []gemmKernel{
-		{name: "gemm_wgmma_64x64", rows: 64, tokens: 64, cluster: 1, threads: 160, shared: ring(64, 64, 6), speed: 0.5, programmatic: true},
-		{name: "gemm_wgmma_64x128", rows: 64, tokens: 128, cluster: 1, threads: 160, shared: ring(64, 128, 4), speed: 0.7, programmatic: true},
-		{name: "gemm_wgmma_128x128", rows: 128, tokens: 128, cluster: 2, threads: 384, shared: ring(128, 128, 6), speed: 0.85, programmatic: true},
-		{name: "gemm_wgmma_128x256", rows: 128, tokens: 256, cluster: 2, threads: 384, shared: ring(128, 256, 4), speed: 1, programmatic: true},
+		{name: "gemm_wgmma_64x64", rows: 64, tokens: 64, cluster: 1, threads: 160, shared: ring(64, 64, 13), speed: 0.5, programmatic: true},
+		{name: "gemm_wgmma_64x128", rows: 64, tokens: 128, cluster: 1, threads: 160, shared: ring(64, 128, 9), speed: 0.7, programmatic: true},
+		{name: "gemm_wgmma_128x128", rows: 128, tokens: 128, cluster: 2, threads: 384, shared: ring(128, 128, 13), speed: 0.85, programmatic: true},
+		{name: "gemm_wgmma_128x256", rows: 128, tokens: 256, cluster: 2, threads: 384, shared: ring(128, 256, 9), speed: 1, programmatic: true},
 	}
-	mmaKernels = []gemmKernel{{name: "gemm_mma", rows: 128, tokens: 128, cluster: 1, threads: 256, shared: 3 * 128 * 128, speed: 1}}
+	mmaKernels = []gemmKernel{{name: "gemm_mma", rows: 128, tokens: 128, cluster: 1, threads: 256, shared: 6 * 128 * 64, speed: 1}}
 )
 
 // gemms are the kernels of products of prompts and of what packs their activations.
@@ -177,7 +177,7 @@ func (c *gemmCall) params(k *gemmKernel) (p gemmParams, blocks int) {
 	begin, rowTiles := c.tiles(k)
 	p = gemmParams{
 		x: c.x, out: c.out, parts: int32(len(c.parts)), n: int32(c.n), groups: int32((c.n + 7) / 8),
-		blocks: int32((c.k + 63) / 64), stride: int32(c.kp / 16), ldd: int32(c.ldd), mode: int32(c.mode),
+		blocks: int32((c.k + 31) / 32), stride: int32(c.kp / 16), ldd: int32(c.ldd), mode: int32(c.mode),
 		rowTiles: int32(rowTiles), tokenTiles: int32((c.n + k.tokens - 1) / k.tokens),
 	}
 	column := 0

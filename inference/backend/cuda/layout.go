@@ -19,16 +19,16 @@ func fragmentOffset(row, k, kp int) int {
 func fragmentBytes(strips, kp int) int { return strips * kp * 32 }
 
 // packedOffset is where k of a row of activations lies, in bytes, in the packed form of
-// that many groups of 8 rows: blocks of 64 k, of groups, of 8 rows of 128 bytes. Inside
+// that many groups of 8 rows: blocks of 32 k, of groups, of 8 rows of 64 bytes. Inside
 // 16 k the order is that of fragments; 16-byte chunks of a row are swizzled by the row.
 func packedOffset(row, k, groups int) int {
 	place := k%4/2*8 + k%16/4*2 + k%2
-	chunk := k%64/16*2 + place/8
-	return (k/64*groups+row/8)*1024 + row%8*128 + (chunk^row%8)*16 + place%8*2
+	chunk := k%32/16*2 + place/8
+	return (k/32*groups+row/8)*512 + row%8*64 + (chunk^row%8/2)*16 + place%8*2
 }
 
 // packedBytes is the size of n rows of k in packed form.
-func packedBytes(n, k int) int { return (n + 7) / 8 * ((k + 63) / 64) * 1024 }
+func packedBytes(n, k int) int { return (n + 7) / 8 * ((k + 31) / 32) * 512 }
 
 // rowKind says which output rows share a strip.
 type rowKind int32

@@ -23,13 +23,13 @@ func TestFragmentOffset(t *testing.T) {
 func TestPackedOffset(t *testing.T) {
 	for _, c := range []struct{ row, k, want int }{
 		{0, 0, 0}, {0, 1, 2}, {0, 4, 4}, {0, 13, 14}, {0, 2, 16}, {0, 15, 30}, {0, 16, 32},
-		{1, 0, 128 + 16}, {1, 2, 128}, {7, 0, 7*128 + 7*16}, {8, 0, 1024}, {0, 64, 3 * 1024},
+		{1, 0, 64}, {2, 0, 2*64 + 16}, {2, 2, 2 * 64}, {7, 0, 7*64 + 3*16}, {8, 0, 512}, {0, 32, 3 * 512},
 	} {
 		if got := packedOffset(c.row, c.k, 3); got != c.want {
 			t.Errorf("row %d, k %d: %d, want %d", c.row, c.k, got, c.want)
 		}
 	}
-	everyPair(t, packedBytes(17, 65), 24, 128, func(row, k int) int { return packedOffset(row, k, 3) })
+	everyPair(t, packedBytes(17, 65), 24, 96, func(row, k int) int { return packedOffset(row, k, 3) })
 }
 
 func everyPair(t *testing.T, bytes, rows, cols int, offset func(row, k int) int) {

@@ -8,8 +8,8 @@
 // 16 bytes: the four registers that a lane of mma.m16n8k16 or wgmma holds of A. Lane 4g+t has
 // row g, k 4t and 4t+1; row g+8, the same k; row g, k 4t+2 and 4t+3; row g+8, the same k.
 //
-// x lies in blocks of 64 k, a block as groups of 8 rows, a group as 8 rows of 128 bytes whose
-// 16-byte chunks are swizzled (chunk c of row r at c^r), as wgmma wants B in shared memory:
+// x lies in blocks of 32 k, a block as groups of 8 rows, a group as 8 rows of 64 bytes whose
+// 16-byte chunks are swizzled (chunk c of row r at c^r/2), as wgmma wants B in shared memory:
 // a tile of any number of groups is one stretch of memory. Inside each 16 k the order is
 // that of the weights: 0 1 4 5 8 9 12 13, then 2 3 6 7 10 11 14 15.
 //
@@ -18,7 +18,7 @@
 #pragma once
 #include "formats.cuh"
 
-enum { GROUP_BYTES = 1024 };
+enum { GROUP_BYTES = 512 };
 enum RowKind { NATURAL, GATE_UP, ROTARY_HALVES, ROTARY_NEIGHBOURS };
 enum Mode { STORE, ADD, SWIGLU, SWIGLU_PACKED };
 
@@ -38,7 +38,7 @@ struct GemmParams {
   GemmPart part[3];
   int32_t parts, n;
   int32_t groups; // of 8 rows of x
-  int32_t blocks; // of 64 k
+  int32_t blocks; // of 32 k
   int32_t stride; // tiles of 16 k in a strip
   int32_t ldd, mode, row_tiles, token_tiles;
 };
@@ -80,8 +80,8 @@ __device__ __forceinline__ float bias_at(const GemmPart &p, int column) {
 // Where k of a row lies in the packed form, in bytes; row counts in its group.
 __device__ __forceinline__ int64_t packed_at(int groups, int group, int row, int k) {
   int place = (k & 2) * 4 + (k & 12) / 2 + (k & 1);
-  int chunk = (k & 48) / 8 + place / 8;
-  return ((int64_t)(k / 64) * groups + group) * GROUP_BYTES + row * 128 + (chunk ^ row) * 16 + place % 8 * 2;
+  int chunk = (k & 16) / 8 + place / 8;
+  return ((int64_t)(k / 32) * groups + group) * GROUP_BYTES + row * 64 + (chunk ^ row / 2) * 16 + place % 8 * 2;
 }
 
 __device__ __forceinline__ uint4 load_weights(const uint4 *w) {

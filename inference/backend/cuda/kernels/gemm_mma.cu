@@ -1,12 +1,12 @@
 // The product of a prompt by mma.sync, on GPUs from Ampere on that have no wgmma (gemm.cuh has
-// formula and layouts). Weights go straight into registers, activations through a ring of
-// three stages in shared memory.
+// formula and layouts). Weights go straight into registers, activations through a ring in
+// shared memory.
 //
 // A block computes 128 rows × 128 tokens: 8 warps, 4 across the rows and 2 across the tokens,
 // 2 strips × 64 tokens each. Grid: one block a tile.
 #include "gemm.cuh"
 
-enum { TOKENS = 128, STRIPS = 8, THREADS = 256, STAGES = 3, STAGE = TOKENS * 128 };
+enum { TOKENS = 128, STRIPS = 8, THREADS = 256, STAGES = 6, STAGE = TOKENS * 64 };
 
 __device__ __forceinline__ void mma(float *c, const uint4 &a, uint32_t b0, uint32_t b1) {
   asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
@@ -14,7 +14,7 @@ __device__ __forceinline__ void mma(float *c, const uint4 &a, uint32_t b0, uint3
       : "r"(a.x), "r"(a.y), "r"(a.z), "r"(a.w), "r"(b0), "r"(b1));
 }
 
-// Puts a block of 64 k of the tile's tokens on its way. Always commits, so that groups count.
+// Puts a block of 32 k of the tile's tokens on its way. Always commits, so that groups count.
 __device__ __forceinline__ void fetch(const GemmParams &p, uint8_t *stage, int token_tile, int block) {
   const int first = token_tile * (TOKENS / 8), there = min(TOKENS / 8, p.groups - first) * GROUP_BYTES;
   if (block < p.blocks) {
@@ -29,20 +29,20 @@ __device__ __forceinline__ void fetch(const GemmParams &p, uint8_t *stage, int t
   asm volatile("cp.async.commit_group;" ::: "memory");
 }
 
-__device__ __forceinline__ void load_block(uint4 (&a)[2][4], const uint4 *const (&w)[2], int block, int stride) {
+__device__ __forceinline__ void load_block(uint4 (&a)[2][2], const uint4 *const (&w)[2], int block, int stride) {
 #pragma unroll
-  for (int i = 0; i < 8; i++) a[i / 4][i % 4] = load_weights(w[i / 4] + min(4 * block + i % 4, stride - 1) * 32);
+  for (int i = 0; i < 4; i++) a[i / 2][i % 2] = load_weights(w[i / 2] + min(2 * block + i % 2, stride - 1) * 32);
 }
 
-// sum += 64 k of 2 strips and the warp's 64 tokens, from the first of which b counts.
-__device__ __forceinline__ void multiply(float (&sum)[2][32], const uint4 (&a)[2][4], const uint8_t *b) {
+// sum += 32 k of 2 strips and the warp's 64 tokens, from the first of which b counts.
+__device__ __forceinline__ void multiply(float (&sum)[2][32], const uint4 (&a)[2][2], const uint8_t *b) {
   const int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
 #pragma unroll
-  for (int i = 0; i < 4; i++)
+  for (int i = 0; i < 2; i++)
 #pragma unroll
     for (int j = 0; j < 8; j++) {
-      const uint8_t *row = b + j * GROUP_BYTES + g * 128 + 4 * t;
-      uint32_t b0 = *(const uint32_t *)(row + ((2 * i) ^ g) * 16), b1 = *(const uint32_t *)(row + ((2 * i + 1) ^ g) * 16);
+      const uint8_t *row = b + j * GROUP_BYTES + g * 64 + 4 * t;
+      uint32_t b0 = *(const uint32_t *)(row + ((2 * i) ^ g / 2) * 16), b1 = *(const uint32_t *)(row + ((2 * i + 1) ^ g / 2) * 16);
       mma(sum[0] + 4 * j, a[0][i], b0, b1);
       mma(sum[1] + 4 * j, a[1][i], b0, b1);
     }
@@ -59,7 +59,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) gemm_mma(const __grid_c
 #pragma unroll
   for (int i = 0; i < 2; i++) w[i] = part.w + (int64_t)min(strip + i, part.strips - 1) * p.stride * 32 + threadIdx.x % 32;
   float sum[2][32] = {};
-  uint4 a[2][2][4];
+  uint4 a[2][2][2];
   load_block(a[0], w, 0, p.stride);
   for (int s = 0; s < STAGES - 1; s++) fetch(p, ring + s * STAGE, token, s);
   for (int first = 0; first < p.blocks; first += 2) {

@@ -11,10 +11,10 @@
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
-// Sizes of a kernel: N tokens and 64·GROUPS rows of a tile, 64 k of both in a stage.
+// Sizes of a kernel: N tokens and 64·GROUPS rows of a tile, 32 k of both in a stage.
 template <int GROUPS_, int N_, int STAGES_, int CLUSTER_> struct Shape {
   enum { GROUPS = GROUPS_, N = N_, STAGES = STAGES_, CLUSTER = CLUSTER_ };
-  enum { STRIPS = 4 * GROUPS, STRIP = 4 * 512, WEIGHTS = STRIPS * STRIP, STAGE = WEIGHTS + N * 128 };
+  enum { STRIPS = 4 * GROUPS, STRIP = 2 * 512, WEIGHTS = STRIPS * STRIP, STAGE = WEIGHTS + N * 64 };
   // Warps that copy. Only whole warpgroups can hand registers over, and only they must.
   enum { COPIERS = GROUPS > 1 ? 4 : 1, OWN_STRIPS = STRIPS / COPIERS };
 };
@@ -51,13 +51,12 @@ template <class S> struct Walk {
   }
 };
 
-// 64 k of a strip. Where the strip ends inside, its last tile comes again: it meets zeros of
+// 32 k of a strip. Where the strip ends inside, its last tile comes again: it meets zeros of
 // x, and what lies in the ring might be no number.
 __device__ __forceinline__ void copy_strip(uint32_t to, const uint4 *w, int block, int stride, uint32_t full) {
-  const int tiles = min(4, stride - 4 * block);
-  bulk_copy(to, w + block * 128, tiles * 512, full);
-#pragma unroll 1
-  for (int i = tiles; i < 4; i++) bulk_copy(to + i * 512, w + (stride - 1) * 32, 512, full);
+  const int tiles = min(2, stride - 2 * block);
+  bulk_copy(to, w + block * 64, tiles * 512, full);
+  if (tiles == 1) bulk_copy(to + 512, w + block * 64, 512, full);
 }
 
 // What a copying warp does for a tile: its strips and, the first, the block's share of the
@@ -93,14 +92,14 @@ template <class S> __device__ __forceinline__ void release(const Ring<S> &ring) 
 // Puts the products of a block on their way and waits for those of the block before it: its
 // stage and its registers are free then.
 template <class S>
-__device__ __forceinline__ void multiply_block(Ring<S> &ring, uint32_t own, uint4 (&a)[4], float (&sum)[S::N / 2], bool first) {
+__device__ __forceinline__ void multiply_block(Ring<S> &ring, uint32_t own, uint4 (&a)[2], float (&sum)[S::N / 2], bool first) {
   barrier_wait(ring.full(ring.stage), ring.parity);
 #pragma unroll
-  for (int i = 0; i < 4; i++) a[i] = load_shared(ring.weights() + own + i * 512);
+  for (int i = 0; i < 2; i++) a[i] = load_shared(ring.weights() + own + i * 512);
   const uint64_t b = matrix_descriptor(ring.tokens());
   wgmma_fence();
 #pragma unroll
-  for (int i = 0; i < 4; i++) wgmma(sum, a[i], b + 2 * i);
+  for (int i = 0; i < 2; i++) wgmma(sum, a[i], b + 2 * i);
   wgmma_commit();
   wgmma_wait<1>();
   if (!first) release(ring);
@@ -111,7 +110,7 @@ __device__ __forceinline__ void multiply_block(Ring<S> &ring, uint32_t own, uint
 // compiler serialize all products.
 template <class S> __device__ __forceinline__ void multiply(const GemmParams &p, Ring<S> &ring, float (&sum)[S::N / 2]) {
   const uint32_t own = threadIdx.x / 32 * S::STRIP + threadIdx.x % 32 * 16;
-  uint4 a[2][4];
+  uint4 a[2][2];
 #pragma unroll
   for (int i = 0; i < S::N / 2; i++) sum[i] = 0;
   for (int block = 0; block + 1 < p.blocks; block += 2) {
@@ -169,8 +168,8 @@ template <class S> __device__ __forceinline__ void gemm(const GemmParams &p) {
 #endif
 
 extern "C" {
-__global__ void BOUNDS(384, 1) gemm_wgmma_128x256(const __grid_constant__ GemmParams p) GEMM(2, 256, 4, 2)
-__global__ void BOUNDS(384, 1) gemm_wgmma_128x128(const __grid_constant__ GemmParams p) GEMM(2, 128, 6, 2)
-__global__ void BOUNDS(160, 2) gemm_wgmma_64x128(const __grid_constant__ GemmParams p) GEMM(1, 128, 4, 1)
-__global__ void BOUNDS(160, 2) gemm_wgmma_64x64(const __grid_constant__ GemmParams p) GEMM(1, 64, 6, 1)
+__global__ void BOUNDS(384, 1) gemm_wgmma_128x256(const __grid_constant__ GemmParams p) GEMM(2, 256, 9, 2)
+__global__ void BOUNDS(384, 1) gemm_wgmma_128x128(const __grid_constant__ GemmParams p) GEMM(2, 128, 13, 2)
+__global__ void BOUNDS(160, 2) gemm_wgmma_64x128(const __grid_constant__ GemmParams p) GEMM(1, 128, 9, 1)
+__global__ void BOUNDS(160, 2) gemm_wgmma_64x64(const __grid_constant__ GemmParams p) GEMM(1, 64, 13, 1)
 }

@@ -75,9 +75,9 @@ __device__ __forceinline__ void cluster_sync() {
 template <int N> __device__ __forceinline__ void registers_raise() { asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(N)); }
 template <int N> __device__ __forceinline__ void registers_lower() { asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(N)); }
 
-// A matrix in shared memory, 128 bytes of each row, 128-byte swizzle, 8 rows after 1024 bytes.
+// A matrix in shared memory, 64 bytes of each row, 64-byte swizzle, 8 rows after 512 bytes.
 __device__ __forceinline__ uint64_t matrix_descriptor(uint32_t address) {
-  return (uint64_t)(address >> 4 & 0x3fff) | 1ull << 16 | 64ull << 32 | 1ull << 62;
+  return (uint64_t)(address >> 4 & 0x3fff) | 1ull << 16 | 32ull << 32 | 2ull << 62;
 }
 
 __device__ __forceinline__ void wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
