@@ -18,7 +18,7 @@ func (r *gemmRig) checkPacked(name string, p driver.Ptr, n, k int, slack float64
 	r.Helper()
 	got := download[uint16](r, p, packedBytes(n, k)/2)
 	for i := range n {
-		for j := range (k + 31) / 32 * 32 {
+		for j := range (k + 63) / 64 * 64 {
 			w := 0.0
 			if j < k {
 				w = want(i, j)

@@ -9,7 +9,7 @@ func TestGemmParams(t *testing.T) {
 	}}
 	k := gemmKernel{rows: 128, tokens: 256, cluster: 2, resident: 6, programmatic: true}
 	p, blocks := c.params(&k)
-	if p.groups != 38 || p.blocks != 7 || p.stride != 16 || p.rowTiles != 4 || p.tokenTiles != 2 || blocks != 6 {
+	if p.groups != 38 || p.blocks != 8 || p.stride != 16 || p.rowTiles != 4 || p.tokenTiles != 2 || blocks != 6 {
 		t.Errorf("%+v, %d blocks", p, blocks)
 	}
 	for i, want := range [][4]int32{{16, 128, 0, 0}, {8, 128, 256, 2}, {2, 20, 384, 3}} {

@@ -21,6 +21,7 @@ func fragmentBytes(strips, kp int) int { return strips * kp * 32 }
 // packedOffset is where k of a row of activations lies, in bytes, in the packed form of
 // that many groups of 8 rows: blocks of 32 k, of groups, of 8 rows of 64 bytes. Inside
 // 16 k the order is that of fragments; 16-byte chunks of a row are swizzled by the row.
+// Blocks come in twos: zeros fill the last.
 func packedOffset(row, k, groups int) int {
 	place := k%4/2*8 + k%16/4*2 + k%2
 	chunk := k%32/16*2 + place/8
@@ -28,7 +29,7 @@ func packedOffset(row, k, groups int) int {
 }
 
 // packedBytes is the size of n rows of k in packed form.
-func packedBytes(n, k int) int { return (n + 7) / 8 * ((k + 31) / 32) * 512 }
+func packedBytes(n, k int) int { return (n + 7) / 8 * ((k + 63) / 64) * 1024 }
 
 // rowKind says which output rows share a strip.
 type rowKind int32

@@ -29,7 +29,7 @@ func TestPackedOffset(t *testing.T) {
 			t.Errorf("row %d, k %d: %d, want %d", c.row, c.k, got, c.want)
 		}
 	}
-	everyPair(t, packedBytes(17, 65), 24, 96, func(row, k int) int { return packedOffset(row, k, 3) })
+	everyPair(t, packedBytes(17, 65), 24, 128, func(row, k int) int { return packedOffset(row, k, 3) })
 }
 
 func everyPair(t *testing.T, bytes, rows, cols int, offset func(row, k int) int) {

@@ -38,7 +38,7 @@ struct GemmParams {
   GemmPart part[3];
   int32_t parts, n;
   int32_t groups; // of 8 rows of x
-  int32_t blocks; // of 32 k
+  int32_t blocks; // of 32 k, an even number: x has zeros to the end
   int32_t stride; // tiles of 16 k in a strip
   int32_t ldd, mode, row_tiles, token_tiles;
 };

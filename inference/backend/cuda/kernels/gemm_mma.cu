@@ -66,7 +66,6 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) gemm_mma(const __grid_c
 #pragma unroll
     for (int u = 0; u < 2; u++) {
       const int block = first + u;
-      if (block >= p.blocks) break;
       load_block(a[1 - u], w, block + 1, p.stride);
       asm volatile("cp.async.wait_group %0;" ::"n"(STAGES - 2) : "memory");
       __syncthreads(); // the block is there, and the stage that is filled next has been read

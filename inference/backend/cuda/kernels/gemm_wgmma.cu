@@ -11,10 +11,12 @@
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
-// Sizes of a kernel: N tokens and 64·GROUPS rows of a tile, 32 k of both in a stage.
-template <int GROUPS_, int N_, int STAGES_, int CLUSTER_> struct Shape {
-  enum { GROUPS = GROUPS_, N = N_, STAGES = STAGES_, CLUSTER = CLUSTER_ };
-  enum { STRIPS = 4 * GROUPS, STRIP = 2 * 512, WEIGHTS = STRIPS * STRIP, STAGE = WEIGHTS + N * 64 };
+// Sizes of a kernel: N tokens and 64·GROUPS rows of a tile, DEPTH blocks of 32 k of both in a
+// stage. Many small stages keep more on its way, few large ones cost less to pass on: large
+// tiles, which take long, want the former.
+template <int GROUPS_, int N_, int STAGES_, int CLUSTER_, int DEPTH_> struct Shape {
+  enum { GROUPS = GROUPS_, N = N_, STAGES = STAGES_, CLUSTER = CLUSTER_, DEPTH = DEPTH_, TILES = 2 * DEPTH };
+  enum { STRIPS = 4 * GROUPS, STRIP = TILES * 512, WEIGHTS = STRIPS * STRIP, TOKENS = N * 64, STAGE = WEIGHTS + DEPTH * TOKENS };
   // Warps that copy. Only whole warpgroups can hand registers over, and only they must.
   enum { COPIERS = GROUPS > 1 ? 4 : 1, OWN_STRIPS = STRIPS / COPIERS };
 };
@@ -24,7 +26,7 @@ template <class S> struct Ring {
   uint32_t base;
   int stage = 0, parity = 0;
   __device__ uint32_t weights() const { return base + stage * S::STAGE; }
-  __device__ uint32_t tokens() const { return weights() + S::WEIGHTS; }
+  __device__ uint32_t tokens(int block) const { return weights() + S::WEIGHTS + block * S::TOKENS; }
   __device__ uint32_t full(int s) const { return base + S::STAGES * S::STAGE + 16 * s; }
   __device__ uint32_t empty(int s) const { return full(s) + 8; }
   __device__ int last() const { return stage == 0 ? S::STAGES - 1 : stage - 1; }
@@ -51,12 +53,13 @@ template <class S> struct Walk {
   }
 };
 
-// 32 k of a strip. Where the strip ends inside, its last tile comes again: it meets zeros of
-// x, and what lies in the ring might be no number.
-__device__ __forceinline__ void copy_strip(uint32_t to, const uint4 *w, int block, int stride, uint32_t full) {
-  const int tiles = min(2, stride - 2 * block);
-  bulk_copy(to, w + block * 64, tiles * 512, full);
-  if (tiles == 1) bulk_copy(to + 512, w + block * 64, 512, full);
+// A stage's part of a strip. Where the strip ends inside, its last tile comes again: it meets
+// zeros of x, and what lies in the ring might be no number.
+template <class S> __device__ __forceinline__ void copy_strip(uint32_t to, const uint4 *w, int block, int stride, uint32_t full) {
+  const int tiles = min((int)S::TILES, stride - 2 * block);
+  if (tiles > 0) bulk_copy(to, w + block * 64, tiles * 512, full);
+#pragma unroll 1
+  for (int i = max(tiles, 0); i < S::TILES; i++) bulk_copy(to + i * 512, w + (stride - 1) * 32, 512, full);
 }
 
 // What a copying warp does for a tile: its strips and, the first, the block's share of the
@@ -70,18 +73,22 @@ template <class S> __device__ __forceinline__ void copy_tile(const GemmParams &p
   for (int i = 0; i < S::OWN_STRIPS; i++) // rows beyond the end multiply by what is there and are not stored
     w[i] = part.w + (int64_t)min(strip + warp + S::COPIERS * i, part.strips - 1) * p.stride * 32;
   const int there = min(GROUPS_OF_8, p.groups - token * GROUPS_OF_8); // the last tile may be short
-  const int first = rank * OWN, own = min(OWN, there - first);
+  const int first = rank * OWN, own = min(OWN, there - first) * GROUP_BYTES;
   const uint8_t *x = p.x + (int64_t)(token * GROUPS_OF_8 + first) * GROUP_BYTES;
-  for (int block = 0; block < p.blocks; block++, ring.next(), x += (int64_t)p.groups * GROUP_BYTES) {
+  for (int block = 0; block < p.blocks; block += S::DEPTH, ring.next()) {
     const uint32_t full = ring.full(ring.stage);
     barrier_wait(ring.empty(ring.stage), ring.parity ^ 1);
     if (warp == 0) {
-      barrier_expect(full, S::WEIGHTS + there * GROUP_BYTES);
-      if (S::CLUSTER == 1) bulk_copy(ring.tokens(), x, own * GROUP_BYTES, full);
-      else if (own > 0) bulk_copy(ring.tokens() + first * GROUP_BYTES, x, own * GROUP_BYTES, full, (1 << S::CLUSTER) - 1);
+      barrier_expect(full, S::WEIGHTS + S::DEPTH * there * GROUP_BYTES);
+#pragma unroll
+      for (int i = 0; i < S::DEPTH; i++, x += (int64_t)p.groups * GROUP_BYTES) {
+        if (S::CLUSTER == 1) bulk_copy(ring.tokens(i), x, own, full);
+        else if (own > 0) bulk_copy(ring.tokens(i) + first * GROUP_BYTES, x, own, full, (1 << S::CLUSTER) - 1);
+      }
     }
 #pragma unroll
-    for (int i = 0; i < S::OWN_STRIPS; i++) copy_strip(ring.weights() + (warp + S::COPIERS * i) * S::STRIP, w[i], block, p.stride, full);
+    for (int i = 0; i < S::OWN_STRIPS; i++)
+      copy_strip<S>(ring.weights() + (warp + S::COPIERS * i) * S::STRIP, w[i], block, p.stride, full);
   }
 }
 
@@ -89,17 +96,16 @@ template <class S> __device__ __forceinline__ void release(const Ring<S> &ring) 
   if (threadIdx.x % 32 < S::CLUSTER) barrier_arrive(ring.empty(ring.last()), threadIdx.x % 32);
 }
 
-// Puts the products of a block on their way and waits for those of the block before it: its
+// Puts the products of a stage on their way and waits for those of the stage before it: that
 // stage and its registers are free then.
 template <class S>
-__device__ __forceinline__ void multiply_block(Ring<S> &ring, uint32_t own, uint4 (&a)[2], float (&sum)[S::N / 2], bool first) {
+__device__ __forceinline__ void multiply_stage(Ring<S> &ring, uint32_t own, uint4 (&a)[S::TILES], float (&sum)[S::N / 2], bool first) {
   barrier_wait(ring.full(ring.stage), ring.parity);
 #pragma unroll
-  for (int i = 0; i < 2; i++) a[i] = load_shared(ring.weights() + own + i * 512);
-  const uint64_t b = matrix_descriptor(ring.tokens());
+  for (int i = 0; i < S::TILES; i++) a[i] = load_shared(ring.weights() + own + i * 512);
   wgmma_fence();
 #pragma unroll
-  for (int i = 0; i < 2; i++) wgmma(sum, a[i], b + 2 * i);
+  for (int i = 0; i < S::TILES; i++) wgmma(sum, a[i], matrix_descriptor(ring.tokens(i / 2)) + 2 * (i % 2));
   wgmma_commit();
   wgmma_wait<1>();
   if (!first) release(ring);
@@ -110,14 +116,14 @@ __device__ __forceinline__ void multiply_block(Ring<S> &ring, uint32_t own, uint
 // compiler serialize all products.
 template <class S> __device__ __forceinline__ void multiply(const GemmParams &p, Ring<S> &ring, float (&sum)[S::N / 2]) {
   const uint32_t own = threadIdx.x / 32 * S::STRIP + threadIdx.x % 32 * 16;
-  uint4 a[2][2];
+  uint4 a[2][S::TILES];
 #pragma unroll
   for (int i = 0; i < S::N / 2; i++) sum[i] = 0;
-  for (int block = 0; block + 1 < p.blocks; block += 2) {
-    multiply_block(ring, own, a[0], sum, block == 0);
-    multiply_block(ring, own, a[1], sum, false);
+  for (int block = 0; block + S::DEPTH < p.blocks; block += 2 * S::DEPTH) {
+    multiply_stage(ring, own, a[0], sum, block == 0);
+    multiply_stage(ring, own, a[1], sum, false);
   }
-  if (p.blocks % 2) multiply_block(ring, own, a[0], sum, p.blocks == 1);
+  if ((p.blocks / S::DEPTH) % 2) multiply_stage(ring, own, a[0], sum, p.blocks == S::DEPTH);
   wgmma_wait<0>();
 #pragma unroll
   for (int i = 0; i < S::N / 2; i++) asm volatile("" : "+f"(sum[i])::"memory"); // no use of a sum moves up
@@ -147,10 +153,10 @@ template <class S> __device__ __forceinline__ void gemm(const GemmParams &p) {
   else cluster_sync();
   grid_wait();
   if (threadIdx.x < 128 * S::GROUPS) {
-    if (S::GROUPS > 1) registers_raise<232>();
+    if (S::GROUPS > 1) registers_raise<216>();
     consume(p, ring, rank);
   } else {
-    if (S::GROUPS > 1) registers_lower<40>();
+    if (S::GROUPS > 1) registers_lower<72>();
     const int warp = __shfl_sync(0xffffffff, threadIdx.x / 32 - 4 * S::GROUPS, 0);
     if (elected())
       for (Walk<S> walk(p); walk.tile < walk.tiles; walk.tile += walk.step) copy_tile(p, ring, warp, rank, walk);
@@ -168,8 +174,8 @@ template <class S> __device__ __forceinline__ void gemm(const GemmParams &p) {
 #endif
 
 extern "C" {
-__global__ void BOUNDS(384, 1) gemm_wgmma_128x256(const __grid_constant__ GemmParams p) GEMM(2, 256, 9, 2)
-__global__ void BOUNDS(384, 1) gemm_wgmma_128x128(const __grid_constant__ GemmParams p) GEMM(2, 128, 13, 2)
-__global__ void BOUNDS(160, 2) gemm_wgmma_64x128(const __grid_constant__ GemmParams p) GEMM(1, 128, 9, 1)
-__global__ void BOUNDS(160, 2) gemm_wgmma_64x64(const __grid_constant__ GemmParams p) GEMM(1, 64, 13, 1)
+__global__ void BOUNDS(384, 1) gemm_wgmma_128x256(const __grid_constant__ GemmParams p) GEMM(2, 256, 9, 2, 1)
+__global__ void BOUNDS(384, 1) gemm_wgmma_128x128(const __grid_constant__ GemmParams p) GEMM(2, 128, 6, 2, 2)
+__global__ void BOUNDS(160, 2) gemm_wgmma_64x128(const __grid_constant__ GemmParams p) GEMM(1, 128, 4, 1, 2)
+__global__ void BOUNDS(160, 2) gemm_wgmma_64x64(const __grid_constant__ GemmParams p) GEMM(1, 64, 6, 1, 2)
 }

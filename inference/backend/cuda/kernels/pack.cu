@@ -6,7 +6,7 @@
 //   pack_swiglu: y = silu(x[k])·x[cols+k], x [n × 2·cols]
 //
 // Grid: n blocks of 256. A thread reads and writes 16 k at a time. k from cols up to a multiple
-// of 32 are zeros; rows from n up to a multiple of 8 are left as they are, for no result
+// of 64 are zeros; rows from n up to a multiple of 8 are left as they are, for no result
 // depends on them.
 #include "gemm.cuh"
 
@@ -84,7 +84,7 @@ __device__ __forceinline__ void store_normed(const PackParams &p, int k, float (
 // Rows up to KEPT·4096 stay in registers between the sum and the product.
 enum { STEP = PACK_THREADS * 16, KEPT = 2 };
 __device__ __forceinline__ void pack_normed(const PackParams &p) {
-  const int first = threadIdx.x * 16, end = (p.cols + 31) / 32 * 32;
+  const int first = threadIdx.x * 16, end = (p.cols + 63) / 64 * 64;
   const float *x = p.x + (int64_t)blockIdx.x * p.cols;
   float v[KEPT][16], rest[16], sum = 0;
 #pragma unroll
@@ -107,7 +107,7 @@ __device__ __forceinline__ void pack_normed(const PackParams &p) {
 }
 
 template <bool GATED> __device__ __forceinline__ void pack_row(const PackParams &p) {
-  const int m = blockIdx.x, end = (p.cols + 31) / 32 * 32;
+  const int m = blockIdx.x, end = (p.cols + 63) / 64 * 64;
   const float *x = p.x + (int64_t)m * p.cols * (GATED ? 2 : 1);
   for (int k = threadIdx.x * 16; k < end; k += STEP) {
     float v[16], up[16];
