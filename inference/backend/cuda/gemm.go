@@ -46,6 +46,7 @@ type gemmKernel struct {
 	cluster         int // blocks that share activations, 1: none
 	threads, shared int
 	speed           float64 // of arithmetic, in parts of the fastest
+	halves          bool    // halves its last tiles where they would keep at most half of the GPU busy
 	programmatic    bool    // waits itself for the kernel before it
 	function        driver.Function
 	processors      int // of the GPU
@@ -58,10 +59,10 @@ func ring(rows, tokens, stages, blocks int) int { return 1024 + stages*((rows+to
 
 var (
 	wgmmaKernels = []gemmKernel{
-		{name: "gemm_wgmma_64x64", rows: 64, tokens: 64, cluster: 1, threads: 160, shared: ring(64, 64, 6, 2), speed: 0.5, programmatic: true},
-		{name: "gemm_wgmma_64x128", rows: 64, tokens: 128, cluster: 1, threads: 160, shared: ring(64, 128, 4, 2), speed: 0.64, programmatic: true},
-		{name: "gemm_wgmma_128x128", rows: 128, tokens: 128, cluster: 2, threads: 384, shared: ring(128, 128, 6, 2), speed: 0.8, programmatic: true},
-		{name: "gemm_wgmma_128x256", rows: 128, tokens: 256, cluster: 2, threads: 384, shared: ring(128, 256, 9, 1), speed: 1, programmatic: true},
+		{name: "gemm_wgmma_64x64", rows: 64, tokens: 64, cluster: 1, threads: 192, shared: ring(64, 64, 6, 2), speed: 0.5, programmatic: true},
+		{name: "gemm_wgmma_64x128", rows: 64, tokens: 128, cluster: 1, threads: 192, shared: ring(64, 128, 4, 2), speed: 0.64, programmatic: true},
+		{name: "gemm_wgmma_128x128", rows: 128, tokens: 128, cluster: 2, threads: 384, shared: ring(128, 128, 6, 2), speed: 0.85, programmatic: true},
+		{name: "gemm_wgmma_128x256", rows: 128, tokens: 256, cluster: 2, threads: 384, shared: ring(128, 256, 9, 1), speed: 1, halves: true, programmatic: true},
 	}
 	mmaKernels = []gemmKernel{{name: "gemm_mma", rows: 128, tokens: 128, cluster: 1, threads: 256, shared: 6 * 128 * 64, speed: 1}}
 )
@@ -172,12 +173,15 @@ func (c *gemmCall) kernelFor(kernels []gemmKernel) *gemmKernel {
 // long as two beside each other, as measured on an H200.
 func (c *gemmCall) cost(k *gemmKernel) float64 {
 	blocks := c.blocks(k)
-	turns := (blocks + k.resident - 1) / k.resident
+	turns, last := float64((blocks+k.resident-1)/k.resident), blocks%k.resident
+	if k.halves && turns > 1 && last > 0 && 2*last <= k.resident {
+		turns -= 0.2
+	}
 	beside := float64((min(blocks, k.resident) + k.processors - 1) / k.processors)
 	if most := k.resident / k.processors; most > 1 {
 		beside = max(beside, 0.8*float64(most))
 	}
-	return float64(turns*k.rows*k.tokens) * beside / k.speed
+	return turns * float64(k.rows*k.tokens) * beside / k.speed
 }
 
 // params are those of a launch of k, and the blocks of its grid.

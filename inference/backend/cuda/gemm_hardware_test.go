@@ -3,240 +3,14 @@
 package cuda
 
 import (
-	"errors"
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"slices"
 	"testing"
-	"unsafe"
 
 	"llorch/inference/backend"
-	"llorch/inference/backend/cuda/driver"
 	"llorch/inference/tensor"
 )
-
-// gemmRig is a device with all kernels of products that it has.
-type gemmRig struct {
-	*testing.T
-	d   *Device
-	g   *gemms
-	all []gemmKernel
-	rnd *rand.Rand
-}
-
-func openGemms(t *testing.T) *gemmRig {
-	t.Helper()
-	d := openHardware(t).(*Device)
-	t.Cleanup(func() {
-		if err := d.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	images := map[string]string{}
-	for _, name := range []string{"pack", "gemm_mma", "gemm_wgmma"} {
-		b, err := testImages.ReadFile("kernels/" + name + ".fatbin")
-		if err != nil {
-			t.Fatal(err)
-		}
-		images[name] = string(b)
-	}
-	g, err := loadGemms(d.drv, 0, images)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &gemmRig{T: t, d: d, g: g, all: slices.Clone(g.kernels), rnd: rand.New(rand.NewPCG(1, 2))}
-	if g.kernels[0].name != "gemm_mma" {
-		mma, err := g.load(d.drv, 0, images, "gemm_mma", mmaKernels)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.all = append(r.all, mma...)
-	}
-	t.Cleanup(func() { g.close(d.drv) })
-	return r
-}
-
-func (r *gemmRig) memory(bytes int) driver.Ptr {
-	r.Helper()
-	p, err := r.d.alloc(backend.Scratch, int64(bytes))
-	if err != nil {
-		r.Fatal(err)
-	}
-	return p
-}
-
-func upload[E any](r *gemmRig, v []E) driver.Ptr {
-	p := r.memory(len(v) * int(unsafe.Sizeof(v[0])))
-	// A copy from pageable memory may return before all is there, and the stream of the
-	// ops does not wait for it.
-	if err := errors.Join(r.d.drv.CopyHtoD(p, driver.Bytes(v)), r.d.drv.Synchronize()); err != nil {
-		r.Fatal(err)
-	}
-	return p
-}
-
-func download[E any](r *gemmRig, p driver.Ptr, n int) []E {
-	r.Helper()
-	if err := r.d.Sync(); err != nil {
-		r.Fatal(err)
-	}
-	v := make([]E, n)
-	if err := r.d.drv.CopyDtoH(driver.Bytes(v), p); err != nil {
-		r.Fatal(err)
-	}
-	return v
-}
-
-func (r *gemmRig) values(n int) []float32 {
-	v := make([]float32, n)
-	for i := range v {
-		v[i] = float32(r.rnd.NormFloat64())
-	}
-	return v
-}
-
-// bf16 rounds in place.
-func bf16(v []float32) []float32 {
-	b := make([]byte, 2*len(v))
-	tensor.BF16.Encode(b, v)
-	tensor.BF16.Decode(v, b)
-	return v
-}
-
-// half is v, which is bf16, in its two bytes.
-func half(v float32) uint16 { return uint16(math.Float32bits(v) >> 16) }
-
-func wide(h uint16) float32 { return math.Float32frombits(uint32(h) << 16) }
-
-// matrix is a part with its values: w by output row.
-type matrix struct {
-	gemmPart
-	w, b []float32
-}
-
-// matrix makes a part of random values. Its padding is zero.
-func (r *gemmRig) matrix(o rowOrder, k, kp int, bias tensor.DType) matrix {
-	m := matrix{w: bf16(r.values(o.rows * k))}
-	lay := make([]uint16, fragmentBytes(o.strips(), kp)/2)
-	for row := range 16 * o.strips() {
-		if out := o.output(row); out >= 0 {
-			for i := range k {
-				lay[fragmentOffset(row, i, kp)/2] = half(m.w[out*k+i])
-			}
-		}
-	}
-	m.gemmPart = gemmPart{w: upload(r, lay), order: o}
-	m.b = make([]float32, o.rows)
-	if bias != 0 {
-		m.b = bf16(r.values(o.rows))
-		encoded := make([]byte, bias.RowBytes(o.rows))
-		bias.Encode(encoded, m.b)
-		m.bias = backend.Tensor{Type: bias, Rows: 1, Cols: o.rows, Data: pointer(upload(r, encoded))}
-	}
-	return m
-}
-
-// product is a projection with inputs and what it should give.
-type product struct {
-	parts     []matrix
-	n, k, kp  int
-	x, old    []float32
-	want      []float64 // with old, without
-	size      []float64 // sums of magnitudes, old's included
-	cols, ldd int
-}
-
-func (r *gemmRig) product(n, k, kp int, parts ...matrix) *product {
-	p := &product{parts: parts, n: n, k: k, kp: kp, x: bf16(r.values(n * k))}
-	for _, m := range parts {
-		p.cols += m.order.rows
-	}
-	p.ldd = p.cols + 3
-	p.old = r.values(n * p.ldd)
-	p.want, p.size = make([]float64, n*p.cols), make([]float64, n*p.cols)
-	for i := range n {
-		at := i * p.cols
-		for _, m := range parts {
-			for row := range m.order.rows {
-				p.want[at], p.size[at] = dot(p.x[i*k:(i+1)*k], m.w[row*k:(row+1)*k], float64(m.b[row]))
-				at++
-			}
-		}
-	}
-	return p
-}
-
-func dot(x, w []float32, bias float64) (sum, size float64) {
-	sum, size = bias, math.Abs(bias)
-	for i, v := range x {
-		y := float64(v) * float64(w[i])
-		sum, size = sum+y, size+math.Abs(y)
-	}
-	return sum, size
-}
-
-// run gives the output of the first n rows by a kernel, of which all but the ldd's tail
-// is overwritten; poison is a NaN where nothing is added.
-func (r *gemmRig) run(k *gemmKernel, p *product, n int, mode gemmMode) []float32 {
-	r.Helper()
-	packed := r.memory(packedBytes(n, p.k))
-	r.d.check(r.d.drv.Memset8Async(packed, 0xff, int64(packedBytes(n, p.k)), r.d.stream)) // NaN
-	x := upload(r, p.x[:n*p.k])
-	r.d.packRows(r.g, packed, x, n, p.k, backend.Tensor{}, 0)
-	old := slices.Clone(p.old[:n*p.ldd])
-	if mode != gemmAdd {
-		for i := range old {
-			old[i] = float32(math.NaN())
-		}
-	}
-	out := upload(r, old)
-	c := &gemmCall{out: out, x: packed, n: n, k: p.k, kp: p.kp, ldd: p.ldd, mode: mode}
-	for _, m := range p.parts {
-		c.parts = append(c.parts, m.gemmPart)
-	}
-	r.d.gemmBy(k, c)
-	got := download[float32](r, out, n*p.ldd)
-	for _, m := range []driver.Ptr{packed, x, out} {
-		if err := r.d.release(m); err != nil {
-			r.Fatal(err)
-		}
-	}
-	return got
-}
-
-// check compares with the formula and returns the worst error in roundings of the sum of
-// magnitudes.
-func (r *gemmRig) check(name string, p *product, got []float32, mode gemmMode) (worst float64) {
-	r.Helper()
-	for i := range len(got) / p.ldd {
-		for j := range p.ldd {
-			v := float64(got[i*p.ldd+j])
-			if j >= p.cols {
-				if mode != gemmAdd && v == v || mode == gemmAdd && float32(v) != p.old[i*p.ldd+j] {
-					r.Errorf("%s: row %d: column %d beyond the end was written", name, i, j)
-					return
-				}
-				continue
-			}
-			want, size := p.want[i*p.cols+j], p.size[i*p.cols+j]
-			if mode == gemmAdd {
-				want, size = want+float64(p.old[i*p.ldd+j]), size+math.Abs(float64(p.old[i*p.ldd+j]))
-			}
-			miss := math.Abs(v-want) / size * (1 << 24)
-			if !(miss < 32) {
-				r.Errorf("%s: row %d, column %d: %v, want %v (%.0f roundings)", name, i, j, v, want, miss)
-				return
-			}
-			worst = max(worst, miss)
-		}
-	}
-	return worst
-}
-
-func sameBits(a, b []float32) bool {
-	return slices.EqualFunc(a, b, func(x, y float32) bool { return math.Float32bits(x) == math.Float32bits(y) })
-}
 
 // TestGemm: every kernel against float64, for row orders, biases, parts, paddings and
 // numbers of rows; a row has the same bits whatever their number, and in every kernel of
@@ -297,20 +71,28 @@ func (r *gemmRig) rows(k *gemmKernel, p *product, name string, full []float32) {
 	}
 }
 
-// TestGemmLarge: a real shape in part of its elements, twice.
+// TestGemmLarge: many turns of every multiprocessor, the last of halved tiles on those of
+// the H100 and H200; twice the same bits, and with fewer rows, so that the last tile is short.
 func TestGemmLarge(t *testing.T) {
 	r := openGemms(t)
-	m := r.matrix(rowOrder{natural, 1100, 0}, 4096, 4096, 0)
+	m := r.matrix(rowOrder{natural, 2200, 0}, 4096, 4096, 0)
 	p := r.product(1, 4096, 4096, m)
 	const n = 2048
-	p.x, p.old = bf16(r.values(n*p.k)), nil
-	p.old = make([]float32, n*p.ldd)
+	p.x, p.old = bf16(r.values(n*p.k)), make([]float32, n*p.ldd)
+	family := map[bool][]float32{}
 	for i := range r.all {
 		k := &r.all[i]
 		got := r.run(k, p, n, gemmStore)
-		if !sameRows(p, got, r.run(k, p, n, gemmStore)) {
-			t.Errorf("%s: other bits the second time", k.name)
+		for _, rows := range []int{n, 1930, 1900} {
+			if !sameRows(p, got, r.run(k, p, rows, gemmStore)) {
+				t.Errorf("%s: other bits with %d rows", k.name, rows)
+			}
 		}
+		mma := k.name == "gemm_mma"
+		if first, ok := family[mma]; ok && !sameRows(p, first, got) {
+			t.Errorf("%s: bits differ from another kernel's", k.name)
+		}
+		family[mma] = got
 		worst := 0.0
 		for range 20000 {
 			i, j := r.rnd.IntN(n), r.rnd.IntN(p.cols)
@@ -319,6 +101,38 @@ func TestGemmLarge(t *testing.T) {
 		}
 		if t.Logf("%s: %.1f roundings", k.name, worst); !(worst < 32) {
 			t.Errorf("%s: %.1f roundings", k.name, worst)
+		}
+	}
+}
+
+// TestGemmSwiGLU: gate and up of a projection become one, in float32 and packed.
+func TestGemmSwiGLU(t *testing.T) {
+	r := openGemms(t)
+	for _, f := range []int{64, 100, 352} {
+		const k = 200
+		p := r.product(300, k, 208, r.matrix(rowOrder{gateUp, 2 * f, 0}, k, 208, tensor.F32))
+		want := func(i, j int) float64 { return gated(p.want[i*2*f+j], p.want[i*2*f+f+j]) }
+		x := upload(r, p.x)
+		for i := range r.all {
+			kernel := &r.all[i]
+			for _, n := range []int{1, 9, 300} {
+				packed := r.memory(packedBytes(n, k))
+				r.d.packRows(r.g, packed, x, n, k, backend.Tensor{}, 0)
+				bytes := packedBytes(n, f)
+				out, wideOut := r.memory(bytes), upload(r, slices.Repeat([]float32{float32(math.NaN())}, n*f))
+				r.d.check(r.d.drv.Memset8Async(out, 0, int64(bytes), r.d.stream))
+				c := &gemmCall{out: out, x: packed, n: n, k: k, kp: 208, ldd: f, mode: gemmSwiGLUPacked, parts: []gemmPart{p.parts[0].gemmPart}}
+				r.d.gemmBy(kernel, c)
+				r.checkPacked(kernel.name+" packed", out, n, f, 3e-5, want)
+				c.out, c.mode = wideOut, gemmSwiGLU
+				r.d.gemmBy(kernel, c)
+				for at, v := range download[float32](r, wideOut, n*f) {
+					if w := want(at/f, at%f); !(math.Abs(float64(v)-w) <= 1e-4*math.Max(1, math.Abs(w))) {
+						t.Errorf("%s: row %d, %d: %v, want %v", kernel.name, at/f, at%f, v, w)
+						break
+					}
+				}
+			}
 		}
 	}
 }

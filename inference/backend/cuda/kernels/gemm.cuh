@@ -90,8 +90,10 @@ __device__ __forceinline__ uint4 load_weights(const uint4 *w) {
   return v;
 }
 
-// Two roundings off; below -87 it may be zero.
-__device__ __forceinline__ float silu(float x) { return __fdividef(x, 1 + expf(-x)); }
+// Some roundings off; below -87 it may be zero. ROUGH is for what is rounded to bf16 next.
+template <bool ROUGH = false> __device__ __forceinline__ float silu(float x) {
+  return __fdividef(x, 1 + (ROUGH ? __expf(-x) : expf(-x)));
+}
 
 template <bool ADDS> __device__ __forceinline__ void put(float *at, float v, bool there) {
   // One addition to an element, so its order cannot matter; nothing waits for the old value.
@@ -121,27 +123,25 @@ __device__ __forceinline__ void store_sums(const GemmParams &p, const GemmPart &
 // silu(gate)·up of a strip of GATE_UP, as float32 or packed for the product that follows.
 template <int T, bool PACKED>
 __device__ __forceinline__ void store_swiglu(const GemmParams &p, const GemmPart &part, int strip, int token, const float (&sum)[T / 2]) {
-  const int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4, f = 8 * strip + g;
+  const int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4, f = 8 * strip + g, m = token + 2 * t, left = p.n - m;
   const int gate = column_of(part, strip, g), up = column_of(part, strip, g + 8);
   const float bias_gate = bias_at(part, gate), bias_up = bias_at(part, up);
+  float *out = (float *)p.out + (int64_t)m * p.ldd + f;
+  uint8_t *packed = (uint8_t *)p.out + packed_at(p.groups, token / 8, 2 * t + g % 2, f & ~1);
 #pragma unroll
-  for (int j = 0; j < T / 8; j++) {
+  for (int j = 0; j < T / 8; j++, out += 8 * (int64_t)p.ldd, packed += GROUP_BYTES) {
     float h[2];
 #pragma unroll
-    for (int i = 0; i < 2; i++) h[i] = silu(sum[4 * j + i] + bias_gate) * (sum[4 * j + 2 + i] + bias_up);
-    const int m = token + 8 * j + 2 * t;
+    for (int i = 0; i < 2; i++) h[i] = silu<PACKED>(sum[4 * j + i] + bias_gate) * (sum[4 * j + 2 + i] + bias_up);
     if (!PACKED) {
-      float *out = (float *)p.out + (int64_t)m * p.ldd + f;
-      if (gate >= 0 && m < p.n) out[0] = h[0];
-      if (gate >= 0 && m + 1 < p.n) out[p.ldd] = h[1];
+      put<false>(out, h[0], gate >= 0 && 8 * j < left);
+      put<false>(out + p.ldd, h[1], gate >= 0 && 8 * j + 1 < left);
       continue;
     }
     // Lanes of even and odd g exchange, so that each has two neighbours of one token.
     float other = __shfl_xor_sync(0xffffffff, g % 2 ? h[0] : h[1], 4);
     __nv_bfloat162 pair = g % 2 ? __floats2bfloat162_rn(other, h[1]) : __floats2bfloat162_rn(h[0], other);
-    const int row = 2 * t + g % 2;
-    if (m + g % 2 < p.n && strip < part.strips)
-      *(__nv_bfloat162 *)((uint8_t *)p.out + packed_at(p.groups, (token + 8 * j) / 8, row, f & ~1)) = pair;
+    if (8 * j + g % 2 < left && strip < part.strips) *(__nv_bfloat162 *)packed = pair;
   }
 }
 

