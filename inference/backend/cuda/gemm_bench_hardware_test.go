@@ -3,7 +3,9 @@
 package cuda
 
 import (
+	"errors"
 	"fmt"
+	"runtime"
 	"testing"
 	"time"
 
@@ -12,14 +14,40 @@ import (
 	"llorch/inference/tensor"
 )
 
+// attach gives the device's context to a sub-benchmark, which has a goroutine of its own
+// and so another thread. The parent waits meanwhile.
+func (r *gemmRig) attach(b *testing.B) {
+	b.Helper()
+	runtime.LockOSThread()
+	c, err := r.d.drv.RetainPrimary(r.d.ordinal, driver.Spin)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		if err := errors.Join(r.d.drv.SetCurrent(0), r.d.drv.ReleasePrimary(r.d.ordinal)); err != nil {
+			b.Error(err)
+		}
+		runtime.UnlockOSThread()
+	})
+	if err := r.d.drv.SetCurrent(c); err != nil {
+		b.Fatal(err)
+	}
+}
+
 // microseconds times b.N calls of f by the clock of the GPU, and reports it.
 func (r *gemmRig) microseconds(b *testing.B, f func(i int)) float64 {
 	b.Helper()
+	r.attach(b)
 	from, err1 := r.d.drv.EventCreate(true)
 	to, err2 := r.d.drv.EventCreate(true)
 	if err1 != nil || err2 != nil {
 		b.Fatal(err1, err2)
 	}
+	defer func() {
+		if err := errors.Join(r.d.drv.EventDestroy(from), r.d.drv.EventDestroy(to)); err != nil {
+			b.Error(err)
+		}
+	}()
 	time.Sleep(100 * time.Millisecond) // at the limit of its power a GPU slows down what comes next
 	for i := range 3 {
 		f(i)
