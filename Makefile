@@ -27,11 +27,15 @@ CONTRACT_CHECK ?= $(wildcard ../shared/checks/contract.py)
 # Flags from a developer's environment must not decide what is built or tested here.
 export GOFLAGS :=
 
-.PHONY: build drills soak demo run test test-asan race lint bench bench-check fuzz-short test-arm64 test-model clean help libtokenizers contract
+.PHONY: build build-cuda check-cuda drills soak demo run test test-asan race lint bench bench-check fuzz-short test-arm64 test-model clean help libtokenizers contract
 
 build: libtokenizers ## build the worker as build/llorch-cpu
 	@mkdir -p build
 	go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $(BIN) ./agent/cmd/llorch
+
+build-cuda: libtokenizers ## build the worker for NVIDIA GPUs as build/llorch-cuda; needs neither GPU nor driver nor toolkit
+	@mkdir -p build
+	scripts/cuda/go.sh build -tags cuda -buildvcs=false -ldflags '$(LDFLAGS)' -o build/llorch-cuda ./agent/cmd/llorch
 
 demo: build ## spawn the worker under a stand-in orchestrator and stream two answers from it
 	go build -buildvcs=false -o build/demo ./deploy/demo
@@ -50,10 +54,19 @@ run: build ## leave the worker serving and print a line to try it with
 	go build -buildvcs=false -o build/demo ./deploy/demo
 	build/demo -run -bin $(BIN) -model $(MODEL)
 
+# What of the CUDA backend needs no GPU. Kernels for sm_90a alone are quick to compile.
+check-cuda: export CUDA_ARCHS := 90a
+check-cuda: libtokenizers ## compile and vet the CUDA worker and its kernels, for sm_90a alone, and run what needs no GPU
+	scripts/cuda/go.sh vet -tags cuda ./inference/backend/cuda/... ./inference ./agent/e2e
+	scripts/cuda/go.sh tool staticcheck -tags cuda ./inference/backend/cuda/...
+	scripts/cuda/go.sh test -tags cuda ./inference/backend/cuda/...
+	scripts/cuda/go.sh test -tags cuda -run 'CUDA|HelpAndVersion' ./agent/e2e
+
 test: lint build contract ## everything that must pass: lint, tests under the race detector, wire contract, all tests
 	go test -race -short -timeout 15m $$(scripts/packages.sh race)
 	go test -timeout 15m ./...
 	cd deploy/check && go test -timeout 5m ./...
+	[ "$$(go env GOOS)" != linux ] || $(MAKE) check-cuda
 
 race: libtokenizers ## all tests under the race detector
 	go test -race -timeout 30m ./...
@@ -91,8 +104,9 @@ test-model: libtokenizers ## check a model of your own: LLORCH_TEST_MODEL_PATH=<
 libtokenizers:
 	@scripts/libtokenizers/build.sh
 
-clean: ## remove what was built here; the user's cache of libtokenizers stays
-	rm -rf build inference/tokenize/lib
+clean: ## remove what was built here; the user's cache of libtokenizers, of CUDA's compiler and of kernels stays
+	rm -rf build inference/tokenize/lib inference/backend/cuda/kernels/build.txt
+	find inference/backend/cuda -name '*.fatbin' -delete
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile

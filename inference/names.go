@@ -30,3 +30,16 @@ func Probe(kind string, index int) (backend.Info, error) {
 	}
 	return d.Info(), d.Close()
 }
+
+// Finding is one thing found out about a kind of device, without a model.
+type Finding = backend.Finding
+
+// Grades of a finding.
+const (
+	Bad  = backend.Bad
+	Weak = backend.Weak
+)
+
+// Examine looks at a kind of device without opening one; ok is false where Probe
+// tells all there is.
+func Examine(kind string, index int) (all []Finding, ok bool) { return backend.Examine(kind, index) }

@@ -68,7 +68,7 @@ func doctorCommand(p *Program) *cobra.Command {
 
 func examine(ctx context.Context, cfg config.Config) []finding {
 	all := []finding{{"host", good, fmt.Sprintf("%s/%s, %d logical CPUs, %d usable by this process", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.GOMAXPROCS(0)), ""}}
-	all = append(all, examineDevices()...)
+	all = append(all, examineDevices(cfg.Device)...)
 	all = append(all, examineMemory(ctx), examineProbe())
 	all = append(all, examineLimits()...)
 	if cfg.Model != "" {
@@ -77,33 +77,48 @@ func examine(ctx context.Context, cfg config.Config) []finding {
 	return all
 }
 
-// examineDevices opens each kind of device in this binary.
-func examineDevices() []finding {
+// examineDevices looks at each kind of device in this binary. A kind that is not
+// the one asked for is in nobody's way.
+func examineDevices(asked config.Device) []finding {
 	var all []finding
 	kinds := strings.Join(inference.Devices(), ", ")
 	for _, kind := range inference.Devices() {
-		i, err := inference.Probe(kind, 0)
-		if err != nil {
-			all = append(all, finding{"device " + kind, bad, err.Error(), ""})
+		found, ok := inference.Examine(kind, asked.Index)
+		if !ok {
+			all = append(all, probeDevice(kind))
 			continue
 		}
-		f := finding{"device " + kind, good, fmt.Sprintf("%s, %d threads, weights in %s", i.Name, i.Threads, i.Architecture), ""}
-		switch i.ISA {
-		case "":
-		case "portable":
-			f.Grade = weak
-			f.Text += ", instruction set " + i.ISA
-			f.Advice = "this CPU has neither AVX2 nor AVX-512, or a virtual machine hides them: expose the host's CPU to it"
-		default:
-			f.Text += ", instruction set " + i.ISA
+		for _, f := range found {
+			if _, err := asked.Resolve(kind); err != nil && f.Grade == inference.Bad {
+				f.Grade = inference.Weak
+			}
+			all = append(all, finding{f.Subject, grade(f.Grade), f.Text, f.Advice})
 		}
-		all = append(all, f)
 	}
 	if cards, _ := filepath.Glob("/dev/nvidia[0-9]*"); len(cards) > 0 && !strings.Contains(kinds, "cuda") {
 		all = append(all, finding{"gpu", weak, fmt.Sprintf("%d NVIDIA devices are here; this binary has %s", len(cards), kinds),
-			"this version computes on the CPU only"})
+			"llorch-cuda computes on them: make build-cuda"})
 	}
 	return all
+}
+
+// probeDevice opens the first device of a kind.
+func probeDevice(kind string) finding {
+	i, err := inference.Probe(kind, 0)
+	if err != nil {
+		return finding{"device " + kind, bad, err.Error(), ""}
+	}
+	f := finding{"device " + kind, good, fmt.Sprintf("%s, %d threads, weights in %s", i.Name, i.Threads, i.Architecture), ""}
+	switch i.ISA {
+	case "":
+	case "portable":
+		f.Grade = weak
+		f.Text += ", instruction set " + i.ISA
+		f.Advice = "this CPU has neither AVX2 nor AVX-512, or a virtual machine hides them: expose the host's CPU to it"
+	default:
+		f.Text += ", instruction set " + i.ISA
+	}
+	return f
 }
 
 func examineMemory(ctx context.Context) finding {

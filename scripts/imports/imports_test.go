@@ -84,7 +84,7 @@ type listed struct {
 
 func list(t *testing.T) []listed {
 	t.Helper()
-	cmd := exec.Command("go", "list", "-json=ImportPath,Imports,CgoFiles,CFiles,SFiles", "./...")
+	cmd := exec.Command("go", "list", "-tags", "cuda", "-json=ImportPath,Imports,CgoFiles,CFiles,SFiles", "./...")
 	cmd.Dir = "../.."
 	out, err := cmd.Output()
 	if err != nil {

@@ -3,7 +3,7 @@ package cuda
 import (
 	"errors"
 	"fmt"
-	"runtime"
+	"unsafe"
 
 	"llorch/inference/backend"
 	"llorch/inference/backend/cuda/driver"
@@ -19,44 +19,60 @@ import (
 // is latched: nothing is launched or copied any more.
 type Device struct {
 	memory
-	ordinal int
-	name    string
-	kern    *kernels
-	loader  *loader
-	stream  driver.Stream
-	batch   batch
-	drawing []drawing // Sample calls that wait for their logits
-	chooser sample.Chooser
-	logits  []float32 // their rows on the host
-	err     error     // first failure since the last Sync
-	fault   *backend.Fault
+	opened
+	kern         *functions
+	hopper       bool           // has what compute capability 9.0 brought
+	blocks       int            // multiprocessors
+	programmatic bool           // of the launches under way
+	packed       unsafe.Pointer // activations that the last launch has written as bf16
+	loader       *loader
+	stream       driver.Stream
+	batch        batch
+	plan         []op // recorded and not launched
+	graphs       map[int]*recorded
+	projections  map[unsafe.Pointer]*projection // by each of their weights
+	sizes        map[unsafe.Pointer][2]int      // rows and columns of weights that can be packed
+	room         int64                          // bytes of the room that packing has
+	ids          driver.Ptr                     // greedy choices of a step
+	chosen       driver.Pinned                  // the same on the host
+	drawing      []drawing                      // Sample calls that wait for their logits
+	chooser      sample.Chooser
+	logits       []float32 // their rows on the host
+	err          error     // first failure since the last Sync
+	fault        *backend.Fault
 }
 
 var _ backend.Device = (*Device)(nil)
 
-// newDevice opens a device through drv with the kernels in images. The calling
-// goroutine stays on its OS thread from then on.
-func newDevice(drv driver.Driver, ordinal int, images map[string]string) (*Device, error) {
-	runtime.LockOSThread()
-	ctx, err := drv.RetainPrimary(ordinal, driver.Spin)
-	if err != nil {
-		return nil, err
+// opened is a device whose primary context is current on this OS thread, to the end.
+type opened struct {
+	index   int
+	facts   DeviceFacts
+	kernels *Kernels
+	closing func() error // of the kernels and the context
+}
+
+// mostIDs bounds the rows of one step whose tokens are chosen on the device.
+const mostIDs = 1024
+
+// newDevice makes a device of what is opened, and owns it from then on, also when it
+// fails.
+func newDevice(drv driver.Driver, o opened) (*Device, error) {
+	d := &Device{
+		memory: memory{drv: drv}, opened: o, hopper: o.facts.Capability >= 90,
+		graphs: map[int]*recorded{}, projections: map[unsafe.Pointer]*projection{}, sizes: map[unsafe.Pointer][2]int{},
 	}
-	d := &Device{memory: memory{drv: drv}, ordinal: ordinal}
-	if err := d.open(ctx, images); err != nil {
+	if err := d.start(); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil
 }
 
-func (d *Device) open(ctx driver.Context, images map[string]string) (err error) {
-	if err = d.drv.SetCurrent(ctx); err != nil {
+func (d *Device) start() (err error) {
+	if d.kern, err = findFunctions(d.drv, d.kernels, d.hopper); err != nil {
 		return err
 	}
-	if d.name, err = d.drv.DeviceName(d.ordinal); err != nil {
-		return err
-	}
-	if d.kern, err = loadKernels(d.drv, images); err != nil {
+	if d.blocks, err = d.drv.DeviceAttribute(d.index, driver.Multiprocessors); err != nil {
 		return err
 	}
 	if d.stream, err = d.drv.StreamCreate(0); err != nil {
@@ -68,12 +84,18 @@ func (d *Device) open(ctx driver.Context, images map[string]string) (err error) 
 	if d.loader, err = newLoader(d.drv); err != nil {
 		return err
 	}
+	if d.ids, err = d.alloc(backend.Scratch, 4*mostIDs); err != nil {
+		return err
+	}
+	if d.chosen, err = d.drv.HostAlloc(4 * mostIDs); err != nil {
+		return err
+	}
 	return d.batchRoom(1)
 }
 
 // Info implements backend.Device.
 func (d *Device) Info() backend.Info {
-	return backend.Info{Kind: "cuda", Index: d.ordinal, Name: d.name, Architecture: "vram-only"}
+	return backend.Info{Kind: "cuda", Index: d.index, Name: d.facts.Name, Architecture: "vram-only"}
 }
 
 // Computes: every format, as files have it.
@@ -82,13 +104,8 @@ func (d *Device) Computes(tensor.DType) bool { return true }
 // Sync waits for what was asked, chooses the tokens that were to be sampled, and
 // returns the first failure since the last Sync, or the fault that was latched.
 func (d *Device) Sync() error {
-	if !d.dead() {
-		d.check(d.drv.StreamSynchronize(d.stream))
-	}
-	for _, s := range d.drawing {
-		d.draw(s)
-	}
-	clear(d.drawing)
+	d.flush()
+	d.sampleAll()
 	d.drawing, d.batch.of = d.drawing[:0], nil
 	err := d.err
 	d.err = nil
@@ -124,7 +141,7 @@ func (d *Device) latched(err error) error {
 	return err
 }
 
-// Close frees everything. It is safe after a failed open.
+// Close frees everything. It is safe after a failed start.
 func (d *Device) Close() error {
 	if d.drv == nil {
 		return nil
@@ -133,61 +150,38 @@ func (d *Device) Close() error {
 	if d.stream != 0 && !d.dead() {
 		errs = append(errs, d.drv.StreamSynchronize(d.stream))
 	}
+	for _, r := range d.graphs {
+		if r.exec != 0 {
+			errs = append(errs, d.drv.ExecDestroy(r.exec))
+		}
+	}
 	if d.loader != nil {
 		errs = append(errs, d.loader.close())
+	}
+	if d.chosen.Bytes != nil {
+		errs = append(errs, d.drv.HostFree(d.chosen))
 	}
 	errs = append(errs, d.freeBatch())
 	if d.batch.passed != 0 {
 		errs = append(errs, d.drv.EventDestroy(d.batch.passed))
 	}
 	errs = append(errs, d.memory.free())
-	if d.kern != nil {
-		for _, m := range d.kern.modules {
-			errs = append(errs, d.drv.ModuleUnload(m))
-		}
-	}
 	if d.stream != 0 {
 		errs = append(errs, d.drv.StreamDestroy(d.stream))
 	}
-	errs = append(errs, d.drv.ReleasePrimary(d.ordinal))
+	errs = append(errs, d.closing())
 	d.drv = nil
-	runtime.UnlockOSThread()
 	if d.dead() { // each of these calls repeats the fault
 		return nil
 	}
 	return errors.Join(errs...)
 }
 
-// drawing is one Sample that waits for its logits.
-type drawing struct {
-	dst    []int32
-	logits backend.Tensor
-	params []sample.Params
-}
-
-// Sample records the choice of a token for each row.
-func (d *Device) Sample(dst []int32, logits backend.Tensor, p []sample.Params) {
-	d.drawing = append(d.drawing, drawing{dst, logits, p})
-}
-
-// draw chooses the tokens of one Sample. A row without an honest choice gets −1.
-func (d *Device) draw(s drawing) {
-	n := s.logits.Cols
-	if cap(d.logits) < s.logits.Rows*n {
-		d.logits = make([]float32, s.logits.Rows*n)
+// Rounds implements backend.Rounder: the matrix unit multiplies bf16 weights with
+// activations rounded to bf16. Other formats are multiplied in float32.
+func (d *Device) Rounds(weights tensor.DType, _ bool) tensor.DType {
+	if weights == tensor.BF16 {
+		return tensor.BF16
 	}
-	all := d.logits[:s.logits.Rows*n]
-	d.Download(driver.Bytes(all), s.logits)
-	for i := range s.params {
-		s.dst[i] = -1
-		if d.dead() {
-			continue
-		}
-		id, err := d.chooser.Choose(all[i*n:(i+1)*n], &s.params[i])
-		if err != nil {
-			d.fail(fmt.Errorf("cuda: row %d: %w", i, err))
-			id = -1
-		}
-		s.dst[i] = id
-	}
+	return tensor.F32
 }

@@ -1,7 +1,6 @@
 package cuda
 
 import (
-	"fmt"
 	"math"
 
 	"llorch/inference/backend"
@@ -9,34 +8,21 @@ import (
 	"llorch/inference/tensor"
 )
 
-// gemmMode says what becomes of the sums of a product.
-type gemmMode int32
+// epiloguePacked is SwiGLU whose result is bf16 in operand order, for the product that
+// follows. It is epilogue of these kernels only.
+const epiloguePacked = epilogueRope + 1
 
-const (
-	gemmStore        gemmMode = iota // out = sums, float32
-	gemmAdd                          // out += sums
-	gemmSwiGLU                       // out = silu(gate)·up of one gateUp part, float32
-	gemmSwiGLUPacked                 // the same as packed bf16, for the product that follows
-)
-
-// gemmPart is one matrix of bf16 in fragment order. Its columns of the output follow
-// those of the part before it.
-type gemmPart struct {
-	w     driver.Ptr
-	order rowOrder
-	bias  backend.Tensor // F32, F16 or BF16 by output row; Data nil: none
-}
-
-// gemmCall is out (+)= x·Wᵀ + b for n rows of k. All parts have rows padded to kp.
+// gemmCall is out (+)= x·Wᵀ + b for n rows of k, of x in operand order and weights in
+// fragment order with so many tiles a strip. Biases are F32, F16 or BF16.
 //
-// out is [n × ldd] float32, or packed with gemmSwiGLUPacked, and then zero from k of the
-// next product on where that is no multiple of 64.
+// out is [n × ldd] float32, or in operand order with epiloguePacked, and then zero from k
+// of the next product on where that is no multiple of 64.
 type gemmCall struct {
-	out, x  driver.Ptr // x packed
-	n, k    int
-	kp, ldd int
-	mode    gemmMode
-	parts   []gemmPart // up to 3
+	out, x     driver.Ptr
+	n, k       int
+	tiles, ldd int
+	epilogue   int
+	parts      []part // up to 3
 }
 
 // gemmKernel is one kernel with the tile that a block of it computes.
@@ -69,54 +55,35 @@ var (
 
 // gemms are the kernels of products of prompts and of what packs their activations.
 type gemms struct {
-	modules                    []driver.Module
 	kernels                    []gemmKernel // those of this GPU
 	pack, packNorm, packSwiGLU driver.Function
 }
 
-// loadGemms loads what runs on the current device, whose ordinal is given.
-func loadGemms(drv driver.Driver, ordinal int, images map[string]string) (*gemms, error) {
+// findGemms looks up what runs on the current device, whose ordinal is given.
+func findGemms(drv driver.Driver, ordinal int, k *Kernels) (*gemms, error) {
 	g := &gemms{}
-	m, err := g.module(drv, images, "pack")
-	if err != nil {
-		return g, err
-	}
-	for name, f := range map[string]*driver.Function{"pack": &g.pack, "pack_norm": &g.packNorm, "pack_swiglu": &g.packSwiGLU} {
-		if *f, err = drv.ModuleFunction(m, name); err != nil {
-			return g, fmt.Errorf("cuda: kernel %s: %w", name, err)
+	for name, f := range map[string]*driver.Function{"pack_rows": &g.pack, "pack_norm": &g.packNorm, "pack_swiglu": &g.packSwiGLU} {
+		var err error
+		if *f, err = k.Function(name); err != nil {
+			return nil, err
 		}
-	}
-	if g.kernels, err = g.load(drv, ordinal, images, "gemm_wgmma", wgmmaKernels); err != nil || g.kernels != nil {
-		return g, err
-	}
-	g.kernels, err = g.load(drv, ordinal, images, "gemm_mma", mmaKernels)
-	return g, err
-}
-
-func (g *gemms) module(drv driver.Driver, images map[string]string, name string) (driver.Module, error) {
-	m, err := drv.ModuleLoad(images[name])
-	if err != nil {
-		return 0, fmt.Errorf("cuda: kernels of %s: %w", name, err)
-	}
-	g.modules = append(g.modules, m)
-	return m, nil
-}
-
-// load returns the kernels of a module ready to launch, nil where the module has no code
-// of them for this GPU: such kernels are compiled for one warp.
-func (g *gemms) load(drv driver.Driver, ordinal int, images map[string]string, module string, kernels []gemmKernel) ([]gemmKernel, error) {
-	m, err := g.module(drv, images, module)
-	if err != nil {
-		return nil, err
 	}
 	processors, err := drv.DeviceAttribute(ordinal, driver.Multiprocessors)
 	if err != nil {
 		return nil, err
 	}
-	var ready []gemmKernel
+	if g.kernels, err = readyKernels(drv, processors, k, wgmmaKernels); err == nil && g.kernels == nil {
+		g.kernels, err = readyKernels(drv, processors, k, mmaKernels)
+	}
+	return g, err
+}
+
+// readyKernels returns kernels ready to launch, nil where there is no code of them for
+// this GPU: such kernels are compiled for one warp.
+func readyKernels(drv driver.Driver, processors int, all *Kernels, kernels []gemmKernel) (ready []gemmKernel, err error) {
 	for _, k := range kernels {
-		if k.function, err = drv.ModuleFunction(m, k.name); err != nil {
-			return nil, fmt.Errorf("cuda: kernel %s: %w", k.name, err)
+		if k.function, err = all.Function(k.name); err != nil {
+			return nil, err
 		}
 		most, err := drv.FunctionAttribute(k.function, driver.FunctionMaxThreads)
 		if err != nil || most < k.threads {
@@ -135,26 +102,19 @@ func (g *gemms) load(drv driver.Driver, ordinal int, images map[string]string, m
 	return ready, nil
 }
 
-func (g *gemms) close(drv driver.Driver) (errs []error) {
-	for _, m := range g.modules {
-		errs = append(errs, drv.ModuleUnload(m))
-	}
-	return errs
-}
-
-// tiles returns how many row tiles of k there are, by part where each begins.
-func (c *gemmCall) tiles(k *gemmKernel) (begin [3]int, n int) {
+// rowTiles returns how many row tiles of k there are, and where each part begins.
+func (c *gemmCall) rowTiles(k *gemmKernel) (begin [3]int32, n int) {
 	for i, part := range c.parts {
-		begin[i] = n
-		n += (16*part.order.strips() + k.rows - 1) / k.rows
+		begin[i] = int32(n)
+		n += ceilDiv(16*int(part.strips), k.rows)
 	}
 	return begin, n
 }
 
 // blocks is how many blocks of k c has work for.
 func (c *gemmCall) blocks(k *gemmKernel) int {
-	_, rows := c.tiles(k)
-	return (rows + k.cluster - 1) / k.cluster * k.cluster * ((c.n + k.tokens - 1) / k.tokens)
+	_, rows := c.rowTiles(k)
+	return ceilDiv(rows, k.cluster) * k.cluster * ceilDiv(c.n, k.tokens)
 }
 
 // kernelFor is the kernel that should take the shortest. Bits are the same with each.
@@ -173,11 +133,11 @@ func (c *gemmCall) kernelFor(kernels []gemmKernel) *gemmKernel {
 // long as two beside each other, as measured on an H200.
 func (c *gemmCall) cost(k *gemmKernel) float64 {
 	blocks := c.blocks(k)
-	turns, last := float64((blocks+k.resident-1)/k.resident), blocks%k.resident
+	turns, last := float64(ceilDiv(blocks, k.resident)), blocks%k.resident
 	if k.halves && turns > 1 && last > 0 && 2*last <= k.resident {
 		turns -= 0.2
 	}
-	beside := float64((min(blocks, k.resident) + k.processors - 1) / k.processors)
+	beside := float64(ceilDiv(min(blocks, k.resident), k.processors))
 	if most := k.resident / k.processors; most > 1 {
 		beside = max(beside, 0.8*float64(most))
 	}
@@ -186,20 +146,13 @@ func (c *gemmCall) cost(k *gemmKernel) float64 {
 
 // params are those of a launch of k, and the blocks of its grid.
 func (c *gemmCall) params(k *gemmKernel) (p gemmParams, blocks int) {
-	begin, rowTiles := c.tiles(k)
+	begin, rowTiles := c.rowTiles(k)
 	p = gemmParams{
-		x: c.x, out: c.out, parts: int32(len(c.parts)), n: int32(c.n), groups: int32((c.n + 7) / 8),
-		blocks: int32((c.k + 63) / 64 * 2), stride: int32(c.kp / 16), ldd: int32(c.ldd), mode: int32(c.mode),
-		rowTiles: int32(rowTiles), tokenTiles: int32((c.n + k.tokens - 1) / k.tokens),
+		x: c.x, out: c.out, parts: int32(len(c.parts)), n: int32(c.n), groups: int32(ceilDiv(c.n, 8)),
+		blocks: int32(2 * ceilDiv(c.k, 64)), stride: int32(c.tiles), ldd: int32(c.ldd), epilogue: int32(c.epilogue),
+		rowTiles: int32(rowTiles), tokenTiles: int32(ceilDiv(c.n, k.tokens)), tile: begin,
 	}
-	column := 0
-	for i, part := range c.parts {
-		p.part[i] = gemmPartParams{
-			w: part.w, bias: address(part.bias), strips: int32(part.order.strips()), kind: int32(part.order.kind),
-			unit: int32(part.order.unit()), column: int32(column), tile: int32(begin[i]), biasFormat: int32(part.bias.Type),
-		}
-		column += part.order.rows
-	}
+	copy(p.part[:], c.parts)
 	if blocks = c.blocks(k); k.programmatic { // those kernels take tile after tile
 		blocks = min(blocks, k.resident)
 	}
@@ -223,20 +176,20 @@ func (d *Device) gemmBy(k *gemmKernel, c *gemmCall) {
 	d.check(d.drv.Launch(k.function, d.stream, shape, driver.Params(&p)))
 }
 
-// packRows: dst = x [n × k] packed, with the norm of weight w before where w has data.
+// packRows: dst = x [n × k] in operand order, with the norm of weight w before where w has data.
 func (d *Device) packRows(g *gemms, dst, x driver.Ptr, n, k int, w backend.Tensor, eps float32) {
 	f := g.pack
 	if w.Data != nil {
 		f = g.packNorm
 	}
 	launch(d, f, grid(n, 1), 256, &packParams{
-		dst: dst, x: x, w: address(w), cols: int32(k), groups: int32((n + 7) / 8), format: int32(w.Type), eps: eps,
+		dst: dst, x: x, w: address(w), cols: int32(k), groups: int32(ceilDiv(n, 8)), format: int32(w.Type), eps: eps,
 	})
 }
 
-// packGated: dst = silu(gate)·up packed, of x [n × 2·k], gate then up.
+// packGated: dst = silu(gate)·up in operand order, of x [n × 2·k], gate then up.
 func (d *Device) packGated(g *gemms, dst, x driver.Ptr, n, k int) {
 	launch(d, g.packSwiGLU, grid(n, 1), 256, &packParams{
-		dst: dst, x: x, cols: int32(k), groups: int32((n + 7) / 8), format: int32(tensor.F32),
+		dst: dst, x: x, cols: int32(k), groups: int32(ceilDiv(n, 8)), format: int32(tensor.F32),
 	})
 }

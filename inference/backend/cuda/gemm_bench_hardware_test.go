@@ -19,12 +19,12 @@ import (
 func (r *gemmRig) attach(b *testing.B) {
 	b.Helper()
 	runtime.LockOSThread()
-	c, err := r.d.drv.RetainPrimary(r.d.ordinal, driver.Spin)
+	c, err := r.d.drv.RetainPrimary(r.d.index, driver.Spin)
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() {
-		if err := errors.Join(r.d.drv.SetCurrent(0), r.d.drv.ReleasePrimary(r.d.ordinal)); err != nil {
+		if err := errors.Join(r.d.drv.SetCurrent(0), r.d.drv.ReleasePrimary(r.d.index)); err != nil {
 			b.Error(err)
 		}
 		runtime.UnlockOSThread()
@@ -70,18 +70,18 @@ func (r *gemmRig) microseconds(b *testing.B, f func(i int)) float64 {
 	return us
 }
 
-const benchRows, benchWeights = 2048, 22016 * 4096
+const gemmRows, gemmWeights = 2048, 22016 * 4096
 
 // benchMemory fills weights and activations with random values, for zeros take less power
 // and so less time.
 func (r *gemmRig) benchMemory() (w, x, packed, out driver.Ptr) {
-	table, lay := bf16(r.values(1<<20)), make([]uint16, benchWeights)
+	table, lay := bf16(r.values(1<<20)), make([]uint16, gemmWeights)
 	for i := range lay {
 		lay[i] = half(table[r.rnd.Uint32()>>12] / 64)
 	}
-	w, x = upload(r, lay), upload(r, r.values(benchRows*11264))
-	packed, out = r.memory(packedBytes(benchRows, 11264)), r.memory(benchRows*22016*4)
-	r.d.check(r.d.drv.Memset8Async(out, 0, benchRows*22016*4, r.d.stream))
+	w, x = upload(r, lay), upload(r, r.values(gemmRows*11264))
+	packed, out = r.memory(operandBytes(gemmRows, 11264)), r.memory(gemmRows*22016*4)
+	r.d.check(r.d.drv.Memset8Async(out, 0, gemmRows*22016*4, r.d.stream))
 	return w, x, packed, out
 }
 
@@ -94,22 +94,22 @@ func BenchmarkGemm(b *testing.B) {
 		for _, s := range []struct {
 			name        string
 			rows, k, kp int
-			mode        gemmMode
+			epilogue    int
 		}{
-			{"qkv", 12288, 4096, 4096, gemmStore}, {"gate-up", 22016, 4096, 4096, gemmStore}, {"gate-up-silu", 22016, 4096, 4096, gemmSwiGLUPacked},
-			{"down-add", 4096, 11008, 11264, gemmAdd}, {"o-add", 4096, 4096, 4096, gemmAdd}, {"o", 4096, 4096, 4096, gemmStore},
+			{"qkv", 12288, 4096, 4096, epilogueStore}, {"gate-up", 22016, 4096, 4096, epilogueStore}, {"gate-up-silu", 22016, 4096, 4096, epiloguePacked},
+			{"down-add", 4096, 11008, 11264, epilogueAdd}, {"o-add", 4096, 4096, 4096, epilogueAdd}, {"o", 4096, 4096, 4096, epilogueStore},
 		} {
 			r.d.packRows(r.g, packed, x, n, s.k, backend.Tensor{}, 0)
-			o := rowOrder{kind: natural, rows: s.rows}
-			if s.mode == gemmSwiGLUPacked {
-				o.kind = gateUp
+			o := part{strips: int32(s.rows / 16), rows: int32(s.rows)}
+			if s.epilogue == epiloguePacked {
+				o.kind, o.span = int32(gateUp), int32(s.rows/2)
 			}
-			c := gemmCall{out: out, x: packed, n: n, k: s.k, kp: s.kp, ldd: s.rows, mode: s.mode, parts: []gemmPart{{order: o}}}
+			c := gemmCall{out: out, x: packed, n: n, k: s.k, tiles: s.kp / 16, ldd: s.rows, epilogue: s.epilogue, parts: []part{o}}
 			bytes := s.rows * s.kp * 2
 			k := c.kernelFor(r.g.kernels)
 			b.Run(fmt.Sprintf("n=%d/%s/%s", n, s.name, k.name), func(b *testing.B) {
 				us := r.microseconds(b, func(i int) {
-					c.parts[0].w = w + driver.Ptr(i%(2*benchWeights/bytes)*bytes)
+					c.parts[0].w = w + driver.Ptr(i%(2*gemmWeights/bytes)*bytes)
 					r.d.gemmBy(k, &c)
 				})
 				b.ReportMetric(2*float64(n)*float64(s.rows)*float64(s.k)/us/1e6, "TFLOP/s")
@@ -125,11 +125,11 @@ func BenchmarkPack(b *testing.B) {
 	_, x, packed, out := r.benchMemory()
 	for _, k := range []int{4096, 11008} {
 		for name, f := range map[string]func(){
-			"plain": func() { r.d.packRows(r.g, packed, x, benchRows, k, backend.Tensor{}, 0) },
+			"plain": func() { r.d.packRows(r.g, packed, x, gemmRows, k, backend.Tensor{}, 0) },
 			"norm": func() {
-				r.d.packRows(r.g, packed, x, benchRows, k, backend.Tensor{Type: tensor.F32, Data: pointer(x)}, 1e-5)
+				r.d.packRows(r.g, packed, x, gemmRows, k, backend.Tensor{Type: tensor.F32, Data: pointer(x)}, 1e-5)
 			},
-			"gated": func() { r.d.packGated(r.g, packed, out, benchRows, k) },
+			"gated": func() { r.d.packGated(r.g, packed, out, gemmRows, k) },
 		} {
 			b.Run(fmt.Sprintf("k=%d/%s", k, name), func(b *testing.B) {
 				bytes := 6
@@ -137,7 +137,7 @@ func BenchmarkPack(b *testing.B) {
 					bytes = 10
 				}
 				us := r.microseconds(b, func(int) { f() })
-				b.ReportMetric(float64(benchRows*k*bytes)/us/1e6, "TB/s")
+				b.ReportMetric(float64(gemmRows*k*bytes)/us/1e6, "TB/s")
 			})
 		}
 	}

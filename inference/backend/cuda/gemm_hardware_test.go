@@ -24,8 +24,8 @@ func TestGemm(t *testing.T) {
 	}{
 		{64, 64, []rowOrder{{natural, 16, 0}}, 0},
 		{200, 208, []rowOrder{{natural, 300, 0}}, tensor.F32},
-		{72, 256, []rowOrder{{gateUp, 2 * 100, 0}}, tensor.F16},
-		{1000, 1008, []rowOrder{{rotaryHalves, 256, 64}, {rotaryNeighbours, 96, 32}, {natural, 90, 0}}, tensor.BF16},
+		{72, 256, []rowOrder{{gateUp, 2 * 96, 96}}, tensor.F16},
+		{1000, 1008, []rowOrder{{halves, 256, 64}, {neighbours, 96, 32}, {natural, 90, 0}}, tensor.BF16},
 	} {
 		var parts []matrix
 		for _, o := range s.orders {
@@ -36,8 +36,8 @@ func TestGemm(t *testing.T) {
 		for i := range r.all {
 			k := &r.all[i]
 			name := fmt.Sprintf("%s k %d %v", k.name, s.k, s.orders)
-			full := r.run(k, p, p.n, gemmStore)
-			t.Logf("%s: %.1f roundings", name, r.check(name, p, full, gemmStore))
+			full := r.run(k, p, p.n, epilogueStore)
+			t.Logf("%s: %.1f roundings", name, r.check(name, p, full, epilogueStore))
 			if first, ok := family[k.name == "gemm_mma"]; ok && !sameRows(p, first, full) {
 				t.Errorf("%s: bits differ from another kernel's", name)
 			}
@@ -59,13 +59,13 @@ func sameRows(p *product, all, got []float32) bool {
 
 func (r *gemmRig) rows(k *gemmKernel, p *product, name string, full []float32) {
 	r.Helper()
-	added := r.run(k, p, p.n, gemmAdd)
-	r.check(name+" add", p, added, gemmAdd)
+	added := r.run(k, p, p.n, epilogueAdd)
+	r.check(name+" add", p, added, epilogueAdd)
 	for _, n := range []int{1, 7, 33, 130, 300} {
-		if !sameRows(p, full, r.run(k, p, n, gemmStore)) {
+		if !sameRows(p, full, r.run(k, p, n, epilogueStore)) {
 			r.Errorf("%s: %d rows have other bits", name, n)
 		}
-		if !sameRows(p, added, r.run(k, p, n, gemmAdd)) {
+		if !sameRows(p, added, r.run(k, p, n, epilogueAdd)) {
 			r.Errorf("%s: %d rows added have other bits", name, n)
 		}
 	}
@@ -82,9 +82,9 @@ func TestGemmLarge(t *testing.T) {
 	family := map[bool][]float32{}
 	for i := range r.all {
 		k := &r.all[i]
-		got := r.run(k, p, n, gemmStore)
+		got := r.run(k, p, n, epilogueStore)
 		for _, rows := range []int{n, 1930, 1900} {
-			if !sameRows(p, got, r.run(k, p, rows, gemmStore)) {
+			if !sameRows(p, got, r.run(k, p, rows, epilogueStore)) {
 				t.Errorf("%s: other bits with %d rows", k.name, rows)
 			}
 		}
@@ -108,23 +108,24 @@ func TestGemmLarge(t *testing.T) {
 // TestGemmSwiGLU: gate and up of a projection become one, in float32 and packed.
 func TestGemmSwiGLU(t *testing.T) {
 	r := openGemms(t)
-	for _, f := range []int{64, 100, 352} {
+	for _, f := range []int{64, 96, 352} {
 		const k = 200
-		p := r.product(300, k, 208, r.matrix(rowOrder{gateUp, 2 * f, 0}, k, 208, tensor.F32))
-		want := func(i, j int) float64 { return gated(p.want[i*2*f+j], p.want[i*2*f+f+j]) }
+		p := r.product(300, k, 208, r.matrix(rowOrder{gateUp, 2 * f, f}, k, 208, tensor.F32))
+		want := func(i, j int) float64 { return siluTimes(p.want[i*2*f+j], p.want[i*2*f+f+j]) }
+		gate, up := p.parts[0].split(f/16, 208)
 		x := upload(r, p.x)
 		for i := range r.all {
 			kernel := &r.all[i]
 			for _, n := range []int{1, 9, 300} {
-				packed := r.memory(packedBytes(n, k))
+				packed := r.memory(operandBytes(n, k))
 				r.d.packRows(r.g, packed, x, n, k, backend.Tensor{}, 0)
-				bytes := packedBytes(n, f)
+				bytes := operandBytes(n, f)
 				out, wideOut := r.memory(bytes), upload(r, slices.Repeat([]float32{float32(math.NaN())}, n*f))
 				r.d.check(r.d.drv.Memset8Async(out, 0, int64(bytes), r.d.stream))
-				c := &gemmCall{out: out, x: packed, n: n, k: k, kp: 208, ldd: f, mode: gemmSwiGLUPacked, parts: []gemmPart{p.parts[0].gemmPart}}
+				c := &gemmCall{out: out, x: packed, n: n, k: k, tiles: 13, ldd: f, epilogue: epiloguePacked, parts: []part{gate, up}}
 				r.d.gemmBy(kernel, c)
 				r.checkPacked(kernel.name+" packed", out, n, f, 3e-5, want)
-				c.out, c.mode = wideOut, gemmSwiGLU
+				c.out, c.epilogue = wideOut, epilogueSwiGLU
 				r.d.gemmBy(kernel, c)
 				for at, v := range download[float32](r, wideOut, n*f) {
 					if w := want(at/f, at%f); !(math.Abs(float64(v)-w) <= 1e-4*math.Max(1, math.Abs(w))) {

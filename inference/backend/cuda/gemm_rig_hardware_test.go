@@ -7,13 +7,11 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"testing"
 	"unsafe"
 
 	"llorch/inference/backend"
 	"llorch/inference/backend/cuda/driver"
-	"llorch/inference/backend/cuda/driver/drivertest"
 	"llorch/inference/tensor"
 )
 
@@ -28,34 +26,19 @@ type gemmRig struct {
 
 func openGemms(t testing.TB) *gemmRig {
 	t.Helper()
-	images := map[string]string{}
-	entries, err := testImages.ReadDir("kernels")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range entries {
-		b, err := testImages.ReadFile("kernels/" + e.Name())
-		if err != nil {
-			t.Fatal(err)
-		}
-		images[strings.TrimSuffix(e.Name(), ".fatbin")] = string(b)
-	}
-	d, err := newDevice(drivertest.Open(t), 0, images)
-	if err != nil {
-		t.Fatal(err)
-	}
-	g, err := loadGemms(d.drv, 0, images)
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := openHardware(t)
 	t.Cleanup(func() {
-		if err := errors.Join(append(g.close(d.drv), d.Close())...); err != nil {
+		if err := d.Close(); err != nil {
 			t.Error(err)
 		}
 	})
+	g, err := findGemms(d.drv, d.index, d.kernels)
+	if err != nil {
+		t.Fatal(err)
+	}
 	r := &gemmRig{TB: t, d: d, g: g, all: slices.Clone(g.kernels), rnd: rand.New(rand.NewPCG(1, 2))}
 	if g.kernels[0].name != "gemm_mma" { // it runs here too
-		mma, err := g.load(d.drv, 0, images, "gemm_mma", mmaKernels)
+		mma, err := readyKernels(d.drv, d.blocks, d.kernels, mmaKernels)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -116,32 +99,49 @@ func half(v float32) uint16 { return uint16(math.Float32bits(v) >> 16) }
 
 func wide(h uint16) float32 { return math.Float32frombits(uint32(h) << 16) }
 
+// rowOrder is a matrix's number of rows and how they lie in strips.
+type rowOrder struct {
+	kind       rowKind
+	rows, span int
+}
+
 // matrix is a part with its values: w by output row.
 type matrix struct {
-	gemmPart
+	part
 	w, b []float32
 }
 
 // matrix makes a part of random values. Its padding is zero.
 func (r *gemmRig) matrix(o rowOrder, k, kp int, bias tensor.DType) matrix {
-	m := matrix{w: bf16(r.values(o.rows * k))}
-	lay := make([]uint16, fragmentBytes(o.strips(), kp)/2)
-	for row := range 16 * o.strips() {
-		if out := o.output(row); out >= 0 {
-			for i := range k {
-				lay[fragmentOffset(row, i, kp)/2] = half(m.w[out*k+i])
+	m := matrix{w: bf16(r.values(o.rows * k)), b: make([]float32, o.rows)}
+	strips := ceilDiv(o.rows, 16)
+	lay := make([]uint16, strips*16*kp)
+	for strip := range strips {
+		for i := range 16 {
+			if out := o.kind.row(o.span, strip, i); out < o.rows {
+				for at := range k {
+					lay[fragmentOffset(strip, i, at, kp/16)/2] = half(m.w[out*k+at])
+				}
 			}
 		}
 	}
-	m.gemmPart = gemmPart{w: upload(r, lay), order: o}
-	m.b = make([]float32, o.rows)
+	m.part = part{w: upload(r, lay), strips: int32(strips), rows: int32(o.rows), kind: int32(o.kind), span: int32(o.span)}
 	if bias != 0 {
 		m.b = bf16(r.values(o.rows))
 		encoded := make([]byte, bias.RowBytes(o.rows))
 		bias.Encode(encoded, m.b)
-		m.bias = backend.Tensor{Type: bias, Rows: 1, Cols: o.rows, Data: pointer(upload(r, encoded))}
+		m.bias, m.biasFormat = upload(r, encoded), int32(bias)
 	}
 	return m
+}
+
+// split makes two parts of a matrix, the second from a strip on, as gate and up have
+// that lie in two allocations.
+func (m matrix) split(strip, kp int) (first, second part) {
+	first, second = m.part, m.part
+	first.strips = int32(strip)
+	second.strips, second.first, second.w = m.strips-int32(strip), int32(strip), m.part.w+driver.Ptr(strip*kp*32)
+	return first, second
 }
 
 // product is a projection with inputs and what it should give.
@@ -156,8 +156,9 @@ type product struct {
 
 func (r *gemmRig) product(n, k, kp int, parts ...matrix) *product {
 	p := &product{parts: parts, n: n, k: k, kp: kp, x: bf16(r.values(n * k))}
-	for _, m := range parts {
-		p.cols += m.order.rows
+	for i, m := range parts {
+		parts[i].col = int32(p.cols)
+		p.cols += int(m.rows)
 	}
 	p.ldd = p.cols + 3
 	p.old = r.values(n * p.ldd)
@@ -165,7 +166,7 @@ func (r *gemmRig) product(n, k, kp int, parts ...matrix) *product {
 	for i := range n {
 		at := i * p.cols
 		for _, m := range parts {
-			for row := range m.order.rows {
+			for row := range int(m.rows) {
 				p.want[at], p.size[at] = dot(p.x[i*k:(i+1)*k], m.w[row*k:(row+1)*k], float64(m.b[row]))
 				at++
 			}
@@ -185,22 +186,22 @@ func dot(x, w []float32, bias float64) (sum, size float64) {
 
 // run gives the output of the first n rows by a kernel, of which all but the ldd's tail
 // is overwritten; poison is a NaN where nothing is added.
-func (r *gemmRig) run(k *gemmKernel, p *product, n int, mode gemmMode) []float32 {
+func (r *gemmRig) run(k *gemmKernel, p *product, n int, epilogue int) []float32 {
 	r.Helper()
-	packed := r.memory(packedBytes(n, p.k))
-	r.d.check(r.d.drv.Memset8Async(packed, 0xff, int64(packedBytes(n, p.k)), r.d.stream)) // NaN
+	packed := r.memory(operandBytes(n, p.k))
+	r.d.check(r.d.drv.Memset8Async(packed, 0xff, int64(operandBytes(n, p.k)), r.d.stream)) // NaN
 	x := upload(r, p.x[:n*p.k])
 	r.d.packRows(r.g, packed, x, n, p.k, backend.Tensor{}, 0)
 	old := slices.Clone(p.old[:n*p.ldd])
-	if mode != gemmAdd {
+	if epilogue != epilogueAdd {
 		for i := range old {
 			old[i] = float32(math.NaN())
 		}
 	}
 	out := upload(r, old)
-	c := &gemmCall{out: out, x: packed, n: n, k: p.k, kp: p.kp, ldd: p.ldd, mode: mode}
+	c := &gemmCall{out: out, x: packed, n: n, k: p.k, tiles: p.kp / 16, ldd: p.ldd, epilogue: epilogue}
 	for _, m := range p.parts {
-		c.parts = append(c.parts, m.gemmPart)
+		c.parts = append(c.parts, m.part)
 	}
 	r.d.gemmBy(k, c)
 	got := download[float32](r, out, n*p.ldd)
@@ -214,20 +215,20 @@ func (r *gemmRig) run(k *gemmKernel, p *product, n int, mode gemmMode) []float32
 
 // check compares with the formula and returns the worst error in roundings of the sum of
 // magnitudes.
-func (r *gemmRig) check(name string, p *product, got []float32, mode gemmMode) (worst float64) {
+func (r *gemmRig) check(name string, p *product, got []float32, epilogue int) (worst float64) {
 	r.Helper()
 	for i := range len(got) / p.ldd {
 		for j := range p.ldd {
 			v := float64(got[i*p.ldd+j])
 			if j >= p.cols {
-				if mode != gemmAdd && v == v || mode == gemmAdd && float32(v) != p.old[i*p.ldd+j] {
+				if epilogue != epilogueAdd && v == v || epilogue == epilogueAdd && float32(v) != p.old[i*p.ldd+j] {
 					r.Errorf("%s: row %d: column %d beyond the end was written", name, i, j)
 					return
 				}
 				continue
 			}
 			want, size := p.want[i*p.cols+j], p.size[i*p.cols+j]
-			if mode == gemmAdd {
+			if epilogue == epilogueAdd {
 				want, size = want+float64(p.old[i*p.ldd+j]), size+math.Abs(float64(p.old[i*p.ldd+j]))
 			}
 			miss := math.Abs(v-want) / size * (1 << 24)

@@ -3,39 +3,30 @@
 package cuda
 
 import (
-	"embed"
-	"strings"
 	"testing"
 
 	"llorch/inference/backend"
 	"llorch/inference/backend/backendtest"
-	"llorch/inference/backend/cuda/driver/drivertest"
 )
 
-//go:embed kernels/*.fatbin
-var testImages embed.FS
-
-func openHardware(t *testing.T) backend.Device {
+// openHardware opens the first GPU, or skips the test and says why.
+func openHardware(t testing.TB) *Device {
 	t.Helper()
-	drv := drivertest.Open(t)
-	images := map[string]string{}
-	entries, err := testImages.ReadDir("kernels")
+	h, err := observeHost()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, e := range entries {
-		b, err := testImages.ReadFile("kernels/" + e.Name())
-		if err != nil {
-			t.Fatal(err)
-		}
-		images[strings.TrimSuffix(e.Name(), ".fatbin")] = string(b)
+	if h.DriverErr != nil || len(h.Devices) == 0 {
+		t.Skipf("not run: %v, %d devices", h.DriverErr, len(h.Devices))
 	}
-	d, err := newDevice(drv, 0, images)
+	d, err := open(backend.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return d
+	return d.(*Device)
 }
 
 // TestSuite runs what every device must pass.
-func TestSuite(t *testing.T) { backendtest.Run(t, openHardware) }
+func TestSuite(t *testing.T) {
+	backendtest.Run(t, func(t *testing.T) backend.Device { return openHardware(t) })
+}

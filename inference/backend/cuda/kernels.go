@@ -1,53 +1,54 @@
 package cuda
 
 import (
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"llorch/inference/backend/cuda/driver"
-	"llorch/inference/tensor"
 )
 
-// kernels are the functions of the embedded modules by name.
-type kernels struct {
-	modules   []driver.Module
-	functions map[string]driver.Function
-	linear    map[tensor.DType]driver.Function
-	attend    map[tensor.DType]driver.Function
-
-	embed, rows, rmsNorm, headNorm, swiglu, ropeStore driver.Function
+// Kernels are the modules of a context. A kernel is found by its name alone: no
+// two files of kernels/ have one of the same name.
+type Kernels struct {
+	d       driver.Driver
+	modules map[string]driver.Module // by the file's name
 }
 
-// loadKernels loads images by name, that of their source, into the current context.
-func loadKernels(drv driver.Driver, images map[string]string) (*kernels, error) {
-	k := &kernels{functions: map[string]driver.Function{}, linear: map[tensor.DType]driver.Function{}, attend: map[tensor.DType]driver.Function{}}
-	for _, list := range []struct {
-		image string
-		names map[string]*driver.Function
-	}{
-		{"rows", map[string]*driver.Function{"embed": &k.embed, "rows": &k.rows, "rms_norm": &k.rmsNorm, "head_norm": &k.headNorm, "swiglu": &k.swiglu}},
-		{"attention", map[string]*driver.Function{"rope_store": &k.ropeStore}},
-		{"linear", nil},
-	} {
-		m, err := drv.ModuleLoad(images[list.image])
+// LoadKernels loads images, by the file's name without ending, into the current
+// context. On an error nothing stays loaded.
+func LoadKernels(d driver.Driver, images map[string]string) (*Kernels, error) {
+	k := &Kernels{d: d, modules: map[string]driver.Module{}}
+	for _, name := range slices.Sorted(maps.Keys(images)) {
+		m, err := d.ModuleLoad(images[name])
 		if err != nil {
-			return k, fmt.Errorf("cuda: kernels of %s: %w", list.image, err)
+			return nil, errors.Join(fmt.Errorf("cuda: load the kernels of %s.cu: %w", name, err), k.Close())
 		}
-		k.modules = append(k.modules, m)
-		for name, f := range list.names {
-			if *f, err = drv.ModuleFunction(m, name); err != nil {
-				return k, fmt.Errorf("cuda: kernel %s: %w", name, err)
-			}
-		}
-		for t := tensor.F32; t.Known(); t++ {
-			if list.image == "linear" {
-				k.linear[t], err = drv.ModuleFunction(m, "linear_"+t.String())
-			} else if list.image == "attention" && (t <= tensor.BF16 || t == tensor.Q8_0) {
-				k.attend[t], err = drv.ModuleFunction(m, "attend_"+t.String())
-			}
-			if err != nil {
-				return k, fmt.Errorf("cuda: kernel of %s for %v: %w", list.image, t, err)
-			}
-		}
+		k.modules[name] = m
 	}
 	return k, nil
+}
+
+// Function finds a kernel.
+func (k *Kernels) Function(name string) (driver.Function, error) {
+	for _, file := range slices.Sorted(maps.Keys(k.modules)) {
+		f, err := k.d.ModuleFunction(k.modules[file], name)
+		if driver.Code(err) == driver.CodeNotFound {
+			continue
+		}
+		return f, err
+	}
+	return 0, fmt.Errorf("cuda: no kernel %s in %s", name, strings.Join(slices.Sorted(maps.Keys(k.modules)), ", "))
+}
+
+// Close unloads everything.
+func (k *Kernels) Close() error {
+	var err error
+	for _, name := range slices.Sorted(maps.Keys(k.modules)) {
+		err = errors.Join(err, k.d.ModuleUnload(k.modules[name]))
+	}
+	clear(k.modules)
+	return err
 }

@@ -1,89 +1,102 @@
 package cuda
 
-// How weights and activations lie in memory for matrix units. kernels/gemm.cuh has the
-// same in C.
-
-// fragmentOffset is where an element of a weight in fragment order lies, in bytes: row
-// is virtual (rowOrder), kp the padded row length, a multiple of 16.
+// Fragment order: how bf16 weights lie that the matrix unit multiplies.
 //
-// 16 rows are a strip, 16 k of it a tile of 512 bytes: 32 lanes of four registers of two
-// bf16, as mma.m16n8k16 and wgmma take them, but that a lane's four k are neighbours.
-func fragmentOffset(row, k, kp int) int {
-	tile := row/16*(kp/16) + k/16
-	lane := 4*(row%8) + k%16/4
-	register := row%16/8 + k%4/2*2
-	return tile*512 + lane*16 + register*4 + k%2*2
-}
+// Rows go in strips of 16, k in tiles of 16: a tile is 512 bytes, [strip][tile][lane]
+// of 16 bytes, and lane 4g+t has the four registers of an mma operand: row g with k
+// 4t and 4t+1, row g+8 with the same, row g with k 4t+2 and 4t+3, row g+8 with those.
+// (The unit wants other k in these places; their order within a tile is free if the
+// activations agree, and so a lane's are one load.) Rows and k are padded with zeros.
+//
+// Rows that one thread should have both results of are put eight apart in a strip:
+// a gate and its up, the two halves of a rotation.
 
-// fragmentBytes is the size of a weight of so many strips.
-func fragmentBytes(strips, kp int) int { return strips * kp * 32 }
-
-// packedOffset is where k of a row of activations lies, in bytes, in the packed form of
-// that many groups of 8 rows: blocks of 32 k, of groups, of 8 rows of 64 bytes. Inside
-// 16 k the order is that of fragments; 16-byte chunks of a row are swizzled by the row.
-// Blocks come in twos: zeros fill the last.
-func packedOffset(row, k, groups int) int {
-	place := k%4/2*8 + k%16/4*2 + k%2
-	chunk := k%32/16*2 + place/8
-	return (k/32*groups+row/8)*512 + row%8*64 + (chunk^row%8/2)*16 + place%8*2
-}
-
-// packedBytes is the size of n rows of k in packed form.
-func packedBytes(n, k int) int { return (n + 7) / 8 * ((k + 63) / 64) * 1024 }
-
-// rowKind says which output rows share a strip.
+// rowKind says which rows of a matrix the strips hold.
 type rowKind int32
 
 const (
-	natural          rowKind = iota
-	gateUp                   // gate rows, then as many up rows: 8 of either in a strip
-	rotaryHalves             // of a head: 8 of the first half and their partners of the second
-	rotaryNeighbours         // of a head: 8 even ones and the odd ones beside them
+	natural    rowKind = iota // row 16s+i
+	gateUp                    // of 2·span rows: 8 of the first half, then the 8 of the second they go with
+	halves                    // heads of span rows: 8 of the first half of a head, then their partners
+	neighbours                // pairs (2i, 2i+1): 8 even rows, then the odd ones
 )
 
-// rowOrder is the order of a matrix's rows in strips.
-type rowOrder struct {
-	kind rowKind
-	rows int // output rows of the matrix
-	dim  int // of a head, a multiple of 16, for the rotary kinds
-}
-
-// strips returns how many there are; the last may have padding.
-func (o rowOrder) strips() int {
-	if o.kind == gateUp {
-		return (o.rows/2 + 7) / 8
-	}
-	return (o.rows + 15) / 16
-}
-
-// output returns the output row at a virtual row, -1 for padding.
-func (o rowOrder) output(row int) int {
-	strip, low, high := row/16, row%8, row%16/8
-	switch o.kind {
+// row returns the row of the matrix that is row i of a strip.
+func (k rowKind) row(span, strip, i int) int {
+	g, high := i%8, i/8
+	switch k {
 	case gateUp:
-		if f := 8*strip + low; f < o.rows/2 {
-			return f + high*o.rows/2
-		}
-		return -1
-	case rotaryHalves:
-		head, j := row/o.dim, row%o.dim/16
-		return head*o.dim + 8*j + low + high*o.dim/2
-	case rotaryNeighbours:
-		return 16*strip + 2*low + high
+		return high*span + 8*strip + g
+	case halves:
+		per := span / 16
+		return strip/per*span + high*span/2 + 8*(strip%per) + g
+	case neighbours:
+		return 16*strip + 2*g + high
 	}
-	if row < o.rows {
-		return row
-	}
-	return -1
+	return 16*strip + i
 }
 
-// unit is what a kernel needs to know of the order besides its kind.
-func (o rowOrder) unit() int {
-	switch o.kind {
-	case natural:
-		return o.rows
-	case gateUp:
-		return o.rows / 2
-	}
-	return o.dim
+// fragmentOffset is where element k of row i of a strip lies, in bytes, in a matrix
+// with so many tiles a strip.
+func fragmentOffset(strip, i, k, tiles int) int {
+	lane, register := i%8*4+k%16/4, k%4/2*2+i/8
+	return ((strip*tiles+k/16)*32+lane)*16 + register*4 + k%2*2
 }
+
+// geometry is one instance of the projection kernels: k tiles a warp and pass, and
+// passes over k.
+type geometry struct{ tiles, passes int }
+
+// Warps that share k, and the bytes of the ring that weights pass: twins of those in
+// project.cu.
+const (
+	warps     = 16
+	ringBytes = 11 * 16 << 10
+)
+
+// geometries lists the instances there are.
+func geometries() (all []geometry) {
+	for t := 2; t <= 24; t += 2 {
+		all = append(all, geometry{t, 1})
+	}
+	for t := 14; t <= 28; t += 2 {
+		all = append(all, geometry{t, 2})
+	}
+	return all
+}
+
+// tilesFor returns the tiles of a strip for rows of k elements, padding included: so
+// that a kernel's warps all have the same number of them.
+func tilesFor(k int) int {
+	t := ceilDiv(k, 16*warps)
+	switch {
+	case t > 24 && t <= 56:
+		return ceilDiv(t, 4) * 4 * warps
+	default:
+		return ceilDiv(t, 2) * 2 * warps
+	}
+}
+
+// chunk is one launch over a stretch of k.
+type chunk struct {
+	geometry
+	k0 int // first k
+}
+
+// chunksFor cuts a projection into launches. Two passes keep the sums of at most two
+// strips a block; more launches add to what the first has written.
+func chunksFor(tiles, strips, blocks int) (all []chunk) {
+	t := tiles / warps
+	switch {
+	case t <= 24:
+		return []chunk{{geometry{t, 1}, 0}}
+	case t <= 56 && t%4 == 0 && strips <= 2*blocks:
+		return []chunk{{geometry{t / 2, 2}, 0}}
+	}
+	for at := 0; at < t; at += 24 {
+		all = append(all, chunk{geometry{min(24, t-at), 1}, at * 16 * warps})
+	}
+	return all
+}
+
+func ceilDiv(a, b int) int { return (a + b - 1) / b }

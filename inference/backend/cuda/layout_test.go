@@ -5,71 +5,79 @@ import (
 	"testing"
 )
 
-// TestFragmentOffset: the first lanes of a tile by hand, and every byte pair used once.
-func TestFragmentOffset(t *testing.T) {
-	for _, c := range []struct{ row, k, want int }{
-		{0, 0, 0}, {0, 1, 2}, {8, 0, 4}, {8, 1, 6}, {0, 2, 8}, {0, 3, 10}, {8, 3, 14},
-		{0, 4, 16}, {1, 0, 64}, {7, 15, 31*16 + 10}, {15, 15, 31*16 + 14},
-		{0, 16, 512}, {16, 0, 3 * 512}, {31, 47, 6*512 - 2},
-	} {
-		if got := fragmentOffset(c.row, c.k, 48); got != c.want {
-			t.Errorf("row %d, k %d: %d, want %d", c.row, c.k, got, c.want)
-		}
-	}
-	everyPair(t, fragmentBytes(3, 32), 48, 32, func(row, k int) int { return fragmentOffset(row, k, 32) })
-}
-
-// TestPackedOffset: rows and k of the swizzle by hand, and every byte pair used once.
-func TestPackedOffset(t *testing.T) {
-	for _, c := range []struct{ row, k, want int }{
-		{0, 0, 0}, {0, 1, 2}, {0, 4, 4}, {0, 13, 14}, {0, 2, 16}, {0, 15, 30}, {0, 16, 32},
-		{1, 0, 64}, {2, 0, 2*64 + 16}, {2, 2, 2 * 64}, {7, 0, 7*64 + 3*16}, {8, 0, 512}, {0, 32, 3 * 512},
-	} {
-		if got := packedOffset(c.row, c.k, 3); got != c.want {
-			t.Errorf("row %d, k %d: %d, want %d", c.row, c.k, got, c.want)
-		}
-	}
-	everyPair(t, packedBytes(17, 65), 24, 128, func(row, k int) int { return packedOffset(row, k, 3) })
-}
-
-func everyPair(t *testing.T, bytes, rows, cols int, offset func(row, k int) int) {
-	t.Helper()
-	seen := make([]int, bytes/2)
-	for row := range rows {
-		for k := range cols {
-			seen[offset(row, k)/2]++
-		}
-	}
-	if slices.Min(seen) != 1 || slices.Max(seen) != 1 {
-		t.Errorf("pairs used %d to %d times", slices.Min(seen), slices.Max(seen))
-	}
-}
-
-// TestRowOrder: the rows of some strips, and each output row once.
-func TestRowOrder(t *testing.T) {
+// TestRowKinds: whatever the kind, strips hold every row once, and the two of a pair
+// eight apart.
+func TestRowKinds(t *testing.T) {
 	for _, c := range []struct {
-		o     rowOrder
-		strip int
-		want  []int
+		kind       rowKind
+		rows, span int
+		pair       func(lo, hi int) bool
 	}{
-		{rowOrder{natural, 18, 0}, 1, []int{16, 17, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1}},
-		{rowOrder{gateUp, 20, 0}, 0, []int{0, 1, 2, 3, 4, 5, 6, 7, 10, 11, 12, 13, 14, 15, 16, 17}},
-		{rowOrder{gateUp, 20, 0}, 1, []int{8, 9, -1, -1, -1, -1, -1, -1, 18, 19, -1, -1, -1, -1, -1, -1}},
-		{rowOrder{rotaryHalves, 64, 32}, 3, []int{40, 41, 42, 43, 44, 45, 46, 47, 56, 57, 58, 59, 60, 61, 62, 63}},
-		{rowOrder{rotaryNeighbours, 64, 32}, 3, []int{48, 50, 52, 54, 56, 58, 60, 62, 49, 51, 53, 55, 57, 59, 61, 63}},
+		{natural, 64, 0, func(lo, hi int) bool { return hi == lo+8 }},
+		{gateUp, 2 * 48, 48, func(lo, hi int) bool { return lo < 48 && hi == lo+48 }},
+		{halves, 3 * 32, 32, func(lo, hi int) bool { return lo%32 < 16 && hi == lo+16 }},
+		{halves, 2 * 128, 128, func(lo, hi int) bool { return lo%128 < 64 && hi == lo+64 }},
+		{neighbours, 96, 32, func(lo, hi int) bool { return lo%2 == 0 && hi == lo+1 }},
 	} {
-		seen := make([]int, c.o.rows)
-		for row := range 16 * c.o.strips() {
-			got := c.o.output(row)
-			if got >= 0 {
-				seen[got]++
+		var all []int
+		for s := range c.rows / 16 {
+			for i := range 16 {
+				all = append(all, c.kind.row(c.span, s, i))
 			}
-			if row/16 == c.strip && got != c.want[row%16] {
-				t.Errorf("%+v, row %d: %d, want %d", c.o, row, got, c.want[row%16])
+			for i := range 8 {
+				if lo, hi := c.kind.row(c.span, s, i), c.kind.row(c.span, s, i+8); !c.pair(lo, hi) {
+					t.Errorf("kind %d, strip %d: rows %d and %d", c.kind, s, lo, hi)
+				}
 			}
 		}
-		if slices.Min(seen) != 1 || slices.Max(seen) != 1 {
-			t.Errorf("%+v: rows used %d to %d times", c.o, slices.Min(seen), slices.Max(seen))
+		slices.Sort(all)
+		for i, row := range all {
+			if row != i {
+				t.Fatalf("kind %d of %d rows: row %d at %d", c.kind, c.rows, row, i)
+			}
+		}
+	}
+}
+
+// TestFragmentOffset: every element has a place of its own, tiles are 512 bytes in a
+// row, and a lane has four neighbours in k of two rows.
+func TestFragmentOffset(t *testing.T) {
+	const strips, tiles = 3, 4
+	seen := make([]bool, strips*tiles*256)
+	for s := range strips {
+		for i := range 16 {
+			for k := range tiles * 16 {
+				at := fragmentOffset(s, i, k, tiles)
+				if at%2 != 0 || at/512 != s*tiles+k/16 || at%512/16 != i%8*4+k%16/4 || seen[at/2] {
+					t.Fatalf("row %d of strip %d, k %d: at %d", i, s, k, at)
+				}
+				seen[at/2] = true
+			}
+		}
+	}
+}
+
+// TestChunks: launches cover k once, padded by less than a quarter from 2048 on, with
+// kernels that exist.
+func TestChunks(t *testing.T) {
+	known := geometries()
+	for _, c := range []struct{ k, strips, launches int }{
+		{64, 4, 1}, {896, 56, 1}, {2048, 160, 1}, {4096, 768, 1}, {5632, 128, 1}, {6144, 9, 1},
+		{11008, 256, 1}, {14336, 256, 1}, {8192, 512, 2}, {28672, 512, 5}, {18944, 224, 4},
+	} {
+		tiles := tilesFor(c.k)
+		if tiles*16 < c.k || c.k >= 2048 && tiles*16*4 > c.k*5 {
+			t.Errorf("k %d: %d tiles", c.k, tiles)
+		}
+		all, next := chunksFor(tiles, c.strips, 132), 0
+		for _, ch := range all {
+			if ch.k0 != next || !slices.Contains(known, ch.geometry) {
+				t.Errorf("k %d: %+v after %d", c.k, ch, next)
+			}
+			next += ch.tiles * ch.passes * 16 * warps
+		}
+		if next != tiles*16 || len(all) != c.launches {
+			t.Errorf("k %d: %d launches to %d of %d", c.k, len(all), next, tiles*16)
 		}
 	}
 }

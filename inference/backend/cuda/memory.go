@@ -41,19 +41,20 @@ func (m *memory) release(p driver.Ptr) error {
 // Alloc implements backend.Memory.
 func (d *Device) Alloc(use backend.Use, t tensor.DType, rows, cols int) (backend.Tensor, error) {
 	out := backend.Tensor{Type: t, Rows: rows, Cols: cols}
-	p, err := d.alloc(use, int64(out.Bytes()))
+	p, err := d.alloc(use, d.roomFor(use, out))
 	if err != nil {
 		return backend.Tensor{}, err
 	}
 	d.check(d.drv.Memset8Async(p, 0, int64(out.Bytes()), d.stream))
 	out.Data = pointer(p)
+	d.note(use, out)
 	return out, nil
 }
 
 // Place copies a weight to the device. It is there when Place returns.
 func (d *Device) Place(t tensor.DType, rows, cols int, host []byte) (backend.Tensor, error) {
 	out := backend.Tensor{Type: t, Rows: rows, Cols: cols}
-	p, err := d.alloc(backend.Weights, int64(out.Bytes()))
+	p, err := d.alloc(backend.Weights, d.roomFor(backend.Weights, out))
 	if err != nil {
 		return backend.Tensor{}, err
 	}
@@ -61,11 +62,29 @@ func (d *Device) Place(t tensor.DType, rows, cols int, host []byte) (backend.Ten
 		return backend.Tensor{}, d.latched(fmt.Errorf("cuda: copy of %v: %w", out, err))
 	}
 	out.Data = pointer(p)
+	d.note(backend.Weights, out)
 	return out, nil
+}
+
+// roomFor is what is allocated for a tensor: weights that the matrix unit may multiply
+// have room for the padding of fragment order, so that they can be laid out in place.
+func (d *Device) roomFor(use backend.Use, t backend.Tensor) int64 {
+	bytes := int64(t.Bytes())
+	if packable(use, t.Type, t.Rows, t.Cols) {
+		bytes = max(bytes, packedBytes(t.Rows, t.Cols))
+	}
+	return bytes
+}
+
+func (d *Device) note(use backend.Use, t backend.Tensor) {
+	if packable(use, t.Type, t.Rows, t.Cols) {
+		d.sizes[t.Data] = [2]int{t.Rows, t.Cols}
+	}
 }
 
 // Upload copies host to t, in the order of the ops.
 func (d *Device) Upload(t backend.Tensor, host []byte) {
+	d.flush()
 	if d.dead() {
 		return
 	}
@@ -75,6 +94,7 @@ func (d *Device) Upload(t backend.Tensor, host []byte) {
 
 // Download copies t to host, in the order of the ops: there after Sync.
 func (d *Device) Download(host []byte, t backend.Tensor) {
+	d.flush()
 	if d.dead() {
 		return
 	}

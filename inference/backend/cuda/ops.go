@@ -12,7 +12,7 @@ func launch[P any](d *Device, f driver.Function, grid [3]uint32, threads int, p 
 	if d.dead() || grid[0] == 0 {
 		return
 	}
-	c := driver.LaunchConfig{Grid: grid, Block: [3]uint32{uint32(threads)}}
+	c := driver.LaunchConfig{Grid: grid, Block: [3]uint32{uint32(threads)}, Programmatic: d.programmatic}
 	d.check(d.drv.Launch(f, d.stream, c, driver.Params(p)))
 }
 
@@ -29,82 +29,114 @@ func flag(b bool) int32 {
 
 // Embed implements backend.Ops.
 func (d *Device) Embed(dst, table backend.Tensor, b *backend.Batch) {
-	d.use(b)
-	launch(d, d.kern.embed, grid(dst.Rows, 1), 256, &embedParams{
-		dst: address(dst), table: address(table), tokens: d.batch.word(d.batch.at.tokens),
-		rowBytes: int64(table.RowBytes()), cols: int32(dst.Cols), format: int32(table.Type),
-	})
+	d.record(b, op{kind: opEmbed, dst: dst, w: table})
 }
 
 // Rows implements backend.Ops.
 func (d *Device) Rows(dst, x backend.Tensor, b *backend.Batch) {
-	d.use(b)
-	launch(d, d.kern.rows, grid(dst.Rows, 1), 256, &rowsParams{
-		dst: address(dst), x: address(x), index: d.batch.word(d.batch.at.logits), cols: int32(x.Cols),
-	})
+	d.record(b, op{kind: opRows, dst: dst, x: x})
 }
 
 // RMSNorm implements backend.Ops.
 func (d *Device) RMSNorm(dst, x, w backend.Tensor, eps float32) {
-	launch(d, d.kern.rmsNorm, grid(x.Rows, 1), 256, &normParams{
-		dst: address(dst), x: address(x), w: address(w), cols: int32(x.Cols), format: int32(w.Type), eps: eps,
-	})
+	d.record(nil, op{kind: opNorm, dst: dst, x: x, w: w, eps: eps})
 }
 
 // HeadNorm implements backend.Ops.
 func (d *Device) HeadNorm(qkv, wq, wk backend.Tensor, h backend.Heads, eps float32) {
-	launch(d, d.kern.headNorm, grid(qkv.Rows, h.Q+h.KV), 32, &headNormParams{
-		qkv: address(qkv), wq: address(wq), wk: address(wk), cols: int64(qkv.Cols),
-		q: int32(h.Q), kv: int32(h.KV), dim: int32(h.Dim), formatQ: int32(wq.Type), formatK: int32(wk.Type), eps: eps,
-	})
+	d.record(nil, op{kind: opHeadNorm, dst: qkv, x: qkv, w: wq, w2: wk, heads: h, eps: eps})
 }
 
 // SwiGLU implements backend.Ops.
 func (d *Device) SwiGLU(dst, gateUp backend.Tensor) {
-	n := dst.Rows * dst.Cols
-	launch(d, d.kern.swiglu, grid((n+255)/256, 1), 256, &swigluParams{
-		dst: address(dst), gateUp: address(gateUp), n: int64(n), cols: int32(dst.Cols),
-	})
+	d.record(nil, op{kind: opSwiGLU, dst: dst, x: gateUp})
 }
 
 // Linear implements backend.Ops.
 func (d *Device) Linear(dst, x backend.Tensor, w backend.Linear, b *backend.Batch) {
-	d.linear(dst, x, w, b, false)
+	d.record(nil, op{kind: opLinear, dst: dst, x: x, linear: w, decode: decodeRows(x, b)})
 }
 
 // LinearAdd implements backend.Ops.
 func (d *Device) LinearAdd(dst, x backend.Tensor, w backend.Linear, b *backend.Batch) {
-	d.linear(dst, x, w, b, true)
+	d.record(nil, op{kind: opLinear, dst: dst, x: x, linear: w, decode: decodeRows(x, b), add: true})
 }
 
-func (d *Device) linear(dst, x backend.Tensor, w backend.Linear, _ *backend.Batch, add bool) {
-	col := 0
-	for i := range w {
-		p := &w[i]
-		launch(d, d.kern.linear[p.W.Type], grid((p.W.Rows+7)/8, (x.Rows+7)/8), 256, &linearParams{
-			dst: address(dst) + driver.Ptr(4*col), x: address(x), w: address(p.W), b: address(p.B), rowBytes: int64(p.W.RowBytes()),
-			m: int32(x.Rows), k: int32(x.Cols), rows: int32(p.W.Rows), ldd: int32(dst.Cols),
-			biasFormat: int32(p.B.Type), add: flag(add),
-		})
-		col += p.W.Rows
+func decodeRows(x backend.Tensor, b *backend.Batch) int {
+	if b == nil {
+		return x.Rows
 	}
+	return b.Decode
 }
 
 // RopeStore implements backend.Ops.
 func (d *Device) RopeStore(qkv backend.Tensor, kv backend.KV, r backend.Rope, h backend.Heads, b *backend.Batch) {
-	d.use(b)
-	launch(d, d.kern.ropeStore, grid(qkv.Rows, h.Q+2*h.KV), (h.Dim+31)/32*32, &ropeStoreParams{
-		qkv: address(qkv), cos: address(r.Cos), sin: address(r.Sin), batch: d.batch.params(), cache: cacheOf(kv), heads: headsOf(h),
-		half: int32(r.Cos.Cols), interleaved: flag(r.Interleaved),
-	})
+	d.record(b, op{kind: opRopeStore, dst: qkv, kv: kv, rope: r, heads: h})
 }
 
 // Attend implements backend.Ops.
 func (d *Device) Attend(dst, qkv backend.Tensor, kv backend.KV, h backend.Heads, b *backend.Batch) {
-	d.use(b)
-	launch(d, d.kern.attend[kv.K.Type], grid(qkv.Rows, h.Q), 32, &attendParams{
-		dst: address(dst), qkv: address(qkv), batch: d.batch.params(), cache: cacheOf(kv), heads: headsOf(h),
+	d.record(b, op{kind: opAttend, dst: dst, x: qkv, kv: kv, heads: h})
+}
+
+// plain launches one op as it is.
+func (d *Device) plain(o *op) {
+	switch dst, x := address(o.dst), address(o.x); o.kind {
+	case opEmbed:
+		d.embed(o)
+	case opRows:
+		launch(d, d.kern.rows, grid(o.dst.Rows, 1), 256, &rowsParams{dst: dst, x: x, index: d.batch.word(d.batch.at.logits), cols: int32(o.x.Cols)})
+	case opNorm:
+		launch(d, d.kern.rmsNorm, grid(o.x.Rows, 1), 256, &normParams{
+			dst: dst, x: x, w: address(o.w), cols: int32(o.x.Cols), format: int32(o.w.Type), eps: o.eps,
+		})
+	case opHeadNorm:
+		launch(d, d.kern.headNorm, grid(o.dst.Rows, o.heads.Q+o.heads.KV), 32, &headNormParams{
+			qkv: dst, wq: address(o.w), wk: address(o.w2), cols: int64(o.dst.Cols), q: int32(o.heads.Q), kv: int32(o.heads.KV),
+			dim: int32(o.heads.Dim), formatQ: int32(o.w.Type), formatK: int32(o.w2.Type), eps: o.eps,
+		})
+	case opSwiGLU:
+		n := o.dst.Rows * o.dst.Cols
+		launch(d, d.kern.swiglu, grid(ceilDiv(n, 256), 1), 256, &swigluParams{dst: dst, gateUp: x, n: int64(n), cols: int32(o.dst.Cols)})
+	case opLinear:
+		d.plainLinear(o)
+	case opRopeStore:
+		launch(d, d.kern.ropeStore, grid(o.dst.Rows, o.heads.Q+2*o.heads.KV), ceilDiv(o.heads.Dim, 32)*32, &ropeStoreParams{
+			qkv: dst, cos: address(o.rope.Cos), sin: address(o.rope.Sin), batch: d.batch.params(), cache: cacheOf(o.kv), heads: headsOf(o.heads),
+			half: int32(o.rope.Cos.Cols), interleaved: flag(o.rope.Interleaved),
+		})
+	case opAttend:
+		launch(d, d.kern.attend[o.kv.K.Type], grid(o.dst.Rows, o.heads.Q), 32, &attendParams{
+			dst: dst, qkv: x, batch: d.batch.params(), cache: cacheOf(o.kv), heads: headsOf(o.heads),
+		})
+	}
+}
+
+func (d *Device) embed(o *op) {
+	tokens := d.batch.word(d.batch.at.tokens)
+	if p := d.projections[o.w.Data]; p != nil { // a head that is tied to the table
+		launch(d, d.kern.embedPacked, grid(o.dst.Rows, 1), 256, &embedPackedParams{
+			dst: address(o.dst), table: address(o.w), tokens: tokens, cols: int32(o.dst.Cols), tiles: int32(p.tiles),
+		})
+		return
+	}
+	launch(d, d.kern.embed, grid(o.dst.Rows, 1), 256, &embedParams{
+		dst: address(o.dst), table: address(o.w), tokens: tokens,
+		rowBytes: int64(o.w.RowBytes()), cols: int32(o.dst.Cols), format: int32(o.w.Type),
 	})
+}
+
+func (d *Device) plainLinear(o *op) {
+	col := 0
+	for i := range o.linear {
+		p := &o.linear[i]
+		launch(d, d.kern.linear[p.W.Type], grid(ceilDiv(p.W.Rows, 8), ceilDiv(o.x.Rows, 8)), 256, &linearParams{
+			dst: address(o.dst) + driver.Ptr(4*col), x: address(o.x), w: address(p.W), b: address(p.B), rowBytes: int64(p.W.RowBytes()),
+			m: int32(o.x.Rows), k: int32(o.x.Cols), rows: int32(p.W.Rows), ldd: int32(o.dst.Cols),
+			biasFormat: int32(p.B.Type), add: flag(o.add),
+		})
+		col += p.W.Rows
+	}
 }
 
 func cacheOf(kv backend.KV) cacheParams {

@@ -51,19 +51,14 @@ type packParams struct {
 	eps                  float32
 }
 
-type gemmPartParams struct {
-	w, bias            driver.Ptr
-	strips, kind, unit int32
-	column, tile       int32
-	biasFormat         int32
-}
-
 type gemmParams struct {
-	x, out                   driver.Ptr
-	part                     [3]gemmPartParams
-	parts, n, groups, blocks int32
-	stride, ldd, mode        int32
-	rowTiles, tokenTiles, _  int32
+	x, out               driver.Ptr
+	part                 [3]part
+	tile                 [3]int32
+	parts, n, groups     int32
+	blocks, stride, ldd  int32
+	epilogue             int32
+	rowTiles, tokenTiles int32
 }
 
 type batchParams struct{ positions, tables, pages driver.Ptr }
@@ -93,4 +88,35 @@ type attendParams struct {
 	batch    batchParams
 	cache    cacheParams
 	heads    headsParams
+}
+
+type projectParams struct {
+	part                  [3]part
+	x, gamma, dst, norm   driver.Ptr
+	pairs, cos, sin       driver.Ptr
+	batch                 batchParams
+	cache                 cacheParams
+	parts, strips, m, k   int32
+	ldx, ldd              int32
+	gammaFormat, epilogue int32
+	k0, tiles, kv         int32
+	packedX               int32
+	eps                   float32
+	packedDst             int32
+}
+
+type repackParams struct {
+	dst, src             driver.Ptr
+	rows, k, tiles, kind int32
+	span, first          int32
+}
+
+type embedPackedParams struct {
+	dst, table, tokens driver.Ptr
+	cols, tiles        int32
+}
+
+type greedyParams struct {
+	dst, logits driver.Ptr
+	vocab       int64
 }

@@ -16,12 +16,16 @@ func TestParams(t *testing.T) {
 		"swiglu":    {unsafe.Sizeof(swigluParams{}), 32},
 		"linear":    {unsafe.Sizeof(linearParams{}), 64},
 		"pack":      {unsafe.Sizeof(packParams{}), 40},
-		"gemmPart":  {unsafe.Sizeof(gemmPartParams{}), 40},
-		"gemm":      {unsafe.Sizeof(gemmParams{}), 176},
+		"gemm":      {unsafe.Sizeof(gemmParams{}), 2*8 + 3*48 + 12*4},
 		"batch":     {unsafe.Sizeof(batchParams{}), 24},
 		"cache":     {unsafe.Sizeof(cacheParams{}), 32},
 		"heads":     {unsafe.Sizeof(headsParams{}), 24},
 		"ropeStore": {unsafe.Sizeof(ropeStoreParams{}), 112},
+		"part":      {unsafe.Sizeof(part{}), 48},
+		"project":   {unsafe.Sizeof(projectParams{}), 3*48 + 7*8 + 24 + 32 + 14*4},
+		"repack":    {unsafe.Sizeof(repackParams{}), 40},
+		"embedP":    {unsafe.Sizeof(embedPackedParams{}), 32},
+		"greedy":    {unsafe.Sizeof(greedyParams{}), 24},
 		"attend":    {unsafe.Sizeof(attendParams{}), 96},
 	} {
 		if s[0] != s[1] {

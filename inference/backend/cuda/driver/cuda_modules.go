@@ -21,8 +21,12 @@ func (*CUDA) ModuleUnload(m Module) error {
 }
 
 func (*CUDA) ModuleFunction(m Module, name string) (Function, error) {
-	f, err := as[cu.Module](m).Function(name)
-	return as[Function](f), wrap("cuModuleGetFunction "+name, err)
+	h, err := as[cu.Module](m).Function(name)
+	if err != nil {
+		return 0, wrap("cuModuleGetFunction "+name, err)
+	}
+	f := as[Function](h)
+	return f, check("cuFuncLoad "+name, C.llorch_load_function(C.uintptr_t(f)))
 }
 
 func (*CUDA) FunctionAttribute(f Function, a FunctionAttribute) (int, error) {

@@ -1,40 +1,13 @@
 //go:build cuda
 
-package driver
+package driver_test
 
 import (
 	"errors"
-	"runtime"
 	"testing"
-)
 
-// open gives a test the driver and a current context on device 0, or skips it
-// with the reason. The test's goroutine keeps its OS thread.
-func open(t *testing.T) *CUDA {
-	t.Helper()
-	d, err := Open()
-	if err != nil {
-		t.Skipf("not run: %v", err)
-	}
-	if n, err := d.DeviceCount(); err != nil || n == 0 {
-		t.Skipf("not run: %d devices, %v", n, err)
-	}
-	runtime.LockOSThread()
-	c, err := d.RetainPrimary(0, Spin)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := errors.Join(d.SetCurrent(0), d.ReleasePrimary(0)); err != nil {
-			t.Error(err)
-		}
-		runtime.UnlockOSThread()
-	})
-	if err := d.SetCurrent(c); err != nil {
-		t.Fatal(err)
-	}
-	return d
-}
+	. "llorch/inference/backend/cuda/driver"
+)
 
 func TestOpenTwice(t *testing.T) {
 	_, first := Open()
@@ -59,6 +32,9 @@ func TestBeforeOpen(t *testing.T) {
 	}
 	if _, err := d.MemAlloc(1 << 20); Code(err) != CodeNotInitialized {
 		t.Errorf("MemAlloc: %v", err)
+	}
+	if _, err := d.PointerInfo(1); Code(err) != CodeNotInitialized {
+		t.Errorf("PointerInfo: %v", err)
 	}
 	if err := d.Launch(0, 0, Blocks(1, 32), nil); Code(err) != CodeNotInitialized {
 		t.Errorf("Launch: %v", err)

@@ -56,8 +56,8 @@ type Memory interface {
 	Memset32Async(dst Ptr, value uint32, words int64, s Stream) error
 }
 
-// Modules hold kernels. A module loaded lazily fails in a capture: launch a kernel
-// once, or ask one of its attributes, before.
+// Modules hold kernels. What ModuleFunction returns is loaded: its first launch
+// may be one that is captured.
 type Modules interface {
 	ModuleLoad(image string) (Module, error) // fatbin, cubin or PTX
 	ModuleUnload(m Module) error

@@ -88,6 +88,18 @@ HIDDEN CUresult llorch_graph_upload(uintptr_t x, uintptr_t s) { return cuGraphUp
 HIDDEN CUresult llorch_graph_launch(uintptr_t x, uintptr_t s) { return cuGraphLaunch((CUgraphExec)x, (CUstream)s); }
 HIDDEN CUresult llorch_exec_destroy(uintptr_t x) { return cuGraphExecDestroy((CUgraphExec)x); }
 
+// Drivers load a kernel's code when it is first used, which fails in a capture. Those from 12.4 on can be told to now;
+// an older one has loaded it when it gave the handle.
+HIDDEN CUresult llorch_load_function(uintptr_t f) {
+#if CUDA_VERSION >= 12040
+  CUresult r = cuFuncLoad((CUfunction)f);
+  return r == CUDA_ERROR_NOT_FOUND ? CUDA_SUCCESS : r;
+#else
+  (void)f;
+  return CUDA_SUCCESS;
+#endif
+}
+
 HIDDEN CUresult llorch_set_attribute(uintptr_t f, int attribute, int value) {
   return cuFuncSetAttribute((CUfunction)f, (CUfunction_attribute)attribute, value);
 }

@@ -29,6 +29,7 @@ CUresult llorch_graph_instantiate(uintptr_t graph, uintptr_t *exec);
 CUresult llorch_graph_destroy(uintptr_t graph);
 CUresult llorch_graph_upload(uintptr_t exec, uintptr_t stream);
 CUresult llorch_exec_destroy(uintptr_t exec);
+CUresult llorch_load_function(uintptr_t f);
 CUresult llorch_set_attribute(uintptr_t f, int attribute, int value);
 CUresult llorch_occupancy(uintptr_t f, int threads, size_t shared, int *blocks);
 const char *llorch_error_name(int code);

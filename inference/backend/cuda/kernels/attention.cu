@@ -66,6 +66,7 @@ __device__ void store(int type, uint8_t *row, int i, float v) {
 // RopeStore: rotates q in place, k into the cache, v into the cache. Grid: (n, q + 2·kv)
 // blocks of max(32, dim rounded up to 32) threads, one an element of the head.
 extern "C" __global__ void rope_store(const __grid_constant__ RopeStoreParams p) {
+  wait_for_previous();
   const int row = blockIdx.x, head = blockIdx.y, i = threadIdx.x, position = p.batch.positions[row];
   const HeadsParams &h = p.heads;
   float *x = p.qkv + ((int64_t)row * (h.q + 2 * h.kv) + head) * h.dim;
@@ -92,6 +93,7 @@ struct AttendParams {
 
 // One warp a query head of a row, one position after the other, softmax online.
 template <int T> __device__ void attend(const AttendParams &p) {
+  wait_for_previous();
   constexpr int MOST = 8; // elements a lane, heads up to 256
   const HeadsParams &h = p.heads;
   const int lane = threadIdx.x, row = blockIdx.x, head = blockIdx.y, position = p.batch.positions[row];

@@ -96,6 +96,11 @@ __device__ __forceinline__ float element(int type, const uint8_t *row, int64_t k
   return 0;
 }
 
+// The same for formats without blocks, as vectors of weights have.
+__device__ __forceinline__ float plain_element(int type, const uint8_t *row, int64_t k) {
+  return type == F32 ? at<F32>(row, k) : type == F16 ? at<F16>(row, k) : at<BF16>(row, k);
+}
+
 __device__ __forceinline__ float warp_sum(float v) {
 #pragma unroll
   for (int i = 16; i; i >>= 1) v += __shfl_xor_sync(0xffffffff, v, i);
@@ -105,4 +110,18 @@ __device__ __forceinline__ float warp_max(float v) {
 #pragma unroll
   for (int i = 16; i; i >>= 1) v = fmaxf(v, __shfl_xor_sync(0xffffffff, v, i));
   return v;
+}
+
+// Programmatic dependent launch: a kernel may begin while the one in front of it ends,
+// and must wait before it reads what that has written. Every kernel waits, also for
+// nothing of its own: who comes after it relies on that.
+__device__ __forceinline__ void wait_for_previous() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+__device__ __forceinline__ void let_next_start() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;");
+#endif
 }

@@ -1,12 +1,11 @@
-// What the matrix products of a prompt share: parameters, the order of tiles, where rows of
-// weights and activations lie, and what becomes of the sums. gemm.go has the Go half and
-// layout.go the same layouts.
+// What the matrix products of a prompt share: parameters, the order of tiles, where activations
+// lie, and what becomes of the sums. gemm.go has the Go half, operand.go the activations,
+// layout.go the weights.
 //
 //   out[m][column(r)] (+)= sum_k x[m][k] W[r][k] + b[column(r)]     x, W bf16, sums float32
 //
-// W lies in strips of 16 rows, a strip as tiles of 16 k of 512 bytes, a tile as 32 lanes of
-// 16 bytes: the four registers that a lane of mma.m16n8k16 or wgmma holds of A. Lane 4g+t has
-// row g, k 4t and 4t+1; row g+8, the same k; row g, k 4t+2 and 4t+3; row g+8, the same k.
+// W lies in fragment order: a lane's 16 bytes of a tile are the four registers that it holds of
+// A of mma.m16n8k16, and of wgmma.
 //
 // x lies in blocks of 32 k, a block as groups of 8 rows, a group as 8 rows of 64 bytes whose
 // 16-byte chunks are swizzled (chunk c of row r at c^r/2), as wgmma wants B in shared memory:
@@ -16,31 +15,21 @@
 // A result is the sum of its own row and column in the order of k, whatever tile it is in
 // and whatever else is in it.
 #pragma once
-#include "formats.cuh"
+#include "projection.cuh"
 
 enum { GROUP_BYTES = 512 };
-enum RowKind { NATURAL, GATE_UP, ROTARY_HALVES, ROTARY_NEIGHBOURS };
-enum Mode { STORE, ADD, SWIGLU, SWIGLU_PACKED };
-
-struct GemmPart {
-  const uint4 *w;
-  const uint8_t *bias; // by output column of the part; null: none
-  int32_t strips, kind;
-  int32_t unit;   // NATURAL: rows; GATE_UP: rows of each; rotary: head dimension
-  int32_t column; // of out, where the part begins
-  int32_t tile;   // the first row tile of the part
-  int32_t btype;
-};
+enum { SWIGLU_PACKED = ROPE + 1 }; // one more epilogue: bf16 in the form of x
 
 struct GemmParams {
   const uint8_t *x;
-  void *out; // float32 [n × ldd], or packed as x with SWIGLU_PACKED
-  GemmPart part[3];
+  void *out; // float32 [n × ldd], or as x with SWIGLU_PACKED
+  Part part[3];
+  int32_t tile[3]; // the first row tile of each part
   int32_t parts, n;
   int32_t groups; // of 8 rows of x
   int32_t blocks; // of 32 k, an even number: x has zeros to the end
   int32_t stride; // tiles of 16 k in a strip
-  int32_t ldd, mode, row_tiles, token_tiles;
+  int32_t ldd, epilogue, row_tiles, token_tiles;
 };
 
 // Tiles are taken so that what runs at one time shares weights and activations in L2: all
@@ -53,28 +42,25 @@ __device__ __forceinline__ void tile_at(int tile, int row_tiles, int token_tiles
   *token = band * BAND + rest % width;
 }
 
-__device__ __forceinline__ const GemmPart &part_of(const GemmParams &p, int row_tile) {
+__device__ __forceinline__ int part_of(const GemmParams &p, int row_tile) {
   int i = 0;
-  if (p.parts > 1 && row_tile >= p.part[1].tile) i = 1;
-  if (p.parts > 2 && row_tile >= p.part[2].tile) i = 2;
-  return p.part[i];
+  if (p.parts > 1 && row_tile >= p.tile[1]) i = 1;
+  if (p.parts > 2 && row_tile >= p.tile[2]) i = 2;
+  return i;
 }
 
-// The output column, in the part, of row i of a strip, or -1 where the row is padding.
-__device__ __forceinline__ int column_of(const GemmPart &p, int strip, int i) {
-  if (strip >= p.strips) return -1;
-  int g = i % 8, high = i / 8;
-  if (p.kind == NATURAL) return 16 * strip + i < p.unit ? 16 * strip + i : -1;
-  if (p.kind == GATE_UP) return 8 * strip + g < p.unit ? 8 * strip + g + high * p.unit : -1;
-  int head = strip / (p.unit / 16), j = strip - head * (p.unit / 16);
-  if (p.kind == ROTARY_HALVES) return head * p.unit + 8 * j + g + high * (p.unit / 2);
-  return head * p.unit + 16 * j + 2 * g + high;
+// Output columns, within the part, of rows g and g+8 of a strip, -1 for padding.
+__device__ __forceinline__ void columns_or_none(const Part &p, int strip, int g, int (&c)[2]) {
+  columns(p, strip, g, &c[0], &c[1]);
+#pragma unroll
+  for (int i = 0; i < 2; i++)
+    if (strip >= p.strips || c[i] >= p.rows) c[i] = -1;
 }
 
-__device__ __forceinline__ float bias_at(const GemmPart &p, int column) {
+__device__ __forceinline__ float bias_at(const Part &p, int column) {
   if (!p.bias || column < 0) return 0;
-  if (p.btype == F32) return at<F32>(p.bias, column);
-  return p.btype == F16 ? at<F16>(p.bias, column) : at<BF16>(p.bias, column);
+  if (p.bias_type == F32) return at<F32>(p.bias, column);
+  return p.bias_type == F16 ? at<F16>(p.bias, column) : at<BF16>(p.bias, column);
 }
 
 // Where k of a row lies in the packed form, in bytes; row counts in its group.
@@ -104,14 +90,15 @@ template <bool ADDS> __device__ __forceinline__ void put(float *at, float v, boo
 // Sums of one strip and T tokens as a warp has them: lane 4g+t has of each 8 tokens row g of
 // tokens 2t and 2t+1, then row g+8 of the same. token: the first.
 template <int T, bool ADDS>
-__device__ __forceinline__ void store_sums(const GemmParams &p, const GemmPart &part, int strip, int token, const float (&sum)[T / 2]) {
+__device__ __forceinline__ void store_sums(const GemmParams &p, const Part &part, int strip, int token, const float (&sum)[T / 2]) {
   const int g = threadIdx.x % 32 / 4, m = token + threadIdx.x % 4 * 2, left = p.n - m;
-  const int column[2] = {column_of(part, strip, g), column_of(part, strip, g + 8)};
+  int column[2];
+  columns_or_none(part, strip, g, column);
 #pragma unroll
   for (int half = 0; half < 2; half++) {
     if (column[half] < 0) continue;
     const float bias = bias_at(part, column[half]);
-    float *out = (float *)p.out + (int64_t)m * p.ldd + part.column + column[half];
+    float *out = (float *)p.out + (int64_t)m * p.ldd + part.col + column[half];
 #pragma unroll
     for (int j = 0; j < T / 8; j++, out += 8 * (int64_t)p.ldd) {
       put<ADDS>(out, sum[4 * j + 2 * half] + bias, 8 * j < left);
@@ -120,12 +107,15 @@ __device__ __forceinline__ void store_sums(const GemmParams &p, const GemmPart &
   }
 }
 
-// silu(gate)·up of a strip of GATE_UP, as float32 or packed for the product that follows.
+// silu(gate)·up of a strip of the kind GATE_UP, as float32 or packed for the product that follows.
 template <int T, bool PACKED>
-__device__ __forceinline__ void store_swiglu(const GemmParams &p, const GemmPart &part, int strip, int token, const float (&sum)[T / 2]) {
-  const int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4, f = 8 * strip + g, m = token + 2 * t, left = p.n - m;
-  const int gate = column_of(part, strip, g), up = column_of(part, strip, g + 8);
-  const float bias_gate = bias_at(part, gate), bias_up = bias_at(part, up);
+__device__ __forceinline__ void store_swiglu(const GemmParams &p, const Part &part, int strip, int token, const float (&sum)[T / 2]) {
+  const int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4, m = token + 2 * t, left = p.n - m;
+  int column[2];
+  columns_or_none(part, strip, g, column);
+  const int f = column[0];
+  if (f < 0) return; // a whole warp: strips of gate and up have no padding
+  const float bias_gate = bias_at(part, f), bias_up = bias_at(part, column[1]);
   float *out = (float *)p.out + (int64_t)m * p.ldd + f;
   uint8_t *packed = (uint8_t *)p.out + packed_at(p.groups, token / 8, 2 * t + g % 2, f & ~1);
 #pragma unroll
@@ -134,21 +124,21 @@ __device__ __forceinline__ void store_swiglu(const GemmParams &p, const GemmPart
 #pragma unroll
     for (int i = 0; i < 2; i++) h[i] = silu<PACKED>(sum[4 * j + i] + bias_gate) * (sum[4 * j + 2 + i] + bias_up);
     if (!PACKED) {
-      put<false>(out, h[0], gate >= 0 && 8 * j < left);
-      put<false>(out + p.ldd, h[1], gate >= 0 && 8 * j + 1 < left);
+      put<false>(out, h[0], 8 * j < left);
+      put<false>(out + p.ldd, h[1], 8 * j + 1 < left);
       continue;
     }
     // Lanes of even and odd g exchange, so that each has two neighbours of one token.
     float other = __shfl_xor_sync(0xffffffff, g % 2 ? h[0] : h[1], 4);
     __nv_bfloat162 pair = g % 2 ? __floats2bfloat162_rn(other, h[1]) : __floats2bfloat162_rn(h[0], other);
-    if (8 * j + g % 2 < left && strip < part.strips) *(__nv_bfloat162 *)packed = pair;
+    if (8 * j + g % 2 < left) *(__nv_bfloat162 *)packed = pair;
   }
 }
 
 template <int T>
-__device__ __forceinline__ void finish(const GemmParams &p, const GemmPart &part, int strip, int token, const float (&sum)[T / 2]) {
-  if (p.mode == STORE) store_sums<T, false>(p, part, strip, token, sum);
-  else if (p.mode == ADD) store_sums<T, true>(p, part, strip, token, sum);
-  else if (p.mode == SWIGLU) store_swiglu<T, false>(p, part, strip, token, sum);
+__device__ __forceinline__ void finish(const GemmParams &p, const Part &part, int strip, int token, const float (&sum)[T / 2]) {
+  if (p.epilogue == STORE) store_sums<T, false>(p, part, strip, token, sum);
+  else if (p.epilogue == ADD) store_sums<T, true>(p, part, strip, token, sum);
+  else if (p.epilogue == SWIGLU) store_swiglu<T, false>(p, part, strip, token, sum);
   else store_swiglu<T, true>(p, part, strip, token, sum);
 }

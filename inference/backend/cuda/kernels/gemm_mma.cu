@@ -11,12 +11,6 @@
 
 enum { TOKENS = 128, STRIPS = 8, THREADS = 256, STAGES = 6, STAGE = TOKENS * 64 };
 
-__device__ __forceinline__ void mma(float *c, const uint4 &a, uint32_t b0, uint32_t b1) {
-  asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-      : "r"(a.x), "r"(a.y), "r"(a.z), "r"(a.w), "r"(b0), "r"(b1));
-}
-
 // Puts a block of 32 k of the tile's tokens on its way. Always commits, so that groups count.
 __device__ __forceinline__ void fetch(const GemmParams &p, uint8_t *stage, int token_tile, int block) {
   const int first = token_tile * (TOKENS / 8), there = min(TOKENS / 8, p.groups - first) * GROUP_BYTES;
@@ -38,7 +32,7 @@ __device__ __forceinline__ void load_block(uint4 (&a)[2][2], const uint4 *const 
 }
 
 // sum += 32 k of 2 strips and the warp's 64 tokens, from the first of which b counts.
-__device__ __forceinline__ void multiply(float (&sum)[2][32], const uint4 (&a)[2][2], const uint8_t *b) {
+__device__ __forceinline__ void multiply(float (&sum)[2][8][4], const uint4 (&a)[2][2], const uint8_t *b) {
   const int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
 #pragma unroll
   for (int i = 0; i < 2; i++)
@@ -46,8 +40,8 @@ __device__ __forceinline__ void multiply(float (&sum)[2][32], const uint4 (&a)[2
     for (int j = 0; j < 8; j++) {
       const uint8_t *row = b + j * GROUP_BYTES + g * 64 + 4 * t;
       uint32_t b0 = *(const uint32_t *)(row + ((2 * i) ^ g / 2) * 16), b1 = *(const uint32_t *)(row + ((2 * i + 1) ^ g / 2) * 16);
-      mma(sum[0] + 4 * j, a[0][i], b0, b1);
-      mma(sum[1] + 4 * j, a[1][i], b0, b1);
+      mma(sum[0][j], a[0][i], b0, b1);
+      mma(sum[1][j], a[1][i], b0, b1);
     }
 }
 
@@ -56,12 +50,12 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) gemm_mma(const __grid_c
   const int warp = threadIdx.x / 32;
   int row, token;
   tile_at(blockIdx.x, p.row_tiles, p.token_tiles, &row, &token);
-  const GemmPart &part = part_of(p, row);
-  const int strip = (row - part.tile) * STRIPS + warp % 4 * 2, side = warp / 4;
+  const int which = part_of(p, row), strip = (row - p.tile[which]) * STRIPS + warp % 4 * 2, side = warp / 4;
+  const Part &part = p.part[which];
   const uint4 *w[2];
 #pragma unroll
   for (int i = 0; i < 2; i++) w[i] = part.w + (int64_t)min(strip + i, part.strips - 1) * p.stride * 32 + threadIdx.x % 32;
-  float sum[2][32] = {};
+  float sum[2][8][4] = {};
   uint4 a[2][2][2];
   load_block(a[0], w, 0, p.stride);
   for (int s = 0; s < STAGES - 1; s++) fetch(p, ring + s * STAGE, token, s);
@@ -77,5 +71,5 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) gemm_mma(const __grid_c
     }
   }
 #pragma unroll
-  for (int i = 0; i < 2; i++) finish<64>(p, part, strip + i, token * TOKENS + side * 64, sum[i]);
+  for (int i = 0; i < 2; i++) finish<64>(p, part, strip + i, token * TOKENS + side * 64, *(float(*)[32])sum[i]);
 }

@@ -52,14 +52,14 @@ template <class S> struct Walk {
   }
   __device__ bool half() const { return S::HALVES && tile >= whole; }
   // The part, the tile's first strip in it, and its first group of tokens.
-  __device__ const GemmPart &at(const GemmParams &p, int rank, int *strip, int *group) const {
+  __device__ const Part &at(const GemmParams &p, int rank, int *strip, int *group) const {
     int row, token;
     tile_at(half() ? whole + (tile - whole) / 2 : tile, row_tiles, p.token_tiles, &row, &token);
     *group = token * (S::N / 8) + (half() ? (tile - whole) % 2 * (S::N / 16) : 0);
     row = row * S::CLUSTER + rank;
-    const GemmPart &part = part_of(p, row);
-    *strip = (row - part.tile) * S::STRIPS;
-    return part;
+    const int part = part_of(p, row);
+    *strip = (row - p.tile[part]) * S::STRIPS;
+    return p.part[part];
   }
 };
 
@@ -76,7 +76,7 @@ template <class S> __device__ __forceinline__ void copy_strip(uint32_t to, const
 // activations. A copy takes tens of cycles to issue, hence several warps.
 template <class S> __device__ __forceinline__ void copy_tile(const GemmParams &p, Ring<S> &ring, int warp, int rank, const Walk<S> &walk) {
   int strip, group;
-  const GemmPart &part = walk.at(p, rank, &strip, &group);
+  const Part &part = walk.at(p, rank, &strip, &group);
   const uint4 *w[S::OWN_STRIPS];
 #pragma unroll
   for (int i = 0; i < S::OWN_STRIPS; i++) // rows beyond the end multiply by what is there and are not stored
@@ -145,7 +145,7 @@ __device__ __forceinline__ void compute_tile(const GemmParams &p, Ring<S> &ring,
   float sum[TOKENS / 2];
   int strip, group;
   multiply(p, ring, sum);
-  const GemmPart &part = walk.at(p, rank, &strip, &group);
+  const Part &part = walk.at(p, rank, &strip, &group);
   finish<TOKENS>(p, part, strip + threadIdx.x / 32, group * 8, sum);
 }
 

@@ -17,6 +17,7 @@ struct LinearParams {
 };
 
 template <int T> __device__ void linear(const LinearParams &p) {
+  wait_for_previous();
   const int lane = threadIdx.x % 32, r = blockIdx.x * WARPS + threadIdx.x / 32, m0 = blockIdx.y * ROWS;
   if (r >= p.rows) return;
   const int n = min(ROWS, p.m - m0);

@@ -1,7 +1,7 @@
 // Activations for the products of a prompt: float32 [n × columns] to bf16 in the packed form
 // of gemm.cuh, with what comes before the product in the same pass.
 //
-//   pack: y = x
+//   pack_rows: y = x
 //   pack_norm: y = x / sqrt(mean(x²) + eps) · w
 //   pack_swiglu: y = silu(x[k])·x[cols+k], x [n × 2·cols]
 //
@@ -36,14 +36,9 @@ __device__ __forceinline__ void load16(float (&v)[16], const float *x, int k, in
   for (int i = 0; i < 16; i++) v[i] = k + i < cols ? x[k + i] : 0;
 }
 
-__device__ __forceinline__ uint32_t bf16_pair(float low, float high) {
-  __nv_bfloat162 v = __floats2bfloat162_rn(low, high);
-  return *(uint32_t *)&v;
-}
-
 __device__ __forceinline__ void store16(const PackParams &p, int m, int k, const float (&v)[16]) {
-  uint4 first = {bf16_pair(v[0], v[1]), bf16_pair(v[4], v[5]), bf16_pair(v[8], v[9]), bf16_pair(v[12], v[13])};
-  uint4 second = {bf16_pair(v[2], v[3]), bf16_pair(v[6], v[7]), bf16_pair(v[10], v[11]), bf16_pair(v[14], v[15])};
+  uint4 first = {pack(v[0], v[1]), pack(v[4], v[5]), pack(v[8], v[9]), pack(v[12], v[13])};
+  uint4 second = {pack(v[2], v[3]), pack(v[6], v[7]), pack(v[10], v[11]), pack(v[14], v[15])};
   *(uint4 *)(p.dst + packed_at(p.groups, m / 8, m % 8, k)) = first;
   *(uint4 *)(p.dst + packed_at(p.groups, m / 8, m % 8, k + 2)) = second;
 }
@@ -124,7 +119,7 @@ template <bool GATED> __device__ __forceinline__ void pack_row(const PackParams 
 }
 
 extern "C" {
-__global__ void __launch_bounds__(PACK_THREADS) pack(const __grid_constant__ PackParams p) { pack_row<false>(p); }
+__global__ void __launch_bounds__(PACK_THREADS) pack_rows(const __grid_constant__ PackParams p) { pack_row<false>(p); }
 __global__ void __launch_bounds__(PACK_THREADS) pack_norm(const __grid_constant__ PackParams p) { pack_normed(p); }
 __global__ void __launch_bounds__(PACK_THREADS) pack_swiglu(const __grid_constant__ PackParams p) { pack_row<true>(p); }
 }

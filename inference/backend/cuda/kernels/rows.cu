@@ -13,6 +13,7 @@ struct EmbedParams {
   int32_t cols, type;
 };
 __global__ void embed(const __grid_constant__ EmbedParams p) {
+  wait_for_previous();
   const uint8_t *row = p.table + p.tokens[blockIdx.x] * p.rowbytes;
   for (int k = threadIdx.x; k < p.cols; k += blockDim.x) p.dst[(int64_t)blockIdx.x * p.cols + k] = element(p.type, row, k);
 }
@@ -25,6 +26,7 @@ struct RowsParams {
   int32_t cols;
 };
 __global__ void rows(const __grid_constant__ RowsParams p) {
+  wait_for_previous();
   const float *from = p.x + (int64_t)p.index[blockIdx.x] * p.cols;
   for (int k = threadIdx.x; k < p.cols; k += blockDim.x) p.dst[(int64_t)blockIdx.x * p.cols + k] = from[k];
 }
@@ -38,6 +40,7 @@ struct NormParams {
   float eps;
 };
 __global__ void rms_norm(const __grid_constant__ NormParams p) {
+  wait_for_previous();
   __shared__ float part[8];
   const float *x = p.x + (int64_t)blockIdx.x * p.cols;
   float *dst = p.dst + (int64_t)blockIdx.x * p.cols, sum = 0;
@@ -60,6 +63,7 @@ struct HeadNormParams {
   float eps;
 };
 __global__ void head_norm(const __grid_constant__ HeadNormParams p) {
+  wait_for_previous();
   const int head = blockIdx.y;
   float *x = p.qkv + blockIdx.x * p.cols + head * p.dim, sum = 0;
   for (int k = threadIdx.x; k < p.dim; k += 32) sum = fmaf(x[k], x[k], sum);
@@ -76,6 +80,7 @@ struct SwiGLUParams {
   int32_t cols;
 };
 __global__ void swiglu(const __grid_constant__ SwiGLUParams p) {
+  wait_for_previous();
   int64_t i = blockIdx.x * (int64_t)256 + threadIdx.x;
   if (i >= p.n) return;
   int64_t row = i / p.cols, k = i % p.cols;

@@ -1,0 +1,324 @@
+//go:build cuda
+
+package cuda
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"llorch/inference/backend"
+	"llorch/inference/backend/cuda/driver"
+	"llorch/inference/sample"
+	"llorch/inference/tensor"
+)
+
+// shape is that of a published model, with random weights.
+type shape struct {
+	name                       string
+	layers, hidden, ffn, vocab int
+	heads                      backend.Heads
+}
+
+var shapes = []shape{
+	{"tinyllama-1.1b", 22, 2048, 5632, 32000, backend.Heads{Q: 32, KV: 4, Dim: 64}},
+	{"llama2-7b", 32, 4096, 11008, 32000, backend.Heads{Q: 32, KV: 32, Dim: 128}},
+	{"llama3-8b", 32, 4096, 14336, 128256, backend.Heads{Q: 32, KV: 8, Dim: 128}},
+}
+
+// benchModel is the forward pass of a llama by hand: no files, no engine.
+type benchModel struct {
+	shape
+	d                                         *Device
+	embed, norm                               backend.Tensor
+	layer                                     []benchLayer
+	head                                      backend.Linear
+	rope                                      backend.Rope
+	x, h, qkv, att, gateUp, act, last, logits backend.Tensor
+	bytes                                     int64 // of weights that a step reads
+	noise                                     []byte
+}
+
+type benchLayer struct {
+	qkv, o, gateUp, down backend.Linear
+	kv                   backend.KV
+}
+
+const benchPage, benchRows = 16, 512
+
+func newBenchModel(b testing.TB, d *Device, s shape, pages int) *benchModel {
+	m := &benchModel{shape: s, d: d}
+	m.heads.Scale = float32(1 / math.Sqrt(float64(s.heads.Dim)))
+	r := rand.New(rand.NewPCG(1, 1))
+	m.noise = make([]byte, 32<<20)
+	for i := 0; i < len(m.noise); i += 2 { // normal numbers of 0.01 or so
+		v := uint16(0x3c00 | r.Uint32()&0x80ff)
+		m.noise[i], m.noise[i+1] = byte(v), byte(v>>8)
+	}
+	wide := (s.heads.Q + 2*s.heads.KV) * s.heads.Dim
+	m.embed, m.norm = m.weight(b, s.vocab, s.hidden), m.weight(b, 1, s.hidden)
+	for range s.layers {
+		q, k := s.heads.Q*s.heads.Dim, s.heads.KV*s.heads.Dim
+		l := benchLayer{qkv: m.linear(b, s.hidden, q, k, k), o: m.linear(b, q, s.hidden), gateUp: m.linear(b, s.hidden, s.ffn, s.ffn), down: m.linear(b, s.ffn, s.hidden)}
+		rows := pages * s.heads.KV * benchPage
+		l.kv = backend.KV{K: m.alloc(b, backend.Cache, tensor.F16, rows, s.heads.Dim), V: m.alloc(b, backend.Cache, tensor.F16, rows, s.heads.Dim), PageSize: benchPage}
+		m.layer = append(m.layer, l)
+	}
+	m.head = m.linear(b, s.hidden, s.vocab)
+	f := func(cols int) backend.Tensor { return m.alloc(b, backend.Scratch, tensor.F32, benchRows, cols) }
+	m.x, m.h, m.last, m.qkv, m.att = f(s.hidden), f(s.hidden), f(s.hidden), f(wide), f(s.heads.Q*s.heads.Dim)
+	m.gateUp, m.act, m.logits = f(2*s.ffn), f(s.ffn), m.alloc(b, backend.Scratch, tensor.F32, 64, s.vocab)
+	cos := m.alloc(b, backend.Weights, tensor.F32, pages*benchPage, s.heads.Dim/2)
+	m.rope = backend.Rope{Cos: cos, Sin: cos}
+	return m
+}
+
+func (m *benchModel) alloc(b testing.TB, use backend.Use, t tensor.DType, rows, cols int) backend.Tensor {
+	out, err := m.d.Alloc(use, t, rows, cols)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return out
+}
+
+func (m *benchModel) weight(b testing.TB, rows, cols int) backend.Tensor {
+	t := m.alloc(b, backend.Weights, tensor.BF16, rows, cols)
+	first := min(t.Bytes(), len(m.noise))
+	m.d.Upload(backend.Tensor{Type: tensor.BF16, Rows: 1, Cols: first / 2, Data: t.Data}, m.noise[:first])
+	for at := first; at < t.Bytes(); at += first {
+		n := min(first, t.Bytes()-at)
+		m.d.check(m.d.drv.CopyDtoDAsync(address(t)+driver.Ptr(at), address(t), int64(n), m.d.stream))
+	}
+	return t
+}
+
+func (m *benchModel) linear(b testing.TB, in int, outs ...int) (l backend.Linear) {
+	for _, out := range outs {
+		l = append(l, backend.Part{W: m.weight(b, out, in)})
+		m.bytes += int64(out) * int64(in) * 2
+	}
+	return l
+}
+
+func (m *benchModel) forward(b *backend.Batch) {
+	d, n := m.d, b.Rows()
+	v := func(t backend.Tensor) backend.Tensor { return t.Slice(0, n) }
+	x, h, qkv, att, gateUp, act := v(m.x), v(m.h), v(m.qkv), v(m.att), v(m.gateUp), v(m.act)
+	d.Embed(x, m.embed, b)
+	for i := range m.layer {
+		l := &m.layer[i]
+		d.RMSNorm(h, x, m.norm, 1e-5)
+		d.Linear(qkv, h, l.qkv, b)
+		d.RopeStore(qkv, l.kv, m.rope, m.heads, b)
+		d.Attend(att, qkv, l.kv, m.heads, b)
+		d.LinearAdd(x, att, l.o, b)
+		d.RMSNorm(h, x, m.norm, 1e-5)
+		d.Linear(gateUp, h, l.gateUp, b)
+		d.SwiGLU(act, gateUp)
+		d.LinearAdd(x, act, l.down, b)
+	}
+	last, logits := m.last.Slice(0, len(b.Logits)), m.logits.Slice(0, len(b.Logits))
+	d.Rows(last, x, b)
+	d.RMSNorm(last, last, m.norm, 1e-5)
+	d.Linear(logits, last, m.head, nil)
+}
+
+// decodeBatch is a step of n sequences with so many positions each.
+func decodeBatch(n, context int) *backend.Batch {
+	b := &backend.Batch{Decode: n}
+	per := ceilDiv(context, benchPage)
+	for i := range n {
+		s := backend.Seq{First: i, Rows: 1}
+		for p := range per {
+			s.Pages = append(s.Pages, int32(i*per+p))
+		}
+		b.Tokens, b.Positions, b.Logits = append(b.Tokens, int32(7*i+1)), append(b.Positions, int32(context-1)), append(b.Logits, int32(i))
+		b.Seqs = append(b.Seqs, s)
+	}
+	return b
+}
+
+func prefillBatch(n int) *backend.Batch {
+	b := &backend.Batch{Logits: []int32{int32(n - 1)}}
+	s := backend.Seq{Rows: n}
+	for p := range ceilDiv(n, benchPage) {
+		s.Pages = append(s.Pages, int32(p))
+	}
+	for i := range n {
+		b.Tokens, b.Positions = append(b.Tokens, int32(i)), append(b.Positions, int32(i))
+	}
+	b.Seqs = []backend.Seq{s}
+	return b
+}
+
+// step runs one and returns its seconds, of which the host's own.
+func (m *benchModel) step(b testing.TB, batch *backend.Batch) (all, host float64) {
+	ids, params := make([]int32, len(batch.Logits)), make([]sample.Params, len(batch.Logits))
+	began := time.Now()
+	m.forward(batch)
+	m.d.Sample(ids, m.logits.Slice(0, len(ids)), params)
+	m.d.flush()
+	host = time.Since(began).Seconds()
+	if err := m.d.Sync(); err != nil {
+		b.Fatal(err)
+	}
+	return time.Since(began).Seconds(), host
+}
+
+func (m *benchModel) median(b testing.TB, n int, batch *backend.Batch) (all, host float64) {
+	var alls, hosts []float64
+	for i := range n + 4 {
+		a, h := m.step(b, batch)
+		if i >= 4 {
+			alls, hosts = append(alls, a), append(hosts, h)
+		}
+	}
+	slices.Sort(alls)
+	slices.Sort(hosts)
+	return alls[n/2], hosts[n/2]
+}
+
+// readRate is how fast memory is read, in bytes a second, now.
+func readRate(b testing.TB, d *Device, from backend.Tensor, bytes int64) float64 {
+	fn, err := d.kernels.Function("stream_read")
+	if err != nil {
+		b.Fatal(err)
+	}
+	best := 0.0
+	for range 8 {
+		if err := d.drv.StreamSynchronize(d.stream); err != nil {
+			b.Fatal(err)
+		}
+		began := time.Now()
+		p := struct {
+			from driver.Ptr
+			n    int64
+			sink driver.Ptr
+		}{address(from), bytes / 16, d.ids}
+		launch(d, fn, grid(4*d.blocks, 1), 512, &p)
+		if err := d.drv.StreamSynchronize(d.stream); err != nil {
+			b.Fatal(err)
+		}
+		best = max(best, float64(bytes)/time.Since(began).Seconds())
+	}
+	return best
+}
+
+// TestBenchSteps prints what whole decode steps reach of the memory's limit measured
+// beside them: LLORCH_BENCH=1, or the name of a shape.
+func TestBenchSteps(t *testing.T) {
+	want := os.Getenv("LLORCH_BENCH")
+	if want == "" {
+		t.Skip("not run: set LLORCH_BENCH to 1, or to the beginning of a shape's name")
+	}
+	for _, s := range shapes {
+		if want != "1" && !((len(s.name) >= len(want)) && s.name[:len(want)] == want) {
+			continue
+		}
+		d := openHardware(t)
+		m := newBenchModel(t, d, s, 32*ceilDiv(320, benchPage)+16)
+		big := m.alloc(t, backend.Scratch, tensor.F32, 1<<20, 1024)
+		read := readRate(t, d, big, int64(big.Bytes()))
+		fmt.Printf("%s: %.2f GB of weights, memory read at %.0f GB/s: at most %.0f tok/s\n", s.name, float64(m.bytes)/1e9, read/1e9, read/float64(m.bytes))
+		for _, c := range []struct{ n, context int }{{1, 16}, {1, 300}, {8, 300}, {32, 300}} {
+			all, host := m.median(t, 50, decodeBatch(c.n, c.context))
+			fmt.Printf("  %2d at %4d: %8.3f ms = %7.1f tok/s, weights at %.1f %% of the read, host %.0f µs\n",
+				c.n, c.context, all*1e3, float64(c.n)/all, 100*float64(m.bytes)/all/read, host*1e6)
+		}
+		all, _ := m.median(t, 3, prefillBatch(256))
+		fmt.Printf("  prefill 256: %.2f ms = %.0f tok/s\n", all*1e3, 256/all)
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestBenchParts prints what the kernels of a step take by themselves: chains of one of
+// them through all layers, so that no weights are in L2. LLORCH_BENCH as above.
+func TestBenchParts(t *testing.T) {
+	want := os.Getenv("LLORCH_BENCH")
+	if want == "" {
+		t.Skip("not run: set LLORCH_BENCH")
+	}
+	for _, s := range shapes {
+		if want != "1" && !((len(s.name) >= len(want)) && s.name[:len(want)] == want) {
+			continue
+		}
+		d := openHardware(t)
+		m := newBenchModel(t, d, s, 64)
+		for _, part := range []string{"qkv", "attend", "o", "gateUp", "down", "all but attend", "head"} {
+			for _, n := range []int{1, 8} {
+				b := decodeBatch(n, 16)
+				var times []float64
+				for range 44 {
+					began := time.Now()
+					bytes := m.chain(part, b)
+					if err := d.Sync(); err != nil {
+						t.Fatal(err)
+					}
+					times = append(times, time.Since(began).Seconds())
+					if len(times) == 44 {
+						slices.Sort(times)
+						at := times[10] / float64(s.layers)
+						fmt.Printf("  %s %s x%d: %.2f us a layer, %.0f GB/s\n", s.name, part, n, at*1e6, float64(bytes)/float64(s.layers)/at/1e9)
+					}
+				}
+			}
+		}
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func bytesOfLinear(l backend.Linear) (n int64) {
+	for _, p := range l {
+		n += int64(p.W.Bytes())
+	}
+	return n
+}
+
+// chain asks for one kind of kernel of every layer and returns the weights' bytes.
+func (m *benchModel) chain(part string, b *backend.Batch) (bytes int64) {
+	d, n := m.d, b.Rows()
+	v := func(t backend.Tensor) backend.Tensor { return t.Slice(0, n) }
+	x, h, qkv, att, gateUp, act := v(m.x), v(m.h), v(m.qkv), v(m.att), v(m.gateUp), v(m.act)
+	d.Embed(x, m.embed, b)
+	for i := range m.layer {
+		l, all := &m.layer[i], part == "all but attend"
+		if part == "qkv" || all {
+			d.RMSNorm(h, x, m.norm, 1e-5)
+			d.Linear(qkv, h, l.qkv, b)
+			d.RopeStore(qkv, l.kv, m.rope, m.heads, b)
+			bytes += bytesOfLinear(l.qkv)
+		}
+		if part == "attend" {
+			d.Attend(att, qkv, l.kv, m.heads, b)
+		}
+		if part == "o" || all {
+			d.LinearAdd(x, att, l.o, b)
+			bytes += bytesOfLinear(l.o)
+		}
+		if part == "gateUp" || all {
+			d.RMSNorm(h, x, m.norm, 1e-5)
+			d.Linear(gateUp, h, l.gateUp, b)
+			d.SwiGLU(act, gateUp)
+			bytes += bytesOfLinear(l.gateUp)
+		}
+		if part == "down" || all {
+			d.LinearAdd(x, act, l.down, b)
+			bytes += bytesOfLinear(l.down)
+		}
+	}
+	if part == "head" {
+		for range m.layer {
+			d.Linear(m.logits.Slice(0, n), v(m.last), m.head, nil)
+			bytes += bytesOfLinear(m.head)
+		}
+	}
+	return bytes
+}

@@ -1,0 +1,44 @@
+package cuda
+
+import (
+	"fmt"
+
+	"llorch/inference/backend/cuda/driver"
+	"llorch/inference/tensor"
+)
+
+// functions are the kernels that a device launches.
+type functions struct {
+	embed, embedPacked, rows, rmsNorm, headNorm, swiglu, ropeStore, repack, greedy driver.Function
+
+	linear, attend map[tensor.DType]driver.Function
+	project        map[geometry]driver.Function
+}
+
+// findFunctions looks all kernels up and asks for the shared memory that they need.
+func findFunctions(drv driver.Driver, k *Kernels, hopper bool) (f *functions, err error) {
+	f = &functions{linear: map[tensor.DType]driver.Function{}, attend: map[tensor.DType]driver.Function{}, project: map[geometry]driver.Function{}}
+	find := func(name string) (fn driver.Function) {
+		if err == nil {
+			fn, err = k.Function(name)
+		}
+		return fn
+	}
+	f.embed, f.embedPacked, f.rows, f.rmsNorm = find("embed"), find("embed_packed"), find("rows"), find("rms_norm")
+	f.headNorm, f.swiglu, f.ropeStore = find("head_norm"), find("swiglu"), find("rope_store")
+	f.repack, f.greedy = find("repack"), find("greedy")
+	for t := tensor.F32; t.Known(); t++ {
+		f.linear[t] = find("linear_" + t.String())
+	}
+	for _, t := range []tensor.DType{tensor.F32, tensor.F16, tensor.BF16, tensor.Q8_0} {
+		f.attend[t] = find("attend_" + t.String())
+	}
+	for _, g := range geometries() {
+		fn := find(fmt.Sprintf("project_%d_%d", g.tiles, g.passes))
+		if err == nil && hopper {
+			err = drv.SetFunctionAttribute(fn, driver.FunctionMaxShared, ringBytes)
+		}
+		f.project[g] = fn
+	}
+	return f, err
+}

@@ -1,0 +1,140 @@
+package cuda
+
+import (
+	"llorch/inference/backend"
+	"llorch/inference/backend/cuda/driver"
+)
+
+// epilogues of the projection kernels.
+const (
+	epilogueStore = iota
+	epilogueAdd
+	epilogueSwiGLU
+	epilogueRope
+)
+
+// fusion is what one launch of a projection does: ops of a plan that follow each other.
+type fusion struct {
+	norm, linear, after *op // norm and after may be nil
+	normRead, pairsRead bool
+	packed              bool // SwiGLU's result is bf16, for the projection that comes next
+	ops                 int
+}
+
+// fused launches the ops that ops begin with as one kernel and returns how many they
+// are, 0 where there is no such kernel.
+func (d *Device) fused(ops []op) int {
+	f, i := fusion{}, 0
+	if ops[0].kind == opNorm && len(ops) > 1 {
+		f.norm, i = &ops[0], 1
+	}
+	if ops[i].kind != opLinear {
+		return 0
+	}
+	f.linear = &ops[i]
+	p := d.projections[f.linear.linear[0].W.Data]
+	if p == nil {
+		return 0
+	}
+	chunks := chunksFor(p.tiles, p.strips, d.blocks)
+	whole := len(chunks) == 1 && chunks[0].passes == 1 // kernels that do more than multiply
+	if f.norm != nil && (f.linear.x != f.norm.dst || f.norm.dst == f.norm.x || !whole || f.norm.w.Type.Block() > 1) {
+		return 0
+	}
+	f.ops = i + 1
+	if len(ops) > f.ops && whole && p.takes(f.linear, &ops[f.ops]) {
+		f.after = &ops[f.ops]
+		f.ops++
+	}
+	rest := ops[f.ops:]
+	f.normRead = f.norm != nil && read(rest, f.norm.dst)
+	f.pairsRead = f.after != nil && f.after.kind == opSwiGLU && read(rest, f.linear.dst)
+	f.packed = f.after != nil && f.after.kind == opSwiGLU && d.onlyReader(rest, f.after.dst)
+	for m := 0; m < f.linear.x.Rows; m += 8 {
+		d.project(p, chunks, &f, m)
+	}
+	d.packed = nil
+	if f.packed {
+		d.packed = f.after.dst.Data
+	}
+	return f.ops
+}
+
+// onlyReader tells whether t is read by the projection that follows and by nobody else.
+func (d *Device) onlyReader(rest []op, t backend.Tensor) bool {
+	return len(rest) > 0 && rest[0].kind == opLinear && rest[0].x == t && d.projections[rest[0].linear[0].W.Data] != nil && !read(rest[1:], t)
+}
+
+// takes tells whether the projection's kernels do the next op, too.
+func (p *projection) takes(o, next *op) bool {
+	switch {
+	case o.add:
+		return false
+	case next.kind == opSwiGLU:
+		return p.pairs == gateUp && next.x == o.dst
+	case next.kind == opRopeStore:
+		return (p.pairs == halves || p.pairs == neighbours) && next.dst == o.dst && next.kv.K.Type.Block() == 1
+	}
+	return false
+}
+
+// project launches a projection of up to 8 rows, from row m on.
+func (d *Device) project(p *projection, chunks []chunk, f *fusion, m int) {
+	o, x := f.linear, f.linear.x
+	if f.norm != nil {
+		x = f.norm.x
+	}
+	dst := o.dst
+	params := projectParams{
+		parts: int32(len(p.parts)), strips: int32(p.strips), m: int32(min(8, x.Rows-m)), k: int32(p.k), ldx: int32(x.Cols), tiles: int32(p.tiles),
+		epilogue: epilogueStore,
+	}
+	copy(params.part[:], p.parts)
+	if o.add {
+		params.epilogue = epilogueAdd
+	}
+	if n := f.norm; n != nil {
+		params.gamma, params.gammaFormat, params.eps = address(n.w), int32(n.w.Type), n.eps
+		if f.normRead {
+			params.norm = rowOf(n.dst, m)
+		}
+	}
+	if a := f.after; a != nil && a.kind == opSwiGLU {
+		params.epilogue, dst = epilogueSwiGLU, a.dst
+		if f.pairsRead {
+			params.pairs = rowOf(o.dst, m)
+		}
+	} else if a != nil {
+		params.epilogue = epilogueRope
+		d.ropeParams(&params, a, m)
+	}
+	params.x, params.dst, params.ldd = rowOf(x, m), rowOf(dst, m), int32(dst.Cols)
+	params.packedX, params.packedDst = flag(d.packed == x.Data && x.Data != nil), flag(f.packed)
+	for _, c := range chunks {
+		params.k0 = int32(c.k0)
+		d.launchProject(c.geometry, &params)
+		params.epilogue = epilogueAdd // of more than one
+		for i := range params.part {
+			params.part[i].bias = 0
+		}
+	}
+}
+
+func (d *Device) ropeParams(p *projectParams, a *op, m int) {
+	p.cos, p.sin, p.cache, p.kv = address(a.rope.Cos), address(a.rope.Sin), cacheOf(a.kv), int32(a.heads.KV)
+	p.batch = d.batch.params()
+	p.batch.positions += driver.Ptr(4 * m)
+	p.batch.tables += driver.Ptr(4 * m)
+}
+
+func (d *Device) launchProject(g geometry, p *projectParams) {
+	c := driver.Blocks(min(d.blocks, int(p.strips)), 32*(warps+1))
+	c.Programmatic = d.programmatic
+	if d.hopper {
+		c.Shared = ringBytes
+	}
+	d.check(d.drv.Launch(d.kern.project[g], d.stream, c, driver.Params(p)))
+}
+
+// rowOf is the address of a row of activations.
+func rowOf(t backend.Tensor, row int) driver.Ptr { return address(t) + driver.Ptr(row*t.RowBytes()) }

@@ -1,0 +1,171 @@
+package cuda
+
+import (
+	"slices"
+
+	"llorch/inference/backend"
+	"llorch/inference/backend/cuda/driver"
+)
+
+// opKind is which of backend.Ops was asked for.
+type opKind uint8
+
+const (
+	opEmbed opKind = iota + 1
+	opRows
+	opNorm
+	opHeadNorm
+	opSwiGLU
+	opLinear
+	opRopeStore
+	opAttend
+)
+
+// op is one op that was recorded. Fields that a kind does not have are zero.
+type op struct {
+	kind   opKind
+	add    bool
+	decode int // Linear: rows of the decode phase
+	eps    float32
+	dst, x backend.Tensor
+	w, w2  backend.Tensor // table, norm's weights
+	linear backend.Linear
+	kv     backend.KV
+	rope   backend.Rope
+	heads  backend.Heads
+}
+
+func (o *op) same(p *op) bool {
+	return o.kind == p.kind && o.add == p.add && o.decode == p.decode && o.eps == p.eps && o.dst == p.dst && o.x == p.x &&
+		o.w == p.w && o.w2 == p.w2 && o.kv == p.kv && o.rope == p.rope && o.heads == p.heads && slices.Equal(o.linear, p.linear)
+}
+
+// reads tells whether o reads memory of t, writes whether it writes all of t.
+func (o *op) reads(t backend.Tensor) bool {
+	return overlap(o.x, t) || o.add && overlap(o.dst, t) || o.kind == opRopeStore && overlap(o.dst, t)
+}
+func (o *op) writes(t backend.Tensor) bool { return o.dst == t && !o.add && o.kind != opRopeStore }
+
+func overlap(a, b backend.Tensor) bool {
+	if a.Data == nil || b.Data == nil {
+		return false
+	}
+	a0, b0 := uintptr(a.Data), uintptr(b.Data)
+	return a0 < b0+uintptr(b.Bytes()) && b0 < a0+uintptr(a.Bytes())
+}
+
+// read tells whether t may be read after these ops: one does before another has
+// written all of it, or none does either.
+func read(ops []op, t backend.Tensor) bool {
+	for i := range ops {
+		if ops[i].reads(t) {
+			return true
+		}
+		if ops[i].writes(t) {
+			return false
+		}
+	}
+	return true
+}
+
+// record notes an op. A batch that is not the one of the ops before ends their plan.
+func (d *Device) record(b *backend.Batch, o op) {
+	if d.dead() || o.dst.Rows == 0 && o.dst.Data != nil {
+		return
+	}
+	if b != nil && d.batch.of != b {
+		d.flush()
+		d.use(b)
+	}
+	d.plan = append(d.plan, o)
+}
+
+// flush launches what is recorded.
+func (d *Device) flush() {
+	if len(d.plan) == 0 {
+		return
+	}
+	if !d.dead() {
+		d.prepare(d.plan)
+	}
+	if !d.dead() && !d.replay() {
+		d.run(d.plan, false)
+	}
+	clear(d.plan)
+	d.plan = d.plan[:0]
+}
+
+// run launches the kernels of a plan, fused where there is one for several ops.
+func (d *Device) run(plan []op, programmatic bool) {
+	d.programmatic = programmatic && d.hopper
+	for i := 0; i < len(plan); {
+		n := d.fused(plan[i:])
+		if n == 0 {
+			d.plain(&plan[i])
+			n = 1
+		}
+		i += n
+	}
+	d.programmatic = false
+}
+
+// recorded is a plan that may be asked for again, step after step, and its graph.
+type recorded struct {
+	plan   []op
+	at     layout
+	device driver.Ptr // of the batch
+	exec   driver.Exec
+}
+
+// graphRows bounds the rows of steps that are recorded: a graph is kept for each
+// number of them.
+const graphRows = 64
+
+// replay launches the plan as a graph, if it is a step of decode rows alone that was
+// asked for before. The first time a plan is seen it runs without, the second time
+// its launches are captured.
+func (d *Device) replay() bool {
+	b := d.batch.of
+	if b == nil || b.Decode != b.Rows() || b.Rows() > graphRows || len(d.plan) < 8 {
+		return false
+	}
+	at := d.batch.at
+	at.end = 0 // the number of pages may change
+	r := d.graphs[b.Rows()]
+	if r == nil || r.at != at || r.device != d.batch.device || !slices.EqualFunc(r.plan, d.plan, func(x, y op) bool { return x.same(&y) }) {
+		d.forget(r)
+		d.graphs[b.Rows()] = &recorded{plan: slices.Clone(d.plan), at: at, device: d.batch.device}
+		return false
+	}
+	if r.exec == 0 && !d.capture(r) {
+		return false
+	}
+	d.check(d.drv.GraphLaunch(r.exec, d.stream))
+	return true
+}
+
+func (d *Device) capture(r *recorded) bool {
+	if err := d.drv.CaptureBegin(d.stream); err != nil {
+		d.check(err)
+		return false
+	}
+	d.run(r.plan, true)
+	g, err := d.drv.CaptureEnd(d.stream)
+	if err == nil {
+		r.exec, err = d.drv.GraphInstantiate(g)
+		d.check(d.drv.GraphDestroy(g))
+	}
+	if err == nil {
+		err = d.drv.GraphUpload(r.exec, d.stream)
+	}
+	d.check(err)
+	return err == nil
+}
+
+func (d *Device) forget(r *recorded) {
+	if r != nil && r.exec != 0 {
+		d.check(d.drv.StreamSynchronize(d.stream))
+		d.check(d.drv.ExecDestroy(r.exec))
+		r.exec = 0
+	}
+}

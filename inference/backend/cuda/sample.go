@@ -1,0 +1,99 @@
+package cuda
+
+import (
+	"fmt"
+
+	"llorch/inference/backend"
+	"llorch/inference/backend/cuda/driver"
+	"llorch/inference/sample"
+)
+
+// drawing is one Sample that waits for its logits.
+type drawing struct {
+	dst    []int32
+	logits backend.Tensor
+	params []sample.Params
+}
+
+// Sample records the choice of a token for each row.
+func (d *Device) Sample(dst []int32, logits backend.Tensor, p []sample.Params) {
+	d.drawing = append(d.drawing, drawing{dst, logits, p})
+}
+
+// greedy tells whether every row takes its most likely token, whatever was said before.
+func (s *drawing) greedy() bool {
+	for i := range s.params {
+		if s.params[i].Temperature != 0 || s.params[i].Penalizes() {
+			return false
+		}
+	}
+	return len(s.params) > 0
+}
+
+// sampleAll waits for what was asked and chooses. Greedy rows are chosen on the
+// device, others, whose rules package sample has, on the host.
+func (d *Device) sampleAll() {
+	n := 0
+	for i := range d.drawing {
+		s := &d.drawing[i]
+		if s.greedy() && n+len(s.params) <= mostIDs {
+			launch(d, d.kern.greedy, grid(len(s.params), 1), 1024, &greedyParams{
+				dst: d.ids + driver.Ptr(4*n), logits: address(s.logits), vocab: int64(s.logits.Cols),
+			})
+			n += len(s.params)
+		}
+	}
+	if n > 0 && !d.dead() {
+		d.check(d.drv.CopyDtoHAsync(d.chosen.Bytes[:4*n], d.ids, d.stream))
+	}
+	if !d.dead() {
+		d.check(d.drv.StreamSynchronize(d.stream))
+	}
+	n = 0
+	for i := range d.drawing {
+		s := &d.drawing[i]
+		if s.greedy() && n+len(s.params) <= mostIDs {
+			d.take(s, words32(d.chosen.Bytes)[n:])
+			n += len(s.params)
+		} else {
+			d.draw(s)
+		}
+	}
+	clear(d.drawing)
+	d.drawing = d.drawing[:0]
+}
+
+// take hands out what the device has chosen.
+func (d *Device) take(s *drawing, ids []int32) {
+	for i := range s.params {
+		s.dst[i] = -1
+		if d.dead() {
+			continue
+		}
+		if s.dst[i] = ids[i]; ids[i] < 0 {
+			d.fail(fmt.Errorf("cuda: row %d: %w", i, sample.ErrNotFinite))
+		}
+	}
+}
+
+// draw chooses on the host. A row without an honest choice gets −1.
+func (d *Device) draw(s *drawing) {
+	n := s.logits.Cols
+	if cap(d.logits) < s.logits.Rows*n {
+		d.logits = make([]float32, s.logits.Rows*n)
+	}
+	all := d.logits[:s.logits.Rows*n]
+	d.Download(driver.Bytes(all), s.logits)
+	for i := range s.params {
+		s.dst[i] = -1
+		if d.dead() {
+			continue
+		}
+		id, err := d.chooser.Choose(all[i*n:(i+1)*n], &s.params[i])
+		if err != nil {
+			d.fail(fmt.Errorf("cuda: row %d: %w", i, err))
+			id = -1
+		}
+		s.dst[i] = id
+	}
+}

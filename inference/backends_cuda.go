@@ -1,0 +1,5 @@
+//go:build cuda
+
+package inference
+
+import _ "llorch/inference/backend/cuda"
