@@ -45,6 +45,22 @@ type linearParams struct {
 	biasFormat, add int32
 }
 
+type packParams struct {
+	dst, x, w            driver.Ptr
+	cols, groups, format int32
+	eps                  float32
+}
+
+type gemmParams struct {
+	x, out               driver.Ptr
+	part                 [3]part
+	tile                 [3]int32
+	parts, n, groups     int32
+	blocks, stride, ldd  int32
+	epilogue             int32
+	rowTiles, tokenTiles int32
+}
+
 type batchParams struct{ positions, tables, pages driver.Ptr }
 
 type cacheParams struct {
