@@ -25,6 +25,8 @@ type Device struct {
 	blocks       int            // multiprocessors
 	programmatic bool           // of the launches under way
 	packed       unsafe.Pointer // activations that the last launch has written as bf16
+	operands     operands
+	mostScratch  int // elements of the largest allocation of scratch
 	loader       *loader
 	stream       driver.Stream
 	batch        batch
@@ -69,7 +71,7 @@ func newDevice(drv driver.Driver, o opened) (*Device, error) {
 }
 
 func (d *Device) start() (err error) {
-	if d.kern, err = findFunctions(d.drv, d.kernels, d.hopper); err != nil {
+	if d.kern, err = findFunctions(d.drv, d.index, d.kernels, d.hopper); err != nil {
 		return err
 	}
 	if d.blocks, err = d.drv.DeviceAttribute(d.index, driver.Multiprocessors); err != nil {

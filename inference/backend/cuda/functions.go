@@ -13,10 +13,11 @@ type functions struct {
 
 	linear, attend map[tensor.DType]driver.Function
 	project        map[geometry]driver.Function
+	gemms          *gemms
 }
 
 // findFunctions looks all kernels up and asks for the shared memory that they need.
-func findFunctions(drv driver.Driver, k *Kernels, hopper bool) (f *functions, err error) {
+func findFunctions(drv driver.Driver, index int, k *Kernels, hopper bool) (f *functions, err error) {
 	f = &functions{linear: map[tensor.DType]driver.Function{}, attend: map[tensor.DType]driver.Function{}, project: map[geometry]driver.Function{}}
 	find := func(name string) (fn driver.Function) {
 		if err == nil {
@@ -39,6 +40,9 @@ func findFunctions(drv driver.Driver, k *Kernels, hopper bool) (f *functions, er
 			err = drv.SetFunctionAttribute(fn, driver.FunctionMaxShared, ringBytes)
 		}
 		f.project[g] = fn
+	}
+	if err == nil {
+		f.gemms, err = findGemms(drv, index, k)
 	}
 	return f, err
 }

@@ -50,7 +50,8 @@ func (d *Device) fused(ops []op) int {
 	f.normRead = f.norm != nil && read(rest, f.norm.dst)
 	f.pairsRead = f.after != nil && f.after.kind == opSwiGLU && read(rest, f.linear.dst)
 	f.packed = f.after != nil && f.after.kind == opSwiGLU && d.onlyReader(rest, f.after.dst)
-	for m := 0; m < f.linear.x.Rows; m += 8 {
+	d.prefill(p, &f, f.linear.decode)
+	for m := 0; m < f.linear.decode; m += 8 {
 		d.project(p, chunks, &f, m)
 	}
 	d.packed = nil
@@ -86,7 +87,7 @@ func (d *Device) project(p *projection, chunks []chunk, f *fusion, m int) {
 	}
 	dst := o.dst
 	params := projectParams{
-		parts: int32(len(p.parts)), strips: int32(p.strips), m: int32(min(8, x.Rows-m)), k: int32(p.k), ldx: int32(x.Cols), tiles: int32(p.tiles),
+		parts: int32(len(p.parts)), strips: int32(p.strips), m: int32(min(8, o.decode-m)), k: int32(p.k), ldx: int32(x.Cols), tiles: int32(p.tiles),
 		epilogue: epilogueStore,
 	}
 	copy(params.part[:], p.parts)

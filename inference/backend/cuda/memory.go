@@ -77,6 +77,9 @@ func (d *Device) roomFor(use backend.Use, t backend.Tensor) int64 {
 }
 
 func (d *Device) note(use backend.Use, t backend.Tensor) {
+	if use == backend.Scratch {
+		d.mostScratch = max(d.mostScratch, t.Rows*t.Cols)
+	}
 	if packable(use, t.Type, t.Rows, t.Cols) {
 		d.sizes[t.Data] = [2]int{t.Rows, t.Cols}
 	}
@@ -90,6 +93,7 @@ func (d *Device) Upload(t backend.Tensor, host []byte) {
 	}
 	d.check(d.drv.StreamSynchronize(d.stream))
 	d.check(d.drv.CopyHtoD(address(t), host))
+	d.check(d.drv.Synchronize()) // the copy may be on its way yet, and the stream does not wait for it
 }
 
 // Download copies t to host, in the order of the ops: there after Sync.

@@ -87,29 +87,47 @@ func (d *Device) plain(o *op) {
 	case opRows:
 		launch(d, d.kern.rows, grid(o.dst.Rows, 1), 256, &rowsParams{dst: dst, x: x, index: d.batch.word(d.batch.at.logits), cols: int32(o.x.Cols)})
 	case opNorm:
-		launch(d, d.kern.rmsNorm, grid(o.x.Rows, 1), 256, &normParams{
-			dst: dst, x: x, w: address(o.w), cols: int32(o.x.Cols), format: int32(o.w.Type), eps: o.eps,
-		})
+		d.rmsNorm(o, 0)
 	case opHeadNorm:
 		launch(d, d.kern.headNorm, grid(o.dst.Rows, o.heads.Q+o.heads.KV), 32, &headNormParams{
 			qkv: dst, wq: address(o.w), wk: address(o.w2), cols: int64(o.dst.Cols), q: int32(o.heads.Q), kv: int32(o.heads.KV),
 			dim: int32(o.heads.Dim), formatQ: int32(o.w.Type), formatK: int32(o.w2.Type), eps: o.eps,
 		})
 	case opSwiGLU:
-		n := o.dst.Rows * o.dst.Cols
-		launch(d, d.kern.swiglu, grid(ceilDiv(n, 256), 1), 256, &swigluParams{dst: dst, gateUp: x, n: int64(n), cols: int32(o.dst.Cols)})
+		d.swiglu(o, 0)
 	case opLinear:
 		d.plainLinear(o)
 	case opRopeStore:
-		launch(d, d.kern.ropeStore, grid(o.dst.Rows, o.heads.Q+2*o.heads.KV), ceilDiv(o.heads.Dim, 32)*32, &ropeStoreParams{
-			qkv: dst, cos: address(o.rope.Cos), sin: address(o.rope.Sin), batch: d.batch.params(), cache: cacheOf(o.kv), heads: headsOf(o.heads),
-			half: int32(o.rope.Cos.Cols), interleaved: flag(o.rope.Interleaved),
-		})
+		d.ropeStore(o, 0)
 	case opAttend:
 		launch(d, d.kern.attend[o.kv.K.Type], grid(o.dst.Rows, o.heads.Q), 32, &attendParams{
 			dst: dst, qkv: x, batch: d.batch.params(), cache: cacheOf(o.kv), heads: headsOf(o.heads),
 		})
 	}
+}
+
+// rmsNorm, swiglu and ropeStore launch an op for its rows from `from` on.
+func (d *Device) rmsNorm(o *op, from int) {
+	launch(d, d.kern.rmsNorm, grid(o.x.Rows-from, 1), 256, &normParams{
+		dst: rowOf(o.dst, from), x: rowOf(o.x, from), w: address(o.w), cols: int32(o.x.Cols), format: int32(o.w.Type), eps: o.eps,
+	})
+}
+
+func (d *Device) swiglu(o *op, from int) {
+	n := (o.dst.Rows - from) * o.dst.Cols
+	launch(d, d.kern.swiglu, grid(ceilDiv(n, 256), 1), 256, &swigluParams{
+		dst: rowOf(o.dst, from), gateUp: rowOf(o.x, from), n: int64(n), cols: int32(o.dst.Cols),
+	})
+}
+
+func (d *Device) ropeStore(o *op, from int) {
+	b := d.batch.params()
+	b.positions += driver.Ptr(4 * from)
+	b.tables += driver.Ptr(4 * from)
+	launch(d, d.kern.ropeStore, grid(o.dst.Rows-from, o.heads.Q+2*o.heads.KV), ceilDiv(o.heads.Dim, 32)*32, &ropeStoreParams{
+		qkv: rowOf(o.dst, from), cos: address(o.rope.Cos), sin: address(o.rope.Sin), batch: b, cache: cacheOf(o.kv), heads: headsOf(o.heads),
+		half: int32(o.rope.Cos.Cols), interleaved: flag(o.rope.Interleaved),
+	})
 }
 
 func (d *Device) embed(o *op) {

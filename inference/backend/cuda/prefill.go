@@ -1,0 +1,90 @@
+package cuda
+
+import (
+	"llorch/inference/backend"
+	"llorch/inference/backend/cuda/driver"
+)
+
+// operands is device memory for activations in operand order: those that a projection
+// reads, and those that it leaves for the next.
+type operands struct {
+	rooms  [2]driver.Ptr
+	bytes  [2]int
+	packed bool // rooms[1] has what the next projection reads
+}
+
+// prefill launches a projection of the rows of the prefill phase, from row `from` on, and
+// what is fused with it.
+func (d *Device) prefill(p *projection, f *fusion, from int) {
+	o := f.linear
+	rows := o.x.Rows - from
+	packed := d.operands.packed
+	d.operands.packed = false
+	if rows <= 0 || d.dead() {
+		return
+	}
+	c := gemmCall{n: rows, k: p.k, tiles: p.tiles, parts: p.parts, out: rowOf(o.dst, from), ldd: o.dst.Cols, epilogue: epilogueStore}
+	if o.add {
+		c.epilogue = epilogueAdd
+	}
+	if c.x = d.operands.rooms[1]; !packed {
+		c.x = d.packInput(f, p.k, from, rows)
+	}
+	if f.after != nil && f.after.kind == opSwiGLU && !f.pairsRead {
+		d.gateInPlace(&c, f, from)
+	}
+	d.gemm(d.kern.gemms, &c)
+	if a := f.after; a != nil && a.kind == opRopeStore {
+		d.ropeStore(a, from)
+	} else if a != nil && f.pairsRead {
+		d.swiglu(a, from)
+	}
+}
+
+// packInput puts the rows that a projection reads into operand order, normed where a norm
+// is fused with it.
+func (d *Device) packInput(f *fusion, k, from, rows int) driver.Ptr {
+	room := d.operandRoom(0, operandBytes(rows, k))
+	if f.norm == nil {
+		d.packRows(d.kern.gemms, room, rowOf(f.linear.x, from), rows, k, backend.Tensor{}, 0)
+		return room
+	}
+	d.packRows(d.kern.gemms, room, rowOf(f.norm.x, from), rows, k, f.norm.w, f.norm.eps)
+	if f.normRead {
+		d.rmsNorm(f.norm, from)
+	}
+	return room
+}
+
+// gateInPlace lets the kernel multiply gate and up, for the projection that comes next
+// where nobody else reads it.
+func (d *Device) gateInPlace(c *gemmCall, f *fusion, from int) {
+	act := f.after.dst
+	c.epilogue, c.out, c.ldd = epilogueSwiGLU, rowOf(act, from), act.Cols
+	if f.packed && act.Cols%64 == 0 {
+		c.epilogue, c.out = epiloguePacked, d.operandRoom(1, operandBytes(c.n, act.Cols))
+		d.operands.packed = true
+	}
+}
+
+// operandRoom is memory of at least so many bytes. It is made for the largest step that
+// the model's own scratch has room for, since nothing is allocated once a model is loaded.
+func (d *Device) operandRoom(i, bytes int) driver.Ptr {
+	r := &d.operands
+	if r.bytes[i] >= bytes {
+		return r.rooms[i]
+	}
+	bytes = max(bytes, 2*d.mostScratch+1<<16)
+	if r.rooms[i] != 0 {
+		d.check(d.drv.StreamSynchronize(d.stream))
+		d.check(d.release(r.rooms[i]))
+	}
+	p, err := d.alloc(backend.Scratch, int64(bytes))
+	if err != nil {
+		d.fail(d.latched(err))
+		r.rooms[i], r.bytes[i] = 0, 0
+		return 0
+	}
+	r.rooms[i], r.bytes[i] = p, bytes
+	return p
+}
