@@ -25,6 +25,7 @@ type Device struct {
 	loader  *loader
 	stream  driver.Stream
 	batch   batch
+	splits  splitRoom
 	drawing []drawing // Sample calls that wait for their logits
 	chooser sample.Chooser
 	logits  []float32 // their rows on the host

@@ -15,7 +15,9 @@ import (
 //go:embed kernels/*.fatbin
 var testImages embed.FS
 
-func openHardware(t *testing.T) backend.Device {
+func openHardware(t *testing.T) backend.Device { return openDevice(t) }
+
+func openDevice(t testing.TB) *Device {
 	t.Helper()
 	drv := drivertest.Open(t)
 	images := map[string]string{}

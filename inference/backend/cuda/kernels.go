@@ -13,6 +13,8 @@ type kernels struct {
 	functions map[string]driver.Function
 	linear    map[tensor.DType]driver.Function
 	attend    map[tensor.DType]driver.Function
+	decode    map[attendKind]driver.Function
+	prefill   map[attendKind]driver.Function
 
 	embed, rows, rmsNorm, headNorm, swiglu, ropeStore driver.Function
 }
@@ -49,5 +51,5 @@ func loadKernels(drv driver.Driver, images map[string]string) (*kernels, error) 
 			}
 		}
 	}
-	return k, nil
+	return k, k.loadAttend(drv, images)
 }

@@ -99,14 +99,6 @@ func (d *Device) RopeStore(qkv backend.Tensor, kv backend.KV, r backend.Rope, h 
 	})
 }
 
-// Attend implements backend.Ops.
-func (d *Device) Attend(dst, qkv backend.Tensor, kv backend.KV, h backend.Heads, b *backend.Batch) {
-	d.use(b)
-	launch(d, d.kern.attend[kv.K.Type], grid(qkv.Rows, h.Q), 32, &attendParams{
-		dst: address(dst), qkv: address(qkv), batch: d.batch.params(), cache: cacheOf(kv), heads: headsOf(h),
-	})
-}
-
 func cacheOf(kv backend.KV) cacheParams {
 	return cacheParams{k: address(kv.K), v: address(kv.V), rowBytes: int64(kv.K.RowBytes()), format: int32(kv.K.Type), size: int32(kv.PageSize)}
 }

@@ -73,3 +73,14 @@ type attendParams struct {
 	cache    cacheParams
 	heads    headsParams
 }
+
+type decodeParams struct {
+	attendParams
+	part, peaks, tickets driver.Ptr
+	most, least          int32
+}
+
+type prefillParams struct {
+	attendParams
+	tiles driver.Ptr
+}

@@ -1,0 +1,134 @@
+package cuda
+
+import (
+	"fmt"
+	"math/bits"
+	"slices"
+
+	"llorch/inference/backend"
+	"llorch/inference/backend/cuda/driver"
+	"llorch/inference/tensor"
+)
+
+// attendKind names a fast kernel of attention.
+type attendKind struct {
+	cache tensor.DType
+	dim   int
+}
+
+// attendDims are the head sizes of the fast kernels (ATTEND_DIMS in attend.cuh), and
+// attendFormats the formats of their caches.
+var (
+	attendDims    = []int{16, 32, 64, 80, 96, 128, 256}
+	attendFormats = []tensor.DType{tensor.F16, tensor.BF16}
+)
+
+// loadAttend loads the fast kernels.
+func (k *kernels) loadAttend(drv driver.Driver, images map[string]string) error {
+	k.decode, k.prefill = map[attendKind]driver.Function{}, map[attendKind]driver.Function{}
+	for name, list := range map[string]map[attendKind]driver.Function{"attend_decode": k.decode, "attend_prefill": k.prefill} {
+		m, err := drv.ModuleLoad(images[name])
+		if err != nil {
+			return fmt.Errorf("cuda: kernels of %s: %w", name, err)
+		}
+		k.modules = append(k.modules, m)
+		for _, t := range attendFormats {
+			for _, dim := range attendDims {
+				f, err := drv.ModuleFunction(m, fmt.Sprintf("%s_%v_%d", name, t, dim))
+				if err == nil && name == "attend_prefill" {
+					err = drv.SetFunctionAttribute(f, driver.FunctionMaxShared, prefillShared(dim))
+				}
+				if err != nil {
+					return fmt.Errorf("cuda: kernel %s for %v, heads of %d: %w", name, t, dim, err)
+				}
+				list[attendKind{t, dim}] = f
+			}
+		}
+	}
+	return nil
+}
+
+// fastAttend tells whether the fast kernels serve a cache: they find a page by a shift.
+func fastAttend(kv backend.KV, h backend.Heads) bool {
+	return slices.Contains(attendFormats, kv.K.Type) && slices.Contains(attendDims, h.Dim) && bits.OnesCount(uint(kv.PageSize)) == 1
+}
+
+// AttendRounds implements backend.AttendRounder: caches of 16 bits go to the matrix unit,
+// with weights and, in prefill, queries rounded to the cache's format (f16 is the finer).
+func (d *Device) AttendRounds(cache tensor.DType, _ bool) tensor.DType {
+	if slices.Contains(attendFormats, cache) {
+		return tensor.BF16
+	}
+	return tensor.F32
+}
+
+// Attend implements backend.Ops.
+func (d *Device) Attend(dst, qkv backend.Tensor, kv backend.KV, h backend.Heads, b *backend.Batch) {
+	d.use(b)
+	p := attendParams{dst: address(dst), qkv: address(qkv), batch: d.batch.params(), cache: cacheOf(kv), heads: headsOf(h)}
+	if !fastAttend(kv, h) {
+		launch(d, d.kern.attend[kv.K.Type], grid(b.Rows(), h.Q), 32, &p)
+		return
+	}
+	kind := attendKind{kv.K.Type, h.Dim}
+	d.attendDecode(d.kern.decode[kind], p, h, b.Decode)
+	if n := countTiles(b); n > 0 && !d.dead() {
+		c := driver.LaunchConfig{Grid: grid(h.Q, n), Block: [3]uint32{attendThreads}, Shared: uint32(prefillShared(h.Dim)), Programmatic: d.splits.programmatic}
+		pp := prefillParams{p, d.batch.word(d.batch.at.tiles)}
+		d.check(d.drv.Launch(d.kern.prefill[kind], d.stream, c, driver.Params(&pp)))
+	}
+}
+
+// attendDecode launches the kernel for the first rows of a batch, as many at once as
+// there is room for their splits.
+func (d *Device) attendDecode(f driver.Function, p attendParams, h backend.Heads, rows int) {
+	if rows == 0 || d.dead() {
+		return
+	}
+	if err := d.roomForSplits(); err != nil {
+		d.fail(err)
+		return
+	}
+	s := decodeShapeOf(h)
+	most := s.rows(h)
+	for at := 0; at < rows && !d.dead(); at += most {
+		n := min(most, rows-at)
+		c := driver.LaunchConfig{Grid: s.grid(n, d.splits.sms), Block: [3]uint32{attendThreads}, Programmatic: d.splits.programmatic}
+		dp := d.splits.params(p, s, h, n)
+		d.check(d.drv.Launch(f, d.stream, c, driver.Params(&dp)))
+		p.dst += driver.Ptr(4 * n * h.Q * h.Dim)
+		p.qkv += driver.Ptr(4 * n * (h.Q + 2*h.KV) * h.Dim)
+		p.batch.positions += driver.Ptr(4 * n)
+		p.batch.tables += driver.Ptr(4 * n)
+	}
+}
+
+// splitRoom is device memory for the splits of decode rows, allocated at the first.
+type splitRoom struct {
+	at           driver.Ptr // tickets, peaks, sums
+	sms          int        // multiprocessors
+	programmatic bool       // launch attention to overlap with the kernel before it
+}
+
+func (d *Device) roomForSplits() (err error) {
+	if d.splits.at != 0 {
+		return nil
+	}
+	if d.splits.sms, err = d.drv.DeviceAttribute(d.ordinal, driver.Multiprocessors); err != nil {
+		return err
+	}
+	p, err := d.alloc(backend.Scratch, ticketBytes+splitBytes)
+	if err != nil {
+		return err
+	}
+	d.splits.at = p
+	return d.drv.Memset8Async(p, 0, ticketBytes, d.stream)
+}
+
+func (r *splitRoom) params(p attendParams, s decodeShape, h backend.Heads, rows int) decodeParams {
+	peaks := r.at + ticketBytes
+	return decodeParams{
+		attendParams: p, tickets: r.at, peaks: peaks, part: peaks + driver.Ptr(8*rows*h.Q*s.most),
+		most: int32(s.most), least: int32(s.least),
+	}
+}
