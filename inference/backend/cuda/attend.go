@@ -23,25 +23,41 @@ var (
 	attendFormats = []tensor.DType{tensor.F16, tensor.BF16}
 )
 
-// loadAttend loads the fast kernels.
+// prefillKernel is a kernel of the prefill phase and the shared memory it takes.
+type prefillKernel struct {
+	f      driver.Function
+	shared int
+}
+
+// loadAttend loads the fast kernels, those for Hopper's matrix unit where the driver
+// finds code for it.
 func (k *kernels) loadAttend(drv driver.Driver, images map[string]string) error {
-	k.decode, k.prefill = map[attendKind]driver.Function{}, map[attendKind]driver.Function{}
-	for name, list := range map[string]map[attendKind]driver.Function{"attend_decode": k.decode, "attend_prefill": k.prefill} {
-		m, err := drv.ModuleLoad(images[name])
-		if err != nil {
+	k.decode, k.prefill = map[attendKind]driver.Function{}, map[attendKind]prefillKernel{}
+	var modules [3]driver.Module
+	for i, name := range []string{"attend_decode", "attend_prefill", "attend_hopper"} {
+		var err error
+		if modules[i], err = drv.ModuleLoad(images[name]); err != nil {
 			return fmt.Errorf("cuda: kernels of %s: %w", name, err)
 		}
-		k.modules = append(k.modules, m)
-		for _, t := range attendFormats {
-			for _, dim := range attendDims {
-				f, err := drv.ModuleFunction(m, fmt.Sprintf("%s_%v_%d", name, t, dim))
-				if err == nil && name == "attend_prefill" {
-					err = drv.SetFunctionAttribute(f, driver.FunctionMaxShared, prefillShared(dim))
-				}
-				if err != nil {
-					return fmt.Errorf("cuda: kernel %s for %v, heads of %d: %w", name, t, dim, err)
-				}
-				list[attendKind{t, dim}] = f
+		k.modules = append(k.modules, modules[i])
+	}
+	for _, t := range attendFormats {
+		for _, dim := range attendDims {
+			kind := attendKind{t, dim}
+			f, err := drv.ModuleFunction(modules[0], fmt.Sprintf("attend_decode_%v_%d", t, dim))
+			if k.decode[kind] = f; err != nil {
+				return fmt.Errorf("cuda: kernel of decode attention for %v, heads of %d: %w", t, dim, err)
+			}
+			p := prefillKernel{shared: hopperShared(dim)}
+			if p.f, err = drv.ModuleFunction(modules[2], fmt.Sprintf("attend_hopper_%v_%d", t, dim)); driver.Code(err) == driver.CodeNotFound {
+				p.shared = prefillShared(dim)
+				p.f, err = drv.ModuleFunction(modules[1], fmt.Sprintf("attend_prefill_%v_%d", t, dim))
+			}
+			if err == nil {
+				err = drv.SetFunctionAttribute(p.f, driver.FunctionMaxShared, p.shared)
+			}
+			if k.prefill[kind] = p; err != nil {
+				return fmt.Errorf("cuda: kernel of prefill attention for %v, heads of %d: %w", t, dim, err)
 			}
 		}
 	}
@@ -73,9 +89,10 @@ func (d *Device) Attend(dst, qkv backend.Tensor, kv backend.KV, h backend.Heads,
 	kind := attendKind{kv.K.Type, h.Dim}
 	d.attendDecode(d.kern.decode[kind], p, h, b.Decode)
 	if n := countTiles(b); n > 0 && !d.dead() {
-		c := driver.LaunchConfig{Grid: grid(h.Q, n), Block: [3]uint32{attendThreads}, Shared: uint32(prefillShared(h.Dim)), Programmatic: d.splits.programmatic}
+		k := d.kern.prefill[kind]
+		c := driver.LaunchConfig{Grid: grid(h.Q, n), Block: [3]uint32{attendThreads}, Shared: uint32(k.shared), Programmatic: d.splits.programmatic}
 		pp := prefillParams{p, d.batch.word(d.batch.at.tiles)}
-		d.check(d.drv.Launch(d.kern.prefill[kind], d.stream, c, driver.Params(&pp)))
+		d.check(d.drv.Launch(k.f, d.stream, c, driver.Params(&pp)))
 	}
 }
 
@@ -93,7 +110,7 @@ func (d *Device) attendDecode(f driver.Function, p attendParams, h backend.Heads
 	most := s.rows(h)
 	for at := 0; at < rows && !d.dead(); at += most {
 		n := min(most, rows-at)
-		c := driver.LaunchConfig{Grid: s.grid(n, d.splits.sms), Block: [3]uint32{attendThreads}, Programmatic: d.splits.programmatic}
+		c := driver.LaunchConfig{Grid: grid(decodeBlocks(h.Dim, d.splits.sms), 1), Block: [3]uint32{attendThreads}, Programmatic: d.splits.programmatic}
 		dp := d.splits.params(p, s, h, n)
 		d.check(d.drv.Launch(f, d.stream, c, driver.Params(&dp)))
 		p.dst += driver.Ptr(4 * n * h.Q * h.Dim)
@@ -129,6 +146,6 @@ func (r *splitRoom) params(p attendParams, s decodeShape, h backend.Heads, rows 
 	peaks := r.at + ticketBytes
 	return decodeParams{
 		attendParams: p, tickets: r.at, peaks: peaks, part: peaks + driver.Ptr(8*rows*h.Q*s.most),
-		most: int32(s.most), least: int32(s.least),
+		most: int32(s.most), least: int32(s.least), n: int32(rows),
 	}
 }

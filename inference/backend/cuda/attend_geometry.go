@@ -48,14 +48,21 @@ func (s decodeShape) cut(position, window int) (splits, each int) {
 // rows returns how many rows one launch has room for.
 func (s decodeShape) rows(h backend.Heads) int {
 	row := h.Q * s.most * (4*h.Dim + 8)
-	return min(splitBytes/row, ticketBytes/4/s.parts, 65535)
+	return min(splitBytes/row, ticketBytes/4/s.parts)
 }
 
-// grid: blocks share the splits of a row, fewer blocks where there are many rows. That
-// keeps three or four on a multiprocessor, and changes no bit.
-func (s decodeShape) grid(rows, sms int) [3]uint32 {
-	share := min(max(ceil(6*sms, s.parts*rows), 1), s.most)
-	return [3]uint32{uint32(s.parts), uint32(share), uint32(rows)}
+// decodeBlocks is how many blocks are resident at once, as the kernels' launch bounds
+// have it: they share the splits of all rows.
+func decodeBlocks(dim, sms int) int {
+	switch {
+	case dim > 128:
+		return 2 * sms
+	case dim > 96:
+		return 3 * sms
+	case dim > 64:
+		return 4 * sms
+	}
+	return 5 * sms
 }
 
 func ceil(a, b int) int { return (a + b - 1) / b }
@@ -69,6 +76,9 @@ func prefillShared(dim int) int {
 	}
 	return 4*prefillRows*stride + 2*4*prefillRows + queries
 }
+
+// hopperShared is the size of Hopper::Shared in bytes.
+func hopperShared(dim int) int { return 4*prefillRows*2*dim + 2*4*prefillRows }
 
 // countTiles counts the tiles of queries of a batch's prefill rows.
 func countTiles(b *backend.Batch) int {

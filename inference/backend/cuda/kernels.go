@@ -14,7 +14,7 @@ type kernels struct {
 	linear    map[tensor.DType]driver.Function
 	attend    map[tensor.DType]driver.Function
 	decode    map[attendKind]driver.Function
-	prefill   map[attendKind]driver.Function
+	prefill   map[attendKind]prefillKernel
 
 	embed, rows, rmsNorm, headNorm, swiglu, ropeStore driver.Function
 }

@@ -77,7 +77,7 @@ type attendParams struct {
 type decodeParams struct {
 	attendParams
 	part, peaks, tickets driver.Ptr
-	most, least          int32
+	most, least, n, _    int32
 }
 
 type prefillParams struct {

@@ -3,9 +3,10 @@
 //
 // Shapes: qkv [n × (q+2·kv)·dim] and dst [n × q·dim] F32, the cache F16 or BF16, its pages a
 // power of two of positions, 8 at least. Up to 8 query heads of a key head share a block.
-// Launch: (kv · ceil(q/kv/8), any, n) blocks of 128. The number of splits follows from the
-// row's own length, so its bits do not depend on who is beside it, and a graph can be
-// replayed with other lengths; the second size says only how many blocks share the splits.
+// Launch: as many blocks of 128 as are resident at once. The number of splits follows from
+// the row's own length, so its bits do not depend on who is beside it, and a graph can be
+// replayed with other lengths. The blocks share all splits of all rows evenly; one that has
+// several of a row reads on from one to the next without a pause.
 //
 // A warp takes 16 positions at a time, straight from memory to registers, 16 bytes a load,
 // with no shared memory between: the order of k in a product is free, so a lane's 8
@@ -25,9 +26,10 @@ struct DecodeParams {
   HeadsParams heads;
   float *part;       // [n × q × most × dim] sums of a split
   float2 *peaks;     // [n × q × most] its highest score and the sum of its weights
-  uint32_t *tickets; // [n × blocks of x] splits done; 0 between launches
+  uint32_t *tickets; // [n × kv · ceil(q/kv/8)] splits done; 0 between launches
   int32_t most;      // splits of a row
   int32_t least;     // blocks of BLOCK positions of a split
+  int32_t n, pad;    // rows
 };
 
 // One row's positions cut into splits.
@@ -37,9 +39,9 @@ struct Cut {
   int blocks, splits, each;
 };
 
-__device__ __forceinline__ Cut cut_of(const DecodeParams &p, int row) {
+__device__ __forceinline__ Cut cut_of(const DecodeParams &p, int position) {
   Cut c;
-  c.last = p.batch.positions[row];
+  c.last = position;
   c.first = p.heads.window > 0 ? max(0, c.last - p.heads.window + 1) : 0;
   c.block = c.first / BLOCK;
   c.blocks = c.last / BLOCK - c.block + 1;
@@ -71,18 +73,19 @@ template <int T, int DIM> struct Decode {
   static constexpr int VB = DIM / 64, VR = DIM % 64 / 16; // 16-byte loads of a value, then one of 4·VR
   static constexpr int PAIRS = VB * 4 + VR;              // words of a value in a lane
 
-  struct Shared {
+  struct __align__(16) Shared {
     uint4 queries[STEPS * 32]; // fragments, by product and lane
     float tops[WARPS][QUERIES], totals[WARPS][QUERIES], peak[QUERIES];
     float weights[QUERIES][MOST];
     float sums[WARPS][QUERIES][DIM];
-    int last;
+    bool last;
   };
 
   const DecodeParams &p;
   Shared &sh;
-  const int row = blockIdx.z, warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
-  int head, kv, count; // first query head, key head, query heads
+  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
+  int row, part, split;  // where this block is: parts of a row are its key heads, 8 queries at most
+  int head, kv, count;   // first query head, key head, query heads
   Cut cut;
   int shift; // log2 of the positions of a page
   const int32_t *pages;
@@ -91,12 +94,39 @@ template <int T, int DIM> struct Decode {
   float sum[PAIRS][4]; // Vᵀ·Pᵀ: elements dim_of and the next, of queries 2t and 2t+1
   float top, total;    // of query g; total is this lane's share
 
-  __device__ Decode(const DecodeParams &p, Shared &sh) : p(p), sh(sh) {
-    const int group = p.heads.q / p.heads.kv, parts = (group + QUERIES - 1) / QUERIES, part = blockIdx.x % parts;
-    kv = blockIdx.x / parts;
-    head = kv * group + part * QUERIES;
-    count = min((int)QUERIES, group - part * QUERIES);
-    shift = 31 - __clz(p.cache.size);
+  __device__ Decode(const DecodeParams &p, Shared &sh) : p(p), sh(sh) { shift = 31 - __clz(p.cache.size); }
+
+  __device__ __forceinline__ int group() const { return p.heads.q / p.heads.kv; }
+  __device__ __forceinline__ int parts_of_head() const { return (group() + QUERIES - 1) / QUERIES; }
+  __device__ __forceinline__ int parts() const { return p.heads.kv * parts_of_head(); }
+  __device__ __forceinline__ int splits_of(int row) const { return row < p.n ? cut_of(p, p.batch.positions[row]).splits : 0; }
+
+  // Splits of all rows, of one part.
+  __device__ __forceinline__ int all_splits() const {
+    int n = 0;
+    for (int r = lane; r < p.n; r += 32) n += splits_of(r);
+    return __reduce_add_sync(0xffffffff, n);
+  }
+
+  // Goes to split u in the order of rows, their parts and their splits.
+  __device__ __forceinline__ void find(int u) {
+    for (int before = 0, base = 0;; base += 32) {
+      const int mine = splits_of(base + lane);
+      int until = mine;
+#pragma unroll
+      for (int i = 1; i < 32; i *= 2) {
+        const int x = __shfl_up_sync(0xffffffff, until, i);
+        if (lane >= i) until += x;
+      }
+      const uint32_t beyond = __ballot_sync(0xffffffff, (before + until) * parts() > u);
+      if (beyond) {
+        const int at = __ffs(beyond) - 1, splits = __shfl_sync(0xffffffff, mine, at);
+        const int inside = u - (before + __shfl_sync(0xffffffff, until, at) - splits) * parts();
+        row = base + at, part = inside / splits, split = inside % splits;
+        return;
+      }
+      before += __shfl_sync(0xffffffff, until, 31);
+    }
   }
 
   // The element that word i of a lane's value begins with.
@@ -259,16 +289,22 @@ template <int T, int DIM> struct Decode {
     clear();
   }
 
-  // The block that finishes last adds the splits up, in their order.
-  __device__ void merge(int done) {
-    __threadfence();
+  // Counts splits done, and tells every thread whether they were the last. The block's
+  // writes come before the count, and what other blocks wrote is seen after it.
+  __device__ bool finished(int done) {
     __syncthreads();
-    uint32_t *ticket = p.tickets + row * gridDim.x + blockIdx.x;
-    if (threadIdx.x == 0) sh.last = atomicAdd(ticket, done) + done == cut.splits;
+    if (threadIdx.x == 0) {
+      uint32_t *ticket = p.tickets + row * parts() + part, before;
+      asm volatile("atom.acq_rel.gpu.global.add.u32 %0, [%1], %2;" : "=r"(before) : "l"(ticket), "r"(done) : "memory");
+      sh.last = before + done == cut.splits;
+      if (sh.last) *ticket = 0;
+    }
     __syncthreads();
-    if (!sh.last) return;
-    __threadfence();
-    const int64_t at = (int64_t)row * p.heads.q + head;
+    return sh.last;
+  }
+
+  // What each split's sums count for, by query.
+  __device__ __forceinline__ void weigh_splits(int64_t at) {
     for (int query = warp; query < count; query += WARPS) {
       const float2 *peaks = p.peaks + (at + query) * p.most;
       float2 x[MOST / 32];
@@ -285,34 +321,46 @@ template <int T, int DIM> struct Decode {
 #pragma unroll
       for (int i = 0; i < MOST / 32; i++) sh.weights[query][lane + 32 * i] = x[i].x / all;
     }
-    __syncthreads();
-    for (int i = threadIdx.x; i < count * DIM; i += WARPS * 32) {
-      const int query = i / DIM;
-      const float *part = p.part + (at + query) * p.most * DIM + i % DIM;
-      float y = 0;
-#pragma unroll 8
-      for (int s = 0; s < cut.splits; s++) y = fmaf(sh.weights[query][s], __ldcg(part + s * DIM), y);
-      p.dst[at * DIM + i] = y;
-    }
-    if (threadIdx.x == 0) *ticket = 0;
   }
 
-  __device__ void run() {
-    wait_for_earlier();
-    cut = cut_of(p, row);
-    const int share = (cut.splits + gridDim.y - 1) / gridDim.y;
-    int split = blockIdx.y * share;
-    const int splits = min(cut.splits, split + share) - split;
-    if (splits <= 0) return;
-    pages = p.batch.pages + p.batch.tables[row];
+  // The block that finishes last adds the splits up: each warp every fourth of them, all
+  // loads at once, then the warps' sums in their order.
+  __device__ void merge() {
+    const int64_t at = (int64_t)row * p.heads.q + head;
+    weigh_splits(at);
+    __syncthreads();
+    for (int i = lane; i < count * (DIM / 4); i += 32) {
+      const int query = i / (DIM / 4), d = i % (DIM / 4) * 4;
+      const float *part = p.part + (at + query) * p.most * DIM + d;
+      float4 y = make_float4(0, 0, 0, 0);
+#pragma unroll 8
+      for (int s = warp; s < cut.splits; s += WARPS) {
+        const float4 x = __ldcg((const float4 *)(part + s * DIM));
+        const float w = sh.weights[query][s];
+        y.x = fmaf(w, x.x, y.x), y.y = fmaf(w, x.y, y.y), y.z = fmaf(w, x.z, y.z), y.w = fmaf(w, x.w, y.w);
+      }
+      *(float4 *)&sh.sums[warp][query][d] = y;
+    }
+    __syncthreads();
+    for (int i = threadIdx.x; i < count * DIM; i += WARPS * 32) {
+      float y = 0;
+#pragma unroll
+      for (int w = 0; w < WARPS; w++) y += sh.sums[w][i / DIM][i % DIM];
+      p.dst[at * DIM + i] = y;
+    }
+  }
+
+  // Takes splits of the row and part at hand, from the one at hand on.
+  __device__ __forceinline__ void take(int splits) {
     int block = cut.block + split * cut.each;
     const int end = min(block + splits * cut.each, cut.block + cut.blocks);
-    int ahead = page(block), at = slot(block, ahead);
+    int ahead = page(block);
+    stage(), clear();
+    int at = slot(block, ahead);
     load_keys(at), load_values(at);
     ahead = page(block + 1);
     let_next_begin();
-    stage(), clear();
-    __syncthreads();
+    __syncthreads(); // queries are staged
     for (int left = cut.each; block < end; block++) {
       const int begin = block * BLOCK + warp * TILE;
       const bool seen = begin <= cut.last && begin + TILE > cut.first, more = block + 1 < end;
@@ -326,12 +374,31 @@ template <int T, int DIM> struct Decode {
       if (more) load_values(at);
       if (--left == 0 || !more) flush(split++), left = cut.each;
     }
-    if (cut.splits > 1) merge(splits);
+    if (cut.splits > 1 && finished(splits)) merge();
+  }
+
+  __device__ __forceinline__ void run() {
+    wait_for_earlier();
+    const int units = all_splits() * parts();
+    int u = (int)((int64_t)units * blockIdx.x / gridDim.x);
+    const int end = (int)((int64_t)units * (blockIdx.x + 1) / gridDim.x);
+    if (u == end) return;
+    for (find(u);;) {
+      cut = cut_of(p, p.batch.positions[row]);
+      pages = p.batch.pages + p.batch.tables[row];
+      const int of = part % parts_of_head() * QUERIES;
+      kv = part / parts_of_head(), head = kv * group() + of, count = min((int)QUERIES, group() - of);
+      const int splits = min(cut.splits - split, end - u);
+      take(splits);
+      if ((u += splits) == end) return;
+      split = 0;
+      if (++part == parts()) part = 0, row++;
+    }
   }
 };
 
 #define DECODE(T, DIM)                                                                                             \
-  extern "C" __global__ void __launch_bounds__(128, DIM > 128 ? 2 : DIM > 96 ? 3 : 4)                              \
+  extern "C" __global__ void __launch_bounds__(128, DIM > 128 ? 2 : DIM > 96 ? 3 : DIM > 64 ? 4 : 5)                              \
       attend_decode_##T##_##DIM(const __grid_constant__ DecodeParams p) {                                          \
     __shared__ Decode<T, DIM>::Shared sh;                                                                          \
     Decode<T, DIM>(p, sh).run();                                                                                   \
