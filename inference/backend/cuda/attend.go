@@ -25,8 +25,8 @@ var (
 
 // prefillKernel is a kernel of the prefill phase and the shared memory it takes.
 type prefillKernel struct {
-	f      driver.Function
-	shared int
+	f, wide driver.Function // wide takes tiles of wideRows; 0: there is none
+	shared  int
 }
 
 // loadAttend loads the fast kernels, those for Hopper's matrix unit where the driver
@@ -43,30 +43,49 @@ func (k *kernels) loadAttend(drv driver.Driver, images map[string]string) error 
 	}
 	for _, t := range attendFormats {
 		for _, dim := range attendDims {
-			kind := attendKind{t, dim}
-			f, err := drv.ModuleFunction(modules[0], fmt.Sprintf("attend_decode_%v_%d", t, dim))
-			if k.decode[kind] = f; err != nil {
-				return fmt.Errorf("cuda: kernel of decode attention for %v, heads of %d: %w", t, dim, err)
-			}
-			p := prefillKernel{shared: hopperShared(dim)}
-			if p.f, err = drv.ModuleFunction(modules[2], fmt.Sprintf("attend_hopper_%v_%d", t, dim)); driver.Code(err) == driver.CodeNotFound {
-				p.shared = prefillShared(dim)
-				p.f, err = drv.ModuleFunction(modules[1], fmt.Sprintf("attend_prefill_%v_%d", t, dim))
-			}
-			if err == nil {
-				err = drv.SetFunctionAttribute(p.f, driver.FunctionMaxShared, p.shared)
-			}
-			if k.prefill[kind] = p; err != nil {
-				return fmt.Errorf("cuda: kernel of prefill attention for %v, heads of %d: %w", t, dim, err)
+			if err := k.loadAttendKind(drv, modules, attendKind{t, dim}); err != nil {
+				return fmt.Errorf("cuda: kernels of attention for %v, heads of %d: %w", t, dim, err)
 			}
 		}
 	}
 	return nil
 }
 
+// invalidValue is what the driver calls more shared memory than there is (CUresult).
+const invalidValue = 1
+
+// loadAttendKind finds the kernels for one kind, unless a block of the device has too
+// little shared memory for them.
+func (k *kernels) loadAttendKind(drv driver.Driver, modules [3]driver.Module, kind attendKind) error {
+	decode, err := drv.ModuleFunction(modules[0], fmt.Sprintf("attend_decode_%v_%d", kind.cache, kind.dim))
+	if err != nil {
+		return err
+	}
+	p := prefillKernel{shared: hopperShared(kind.dim)}
+	p.f, err = drv.ModuleFunction(modules[2], fmt.Sprintf("attend_hopper_%v_%d", kind.cache, kind.dim))
+	if driver.Code(err) == driver.CodeNotFound {
+		p.shared = prefillShared(kind.dim)
+		p.f, err = drv.ModuleFunction(modules[1], fmt.Sprintf("attend_prefill_%v_%d", kind.cache, kind.dim))
+	}
+	if err != nil {
+		return err
+	}
+	if wide, err := drv.ModuleFunction(modules[2], fmt.Sprintf("attend_wide_%v_%d", kind.cache, kind.dim)); err == nil {
+		if p.wide = wide; drv.SetFunctionAttribute(wide, driver.FunctionMaxShared, p.shared) != nil {
+			p.wide = 0
+		}
+	}
+	err = drv.SetFunctionAttribute(p.f, driver.FunctionMaxShared, p.shared)
+	if driver.Code(err) == invalidValue {
+		return nil
+	}
+	k.decode[kind], k.prefill[kind] = decode, p
+	return err
+}
+
 // fastAttend tells whether the fast kernels serve a cache: they find a page by a shift.
-func fastAttend(kv backend.KV, h backend.Heads) bool {
-	return slices.Contains(attendFormats, kv.K.Type) && slices.Contains(attendDims, h.Dim) && bits.OnesCount(uint(kv.PageSize)) == 1
+func (k *kernels) fastAttend(kv backend.KV, h backend.Heads) bool {
+	return k.decode[attendKind{kv.K.Type, h.Dim}] != 0 && bits.OnesCount(uint(kv.PageSize)) == 1
 }
 
 // AttendRounds implements backend.AttendRounder: caches of 16 bits go to the matrix unit,
@@ -82,18 +101,28 @@ func (d *Device) AttendRounds(cache tensor.DType, _ bool) tensor.DType {
 func (d *Device) Attend(dst, qkv backend.Tensor, kv backend.KV, h backend.Heads, b *backend.Batch) {
 	d.use(b)
 	p := attendParams{dst: address(dst), qkv: address(qkv), batch: d.batch.params(), cache: cacheOf(kv), heads: headsOf(h)}
-	if !fastAttend(kv, h) {
+	if !d.kern.fastAttend(kv, h) {
 		launch(d, d.kern.attend[kv.K.Type], grid(b.Rows(), h.Q), 32, &p)
 		return
 	}
 	kind := attendKind{kv.K.Type, h.Dim}
 	d.attendDecode(d.kern.decode[kind], p, h, b.Decode)
-	if n := countTiles(b); n > 0 && !d.dead() {
-		k := d.kern.prefill[kind]
-		c := driver.LaunchConfig{Grid: grid(h.Q, n), Block: [3]uint32{attendThreads}, Shared: uint32(k.shared), Programmatic: d.splits.programmatic}
-		pp := prefillParams{p, d.batch.word(d.batch.at.tiles)}
-		d.check(d.drv.Launch(k.f, d.stream, c, driver.Params(&pp)))
+	d.attendPrefill(d.kern.prefill[kind], p, h, b)
+}
+
+// attendPrefill launches the kernel for the rows behind those.
+func (d *Device) attendPrefill(k prefillKernel, p attendParams, h backend.Heads, b *backend.Batch) {
+	f, rows, tiles := k.f, prefillRows, d.batch.at.tiles
+	if k.wide != 0 && wideTiles(b) {
+		f, rows, tiles = k.wide, wideRows, d.batch.at.wide
 	}
+	n := countTiles(b, rows)
+	if n == 0 || d.dead() {
+		return
+	}
+	c := driver.LaunchConfig{Grid: grid(h.Q, n), Block: [3]uint32{uint32(2 * rows)}, Shared: uint32(k.shared), Programmatic: d.splits.programmatic}
+	pp := prefillParams{p, d.batch.word(tiles)}
+	d.check(d.drv.Launch(f, d.stream, c, driver.Params(&pp)))
 }
 
 // attendDecode launches the kernel for the first rows of a batch, as many at once as
@@ -147,5 +176,6 @@ func (r *splitRoom) params(p attendParams, s decodeShape, h backend.Heads, rows 
 	return decodeParams{
 		attendParams: p, tickets: r.at, peaks: peaks, part: peaks + driver.Ptr(8*rows*h.Q*s.most),
 		most: int32(s.most), least: int32(s.least), n: int32(rows),
+		group: int32(h.Q / h.KV), shares: int32(s.parts / h.KV), shift: int32(bits.TrailingZeros32(uint32(p.cache.size))),
 	}
 }

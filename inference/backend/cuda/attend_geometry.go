@@ -16,6 +16,7 @@ const (
 	ticketBytes   = 4 << 16 // a counter for each row and x of a launch
 	splitBytes    = 64 << 20
 	prefillRows   = 64 // of a tile of queries, and positions of one of keys
+	wideRows      = 192
 )
 
 // decodeShape is how rows of the decode phase are cut. It follows from the model
@@ -23,14 +24,14 @@ const (
 type decodeShape struct {
 	parts int // blocks of a row and a split
 	most  int // splits of a row
-	least int // blocks of decodeBlock positions of a split
+	least int // log2 of the blocks of decodeBlock positions that a split has at least
 }
 
 // decodeShapeOf cuts a row so that one alone can fill a device of up to 132
 // multiprocessors, two blocks each.
 func decodeShapeOf(h backend.Heads) decodeShape {
 	parts := h.KV * ((h.Q/h.KV + decodeQueries - 1) / decodeQueries)
-	return decodeShape{parts, min(max(264/parts, 4), decodeMost), 2}
+	return decodeShape{parts, min(max(264/parts, 4), decodeMost), 1}
 }
 
 // cut returns the splits of a row at a position and their blocks: cut_of of the kernel.
@@ -40,7 +41,7 @@ func (s decodeShape) cut(position, window int) (splits, each int) {
 		first = max(0, position-window+1)
 	}
 	blocks := position/decodeBlock - first/decodeBlock + 1
-	splits = min(s.most, ceil(blocks, s.least))
+	splits = min(s.most, ceil(blocks, 1<<s.least))
 	each = ceil(blocks, splits)
 	return ceil(blocks, each), each
 }
@@ -57,7 +58,7 @@ func decodeBlocks(dim, sms int) int {
 	switch {
 	case dim > 128:
 		return 2 * sms
-	case dim > 96:
+	case dim > 80:
 		return 3 * sms
 	case dim > 64:
 		return 4 * sms
@@ -80,12 +81,16 @@ func prefillShared(dim int) int {
 // hopperShared is the size of Hopper::Shared in bytes.
 func hopperShared(dim int) int { return 4*prefillRows*2*dim + 2*4*prefillRows }
 
-// countTiles counts the tiles of queries of a batch's prefill rows.
-func countTiles(b *backend.Batch) int {
+// wideTiles tells whether a batch has rows enough to fill a device with wide tiles of
+// queries, which share what they read. A row's bits do not depend on it.
+func wideTiles(b *backend.Batch) bool { return b.Rows()-b.Decode >= 1024 }
+
+// countTiles counts the tiles of so many queries of a batch's prefill rows.
+func countTiles(b *backend.Batch, rows int) int {
 	n := 0
 	for i := range b.Seqs {
 		if b.Seqs[i].First >= b.Decode {
-			n += ceil(b.Seqs[i].Rows, prefillRows)
+			n += ceil(b.Seqs[i].Rows, rows)
 		}
 	}
 	return n
@@ -93,7 +98,7 @@ func countTiles(b *backend.Batch) int {
 
 // fillTiles writes the tiles, first row and number of rows of each, those that see most
 // positions first: they take longest, so they must not begin last.
-func fillTiles(words []int32, b *backend.Batch) {
+func fillTiles(words []int32, b *backend.Batch, most int) {
 	type tile struct{ first, rows, last int32 }
 	tiles := make([]tile, 0, len(words)/2)
 	for i := range b.Seqs {
@@ -101,8 +106,8 @@ func fillTiles(words []int32, b *backend.Batch) {
 		if s.First < b.Decode {
 			continue
 		}
-		for at := s.First; at < s.First+s.Rows; at += prefillRows {
-			rows := min(prefillRows, s.First+s.Rows-at)
+		for at := s.First; at < s.First+s.Rows; at += most {
+			rows := min(most, s.First+s.Rows-at)
 			tiles = append(tiles, tile{int32(at), int32(rows), b.Positions[at+rows-1]})
 		}
 	}

@@ -23,7 +23,7 @@ func TestDecodeCut(t *testing.T) {
 					first = max(0, p-window+1)
 				}
 				blocks := p/64 - first/64 + 1
-				if splits > s.most || (splits-1)*each >= blocks || splits*each < blocks || splits > 1 && each < s.least {
+				if splits > s.most || (splits-1)*each >= blocks || splits*each < blocks || splits > 1 && each < 1<<s.least {
 					t.Fatalf("%+v, window %d, position %d: %d splits of %d for %d blocks", s, window, p, splits, each, blocks)
 				}
 			}
@@ -32,7 +32,7 @@ func TestDecodeCut(t *testing.T) {
 }
 
 func TestDecodeBlocks(t *testing.T) {
-	for dim, want := range map[int]int{16: 660, 64: 660, 80: 528, 96: 528, 128: 396, 256: 264} {
+	for dim, want := range map[int]int{16: 660, 64: 660, 80: 528, 96: 396, 128: 396, 256: 264} {
 		if got := decodeBlocks(dim, 132); got != want {
 			t.Errorf("heads of %d: %d blocks, want %d", dim, got, want)
 		}
@@ -46,13 +46,18 @@ func TestPrefillTiles(t *testing.T) {
 			b.Positions = append(b.Positions, s[0]+i)
 		}
 	}
-	if n := countTiles(b); n != 4 {
+	if n := countTiles(b, 64); n != 4 {
 		t.Fatalf("%d tiles", n)
 	}
 	got := make([]int32, 8)
-	fillTiles(got, b)
+	fillTiles(got, b, 64)
 	if want := []int32{130, 2, 66, 64, 132, 32, 2, 64}; !slices.Equal(got, want) {
 		t.Errorf("tiles %v, want %v", got, want)
+	}
+	got = make([]int32, 2*countTiles(b, wideRows))
+	fillTiles(got, b, wideRows)
+	if want := []int32{2, 130, 132, 32}; !slices.Equal(got, want) {
+		t.Errorf("wide tiles %v, want %v", got, want)
 	}
 }
 

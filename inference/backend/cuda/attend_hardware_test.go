@@ -232,7 +232,7 @@ func TestAttendAlone(t *testing.T) {
 	for i, dim := range []int{64, 128, 256, 80} {
 		h := backend.Heads{Q: 8, KV: 2, Dim: dim, Window: []int{0, 0, 90, 300}[i], Scale: float32(1 / math.Sqrt(float64(dim)))}
 		decode := slices.Concat(lastOf(attendLengths), slices.Repeat([]stretch{{700, 720}}, 20)) // more blocks than fit at once
-		r := newAttendRig(t, d, attendFormats[i%2], h, decode, []stretch{{0, 333}, {64, 200}})
+		r := newAttendRig(t, d, attendFormats[i%2], h, decode, []stretch{{0, 900}, {64, 200}})   // rows enough for wide tiles
 		got := r.run(t, r.batch, r.qkv)
 		for _, seq := range r.batch.Seqs {
 			for _, cut := range []int{1, 2, 7, 8} { // quanta of a chunk, or rows

@@ -77,7 +77,8 @@ type attendParams struct {
 type decodeParams struct {
 	attendParams
 	part, peaks, tickets driver.Ptr
-	most, least, n, _    int32
+	most, least, n       int32
+	group, shares, shift int32
 }
 
 type prefillParams struct {

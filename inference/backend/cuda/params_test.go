@@ -20,7 +20,7 @@ func TestParams(t *testing.T) {
 		"heads":     {unsafe.Sizeof(headsParams{}), 24},
 		"ropeStore": {unsafe.Sizeof(ropeStoreParams{}), 112},
 		"attend":    {unsafe.Sizeof(attendParams{}), 96},
-		"decode":    {unsafe.Sizeof(decodeParams{}), 136},
+		"decode":    {unsafe.Sizeof(decodeParams{}), 144},
 		"prefill":   {unsafe.Sizeof(prefillParams{}), 104},
 	} {
 		if s[0] != s[1] {

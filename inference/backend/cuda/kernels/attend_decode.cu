@@ -2,7 +2,7 @@
 // cache, split over positions, the splits put together in the same launch.
 //
 // Shapes: qkv [n × (q+2·kv)·dim] and dst [n × q·dim] F32, the cache F16 or BF16, its pages a
-// power of two of positions, 8 at least. Up to 8 query heads of a key head share a block.
+// power of two of positions. Up to 8 query heads of a key head share a block.
 // Launch: as many blocks of 128 as are resident at once. The number of splits follows from
 // the row's own length, so its bits do not depend on who is beside it, and a graph can be
 // replayed with other lengths. The blocks share all splits of all rows evenly; one that has
@@ -14,120 +14,44 @@
 // rounded in rows 0–7 and what the rounding left in rows 8–15, so that queries lose
 // nothing to speak of. Results are the transposed Vᵀ·Pᵀ, whose columns are the 8 queries. The
 // weights are rounded to the cache's format, and count in their sum as they were rounded.
-#include "attend.cuh"
+//
+// It may be launched to overlap with the kernel before it: what the batch says (positions, page
+// tables) is read ahead of the wait, so no kernel of the same step may write that.
+//
+// Measured on an H200, bf16, launched in a row in one graph, plain and overlapping:
+//   32 heads of 128, one each: context 300, 1 row 9.1 and 7.9 µs, 32 rows 56.5 and 55.0 µs (2.9 TB/s);
+//     context 4096, 1 row 26.6 µs (2.5 TB/s), 8 rows 151 µs, 32 rows 536 µs (4.0 TB/s; earlier runs, on
+//     cards and versions that were not told apart, 502 to 512)
+//   32 heads of 128 on 8: 9.0 and 8.0, 20.4 and 18.9 µs; 12.8 and 12.2, 51.3, 162 µs (3.3 TB/s)
+//   32 heads of 64 on 4: 8.1 and 7.1, 11.8 and 10.9 µs; 10.7 and 9.7, 19.9, 53.8 µs (2.5 TB/s)
+// Tried: cp.async through shared memory for what goes to registers (slower: 3.1 TB/s at 32 rows
+// of 4096, where this has 4 and more); a barrier that does not wait between the splits (no gain).
+#include "attend_decode.cuh"
 
-enum { WARPS = 4, TILE = 16, BLOCK = WARPS * TILE, QUERIES = 8, MOST = 64 };
-
-struct DecodeParams {
-  float *dst;
-  const float *qkv;
-  BatchParams batch;
-  CacheParams cache;
-  HeadsParams heads;
-  float *part;       // [n × q × most × dim] sums of a split
-  float2 *peaks;     // [n × q × most] its highest score and the sum of its weights
-  uint32_t *tickets; // [n × kv · ceil(q/kv/8)] splits done; 0 between launches
-  int32_t most;      // splits of a row
-  int32_t least;     // blocks of BLOCK positions of a split
-  int32_t n, pad;    // rows
-};
-
-// One row's positions cut into splits.
-struct Cut {
-  int first, last; // positions in sight
-  int block;       // the block that holds the first
-  int blocks, splits, each;
-};
-
-__device__ __forceinline__ Cut cut_of(const DecodeParams &p, int position) {
-  Cut c;
-  c.last = position;
-  c.first = p.heads.window > 0 ? max(0, c.last - p.heads.window + 1) : 0;
-  c.block = c.first / BLOCK;
-  c.blocks = c.last / BLOCK - c.block + 1;
-  int splits = min(p.most, (c.blocks + p.least - 1) / p.least);
-  c.each = (c.blocks + splits - 1) / splits;
-  c.splits = (c.blocks + c.each - 1) / c.each;
-  return c;
-}
-
-__device__ __forceinline__ uint4 load16(const uint8_t *p) {
-  uint4 v;
-  asm volatile("ld.global.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "l"(p));
-  return v;
-}
-__device__ __forceinline__ uint2 load8(const uint8_t *p) {
-  uint2 v;
-  asm volatile("ld.global.L1::no_allocate.v2.u32 {%0,%1}, [%2];" : "=r"(v.x), "=r"(v.y) : "l"(p));
-  return v;
-}
-__device__ __forceinline__ uint32_t load4(const uint8_t *p) {
-  uint32_t v;
-  asm volatile("ld.global.L1::no_allocate.u32 %0, [%1];" : "=r"(v) : "l"(p));
-  return v;
-}
-
-template <int T, int DIM> struct Decode {
+template <int T, int DIM> struct Decode : DecodePlace {
   static constexpr int STEPS = DIM / 16;                 // products over a key's elements
   static constexpr int KB = DIM / 32, KR = DIM % 32 / 16; // 16-byte loads of a key, then one of 8
   static constexpr int VB = DIM / 64, VR = DIM % 64 / 16; // 16-byte loads of a value, then one of 4·VR
   static constexpr int PAIRS = VB * 4 + VR;              // words of a value in a lane
+  static constexpr int ROOMS = DIM > 128 ? 1 : 2;        // for sums: one is read while the next is written
 
   struct __align__(16) Shared {
     uint4 queries[STEPS * 32]; // fragments, by product and lane
-    float tops[WARPS][QUERIES], totals[WARPS][QUERIES], peak[QUERIES];
+    float tops[ROOMS][WARPS][QUERIES], totals[ROOMS][WARPS][QUERIES];
     float weights[QUERIES][MOST];
-    float sums[WARPS][QUERIES][DIM];
+    float2 sums[ROOMS][WARPS][2][PAIRS][32]; // by warp, query of a lane, pair of elements, lane
     bool last;
   };
 
-  const DecodeParams &p;
+  using DecodePlace::p, DecodePlace::cut, DecodePlace::warp, DecodePlace::lane, DecodePlace::g, DecodePlace::t;
   Shared &sh;
-  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
-  int row, part, split;  // where this block is: parts of a row are its key heads, 8 queries at most
-  int head, kv, count;   // first query head, key head, query heads
-  Cut cut;
-  int shift; // log2 of the positions of a page
-  const int32_t *pages;
+  int room = 0; // of the sums to come
 
   uint32_t k[2][KB * 4 + KR * 2], v[4][PAIRS];
   float sum[PAIRS][4]; // Vᵀ·Pᵀ: elements dim_of and the next, of queries 2t and 2t+1
   float top, total;    // of query g; total is this lane's share
 
-  __device__ Decode(const DecodeParams &p, Shared &sh) : p(p), sh(sh) { shift = 31 - __clz(p.cache.size); }
-
-  __device__ __forceinline__ int group() const { return p.heads.q / p.heads.kv; }
-  __device__ __forceinline__ int parts_of_head() const { return (group() + QUERIES - 1) / QUERIES; }
-  __device__ __forceinline__ int parts() const { return p.heads.kv * parts_of_head(); }
-  __device__ __forceinline__ int splits_of(int row) const { return row < p.n ? cut_of(p, p.batch.positions[row]).splits : 0; }
-
-  // Splits of all rows, of one part.
-  __device__ __forceinline__ int all_splits() const {
-    int n = 0;
-    for (int r = lane; r < p.n; r += 32) n += splits_of(r);
-    return __reduce_add_sync(0xffffffff, n);
-  }
-
-  // Goes to split u in the order of rows, their parts and their splits.
-  __device__ __forceinline__ void find(int u) {
-    for (int before = 0, base = 0;; base += 32) {
-      const int mine = splits_of(base + lane);
-      int until = mine;
-#pragma unroll
-      for (int i = 1; i < 32; i *= 2) {
-        const int x = __shfl_up_sync(0xffffffff, until, i);
-        if (lane >= i) until += x;
-      }
-      const uint32_t beyond = __ballot_sync(0xffffffff, (before + until) * parts() > u);
-      if (beyond) {
-        const int at = __ffs(beyond) - 1, splits = __shfl_sync(0xffffffff, mine, at);
-        const int inside = u - (before + __shfl_sync(0xffffffff, until, at) - splits) * parts();
-        row = base + at, part = inside / splits, split = inside % splits;
-        return;
-      }
-      before += __shfl_sync(0xffffffff, until, 31);
-    }
-  }
+  __device__ Decode(const DecodeParams &p, Shared &sh) : DecodePlace(p), sh(sh) {}
 
   // The element that word i of a lane's value begins with.
   __device__ __forceinline__ int dim_of(int i) const {
@@ -135,31 +59,27 @@ template <int T, int DIM> struct Decode {
     return VB * 64 + 2 * VR * g + (i - VB * 4) * 2;
   }
 
-  // Queries in units of log 2 as fragments, each as a rounded number and the rest.
-  __device__ void stage() {
-    for (int i = threadIdx.x; i < STEPS * 32; i += WARPS * 32) {
-      const int s = i / 32, query = i % 32 / 4, l = i % 4;
-      const int at = s < 2 * KB ? s / 2 * 32 + 8 * l + s % 2 * 4 : KB * 32 + 4 * l;
-      float4 x = make_float4(0, 0, 0, 0);
-      if (query < count)
-        x = *(const float4 *)(p.qkv + ((int64_t)row * (p.heads.q + 2 * p.heads.kv) + head + query) * DIM + at);
-      const float f = p.heads.scale * LOG2E;
-      x.x *= f, x.y *= f, x.z *= f, x.w *= f;
-      uint4 a;
-      a.x = pack<T>(x.x, x.y), a.z = pack<T>(x.z, x.w);
-      a.y = pack<T>(x.x - low<T>(a.x), x.y - high<T>(a.x)), a.w = pack<T>(x.z - low<T>(a.z), x.w - high<T>(a.z));
-      sh.queries[i] = a;
+  // Queries in units of log 2 as fragments, each as a rounded number and the rest. All are
+  // asked for before the first is used.
+  __device__ __forceinline__ void stage() {
+    constexpr int EACH = (STEPS + WARPS - 1) / WARPS;
+    float4 x[EACH];
+#pragma unroll
+    for (int j = 0; j < EACH; j++) {
+      const int s = j * WARPS + warp, at = s < 2 * KB ? s / 2 * 32 + 8 * t + s % 2 * 4 : KB * 32 + 4 * t;
+      const float *q = p.qkv + ((int64_t)row * (p.heads.q + 2 * p.heads.kv) + head + min(g, count - 1)) * DIM;
+      x[j] = *(const float4 *)(q + (s < STEPS ? at : 0));
     }
-  }
-
-  // The position that lane%16 looks up for this warp in a block. What is out of sight
-  // becomes a position in sight: it weighs nothing, and what it reads is no garbage.
-  __device__ __forceinline__ int position(int block) const {
-    return min(max(block * BLOCK + warp * TILE + lane % TILE, cut.first), cut.last);
-  }
-  __device__ __forceinline__ int page(int block) const { return pages[position(block) >> shift]; }
-  __device__ __forceinline__ int slot(int block, int page) const {
-    return (page * p.heads.kv + kv << shift) + (position(block) & p.cache.size - 1);
+#pragma unroll
+    for (int j = 0; j < EACH; j++) {
+      const int s = j * WARPS + warp;
+      const float f = g < count ? p.heads.scale * LOG2E : 0;
+      const float a = x[j].x * f, b = x[j].y * f, c = x[j].z * f, d = x[j].w * f;
+      uint4 y;
+      y.x = pack<T>(a, b), y.z = pack<T>(c, d);
+      y.y = pack<T>(a - low<T>(y.x), b - high<T>(y.x)), y.w = pack<T>(c - low<T>(y.z), d - high<T>(y.z));
+      if (s < STEPS) sh.queries[s * 32 + lane] = y;
+    }
   }
 
   __device__ __forceinline__ void load_keys(int slot) {
@@ -250,43 +170,48 @@ template <int T, int DIM> struct Decode {
   }
 
   // Puts the warps' shares of a split together, in their order.
-  __device__ void flush(int split) {
+  __device__ __forceinline__ void flush() {
     total += __shfl_xor_sync(0xffffffff, total, 1);
     total += __shfl_xor_sync(0xffffffff, total, 2);
-    if (t == 0) sh.tops[warp][g] = top;
-    __syncthreads();
-    float factor[3]; // of queries 2t, 2t+1, g
-#pragma unroll
-    for (int i = 0; i < 3; i++) {
-      const int query = i < 2 ? 2 * t + i : g;
-      float peak = sh.tops[0][query];
-      for (int w = 1; w < WARPS; w++) peak = fmaxf(peak, sh.tops[w][query]);
-      factor[i] = exp2_fast(sh.tops[warp][query] - peak);
-      if (i == 2 && t == 0) {
-        sh.totals[warp][g] = total * factor[2];
-        if (warp == 0) sh.peak[g] = peak;
-      }
-    }
+    if (ROOMS == 1) __syncthreads(); // the last sums have been read
+    if (t == 0) sh.tops[room][warp][g] = top, sh.totals[room][warp][g] = total;
 #pragma unroll
     for (int n = 0; n < 2; n++)
       if (2 * t + n < count)
 #pragma unroll
-        for (int i = 0; i < PAIRS; i++)
-          *(float2 *)&sh.sums[warp][2 * t + n][dim_of(i)] = make_float2(sum[i][n] * factor[n], sum[i][n + 2] * factor[n]);
+        for (int i = 0; i < PAIRS; i++) sh.sums[room][warp][n][i][lane] = make_float2(sum[i][n], sum[i][n + 2]);
     __syncthreads();
-    for (int i = threadIdx.x; i < count * DIM; i += WARPS * 32) {
-      const int query = i / DIM, d = i % DIM;
-      float y = 0, all = 0;
 #pragma unroll
-      for (int w = 0; w < WARPS; w++) y += sh.sums[w][query][d], all += sh.totals[w][query];
-      const int64_t at = (int64_t)row * p.heads.q + head + query;
-      if (cut.splits == 1) p.dst[at * DIM + d] = y / all;
-      else {
-        p.part[(at * p.most + split) * DIM + d] = y;
-        if (d == 0) p.peaks[at * p.most + split] = make_float2(sh.peak[query], all);
-      }
-    }
+    for (int n = 0; n < 2; n++)
+      if (2 * t + n < count) join(n);
     clear();
+    room = (room + 1) % ROOMS;
+  }
+
+  // Query 2t+n of a split: warp w adds up every fourth pair of elements.
+  __device__ __forceinline__ void join(int n) {
+    const int query = 2 * t + n;
+    float factor[WARPS], peak = -INFINITY, all = 0;
+#pragma unroll
+    for (int w = 0; w < WARPS; w++) factor[w] = sh.tops[room][w][query], peak = fmaxf(peak, factor[w]);
+#pragma unroll
+    for (int w = 0; w < WARPS; w++) factor[w] = exp2_fast(factor[w] - peak), all += factor[w] * sh.totals[room][w][query];
+    const int64_t at = (int64_t)row * p.heads.q + head + query;
+    const bool whole = cut.splits == 1;
+    float *to = whole ? p.dst + at * DIM : p.part + (at * p.most + split) * DIM;
+    const float inverse = whole ? 1 / all : 1;
+#pragma unroll
+    for (int i = 0; i < PAIRS; i += WARPS) {
+      if (i + warp >= PAIRS) continue;
+      float2 y = make_float2(0, 0);
+#pragma unroll
+      for (int w = 0; w < WARPS; w++) {
+        const float2 x = sh.sums[room][w][n][i + warp][lane];
+        y.x = fmaf(factor[w], x.x, y.x), y.y = fmaf(factor[w], x.y, y.y);
+      }
+      *(float2 *)(to + dim_of(i + warp)) = make_float2(y.x * inverse, y.y * inverse);
+    }
+    if (!whole && warp == 0 && g == 0) p.peaks[at * p.most + split] = make_float2(peak, all);
   }
 
   // Counts splits done, and tells every thread whether they were the last. The block's
@@ -327,6 +252,7 @@ template <int T, int DIM> struct Decode {
   // loads at once, then the warps' sums in their order.
   __device__ void merge() {
     const int64_t at = (int64_t)row * p.heads.q + head;
+    float4 *sums = (float4 *)sh.sums; // [WARPS][QUERIES][DIM/4]
     weigh_splits(at);
     __syncthreads();
     for (int i = lane; i < count * (DIM / 4); i += 32) {
@@ -339,13 +265,13 @@ template <int T, int DIM> struct Decode {
         const float w = sh.weights[query][s];
         y.x = fmaf(w, x.x, y.x), y.y = fmaf(w, x.y, y.y), y.z = fmaf(w, x.z, y.z), y.w = fmaf(w, x.w, y.w);
       }
-      *(float4 *)&sh.sums[warp][query][d] = y;
+      sums[(warp * QUERIES + query) * (DIM / 4) + d / 4] = y;
     }
     __syncthreads();
     for (int i = threadIdx.x; i < count * DIM; i += WARPS * 32) {
       float y = 0;
 #pragma unroll
-      for (int w = 0; w < WARPS; w++) y += sh.sums[w][i / DIM][i % DIM];
+      for (int w = 0; w < WARPS; w++) y += ((const float *)sums)[w * QUERIES * DIM + i];
       p.dst[at * DIM + i] = y;
     }
   }
@@ -355,11 +281,13 @@ template <int T, int DIM> struct Decode {
     int block = cut.block + split * cut.each;
     const int end = min(block + splits * cut.each, cut.block + cut.blocks);
     int ahead = page(block);
-    stage(), clear();
+    const int next = page(block + 1);
     int at = slot(block, ahead);
+    wait_for_earlier();
     load_keys(at), load_values(at);
-    ahead = page(block + 1);
+    ahead = next;
     let_next_begin();
+    stage(), clear();
     __syncthreads(); // queries are staged
     for (int left = cut.each; block < end; block++) {
       const int begin = block * BLOCK + warp * TILE;
@@ -372,33 +300,24 @@ template <int T, int DIM> struct Decode {
       if (more) load_keys(at);
       if (seen) weigh(s, begin, w), add_values(w);
       if (more) load_values(at);
-      if (--left == 0 || !more) flush(split++), left = cut.each;
+      if (--left == 0 || !more) flush(), split++, left = cut.each;
     }
     if (cut.splits > 1 && finished(splits)) merge();
   }
 
   __device__ __forceinline__ void run() {
-    wait_for_earlier();
-    const int units = all_splits() * parts();
-    int u = (int)((int64_t)units * blockIdx.x / gridDim.x);
-    const int end = (int)((int64_t)units * (blockIdx.x + 1) / gridDim.x);
-    if (u == end) return;
-    for (find(u);;) {
-      cut = cut_of(p, p.batch.positions[row]);
-      pages = p.batch.pages + p.batch.tables[row];
-      const int of = part % parts_of_head() * QUERIES;
-      kv = part / parts_of_head(), head = kv * group() + of, count = min((int)QUERIES, group() - of);
-      const int splits = min(cut.splits - split, end - u);
+    int left = begin();
+    if (left == 0) wait_for_earlier(); // whoever follows counts on every block's wait
+    while (left > 0) {
+      const int splits = min(cut.splits - split, left);
       take(splits);
-      if ((u += splits) == end) return;
-      split = 0;
-      if (++part == parts()) part = 0, row++;
+      if ((left -= splits) > 0) advance();
     }
   }
 };
 
 #define DECODE(T, DIM)                                                                                             \
-  extern "C" __global__ void __launch_bounds__(128, DIM > 128 ? 2 : DIM > 96 ? 3 : DIM > 64 ? 4 : 5)                              \
+  extern "C" __global__ void __launch_bounds__(128, DIM > 128 ? 2 : DIM > 80 ? 3 : DIM > 64 ? 4 : 5)               \
       attend_decode_##T##_##DIM(const __grid_constant__ DecodeParams p) {                                          \
     __shared__ Decode<T, DIM>::Shared sh;                                                                          \
     Decode<T, DIM>(p, sh).run();                                                                                   \

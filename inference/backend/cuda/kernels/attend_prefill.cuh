@@ -1,10 +1,10 @@
-// What the kernels of the prefill phase have in common: a block has one query head of up to
-// 64 rows of a sequence, a warp 16 of them, in the layout of the matrix unit's results: lane
+// What the kernels of the prefill phase have in common: a block has one query head of some
+// rows of a sequence, a warp 16 of them, in the layout of the matrix unit's results: lane
 // 4g+t holds rows g and g+8, columns 2t and 2t+1 of each 8.
 #pragma once
 #include "attend.cuh"
 
-enum { WARPS = 4, ROWS = WARPS * 16, TILE = 64 };
+enum { TILE = 64 }; // positions
 
 struct PrefillParams {
   float *dst;
@@ -19,7 +19,6 @@ struct PrefillParams {
 __device__ __forceinline__ void copy16(uint32_t to, const uint8_t *from, bool there) {
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(there ? 16 : 0) : "memory");
 }
-__device__ __forceinline__ void commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 
 template <int T, int DIM> struct PrefillRows {
   static constexpr int STEPS = DIM / 16, PIECES = DIM / 8; // products over a key's elements; its 16-byte pieces
