@@ -17,11 +17,13 @@ type batch struct {
 }
 
 // layout says where the arrays of a batch begin, in words.
-type layout struct{ tokens, positions, tables, logits, pages, end int }
+type layout struct{ tokens, positions, tables, logits, tiles, wide, pages, end int }
 
 func layoutOf(b *backend.Batch) layout {
 	n := b.Rows()
-	l := layout{tokens: 0, positions: n, tables: 2 * n, logits: 3 * n, pages: 3*n + len(b.Logits)}
+	l := layout{tokens: 0, positions: n, tables: 2 * n, logits: 3 * n, tiles: 3*n + len(b.Logits)}
+	l.wide = l.tiles + 2*countTiles(b, prefillRows)
+	l.pages = l.wide + 2*countTiles(b, wideRows)
 	l.end = l.pages
 	for i := range b.Seqs {
 		l.end += len(b.Seqs[i].Pages)
@@ -35,6 +37,8 @@ func (l layout) fill(words []int32, b *backend.Batch) {
 	copy(words[l.tokens:], b.Tokens)
 	copy(words[l.positions:l.tables], b.Positions)
 	copy(words[l.logits:], b.Logits)
+	fillTiles(words[l.tiles:l.wide], b, prefillRows)
+	fillTiles(words[l.wide:l.pages], b, wideRows)
 	table := 0
 	for i := range b.Seqs {
 		s := &b.Seqs[i]

@@ -48,7 +48,7 @@ type benchLayer struct {
 	kv                   backend.KV
 }
 
-const benchPage, benchRows = 16, 512
+const benchPage, benchRows = 16, 2048
 
 func newBenchModel(b testing.TB, d *Device, s shape, pages int) *benchModel {
 	m := &benchModel{shape: s, d: d}
@@ -229,8 +229,11 @@ func TestBenchSteps(t *testing.T) {
 			fmt.Printf("  %2d at %4d: %8.3f ms = %7.1f tok/s, weights at %.1f %% of the read, host %.0f µs\n",
 				c.n, c.context, all*1e3, float64(c.n)/all, 100*float64(m.bytes)/all/read, host*1e6)
 		}
-		all, _ := m.median(t, 3, prefillBatch(256))
-		fmt.Printf("  prefill 256: %.2f ms = %.0f tok/s\n", all*1e3, 256/all)
+		for _, n := range []int{256, 2048} {
+			all, _ := m.median(t, 6, prefillBatch(n))
+			fmt.Printf("  prefill %d: %.2f ms = %.0f tok/s, products at %.0f TFLOP/s\n", n, all*1e3, float64(n)/all,
+				float64(n)*float64(m.bytes-int64(s.vocab*s.hidden*2))/all/1e12)
+		}
 		if err := d.Close(); err != nil {
 			t.Error(err)
 		}

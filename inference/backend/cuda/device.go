@@ -26,6 +26,7 @@ type Device struct {
 	programmatic bool           // of the launches under way
 	packed       unsafe.Pointer // activations that the last launch has written as bf16
 	operands     operands
+	splits       splitRoom
 	mostScratch  int // elements of the largest allocation of scratch
 	loader       *loader
 	stream       driver.Stream

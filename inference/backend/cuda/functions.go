@@ -14,6 +14,7 @@ type functions struct {
 	linear, attend map[tensor.DType]driver.Function
 	project        map[geometry]driver.Function
 	gemms          *gemms
+	attention      *attention
 }
 
 // findFunctions looks all kernels up and asks for the shared memory that they need.
@@ -43,6 +44,9 @@ func findFunctions(drv driver.Driver, index int, k *Kernels, hopper bool) (f *fu
 	}
 	if err == nil {
 		f.gemms, err = findGemms(drv, index, k)
+	}
+	if err == nil {
+		f.attention, err = findAttention(drv, k)
 	}
 	return f, err
 }

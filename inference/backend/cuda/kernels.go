@@ -10,6 +10,8 @@ import (
 	"llorch/inference/backend/cuda/driver"
 )
 
+var errNoKernel = errors.New("no kernel")
+
 // Kernels are the modules of a context. A kernel is found by its name alone: no
 // two files of kernels/ have one of the same name.
 type Kernels struct {
@@ -40,7 +42,7 @@ func (k *Kernels) Function(name string) (driver.Function, error) {
 		}
 		return f, err
 	}
-	return 0, fmt.Errorf("cuda: no kernel %s in %s", name, strings.Join(slices.Sorted(maps.Keys(k.modules)), ", "))
+	return 0, fmt.Errorf("cuda: %w %s in %s", errNoKernel, name, strings.Join(slices.Sorted(maps.Keys(k.modules)), ", "))
 }
 
 // Close unloads everything.

@@ -100,9 +100,7 @@ func (d *Device) plain(o *op) {
 	case opRopeStore:
 		d.ropeStore(o, 0)
 	case opAttend:
-		launch(d, d.kern.attend[o.kv.K.Type], grid(o.dst.Rows, o.heads.Q), 32, &attendParams{
-			dst: dst, qkv: x, batch: d.batch.params(), cache: cacheOf(o.kv), heads: headsOf(o.heads),
-		})
+		d.attend(o)
 	}
 }
 

@@ -120,3 +120,15 @@ type greedyParams struct {
 	dst, logits driver.Ptr
 	vocab       int64
 }
+
+type decodeParams struct {
+	attendParams
+	part, peaks, tickets driver.Ptr
+	most, least, n       int32
+	group, shares, shift int32
+}
+
+type prefillParams struct {
+	attendParams
+	tiles driver.Ptr
+}

@@ -27,6 +27,8 @@ func TestParams(t *testing.T) {
 		"embedP":    {unsafe.Sizeof(embedPackedParams{}), 32},
 		"greedy":    {unsafe.Sizeof(greedyParams{}), 24},
 		"attend":    {unsafe.Sizeof(attendParams{}), 96},
+		"decode":    {unsafe.Sizeof(decodeParams{}), 144},
+		"prefill":   {unsafe.Sizeof(prefillParams{}), 104},
 	} {
 		if s[0] != s[1] {
 			t.Errorf("%s: %d bytes, %d in C", name, s[0], s[1])

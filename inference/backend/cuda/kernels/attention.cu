@@ -1,30 +1,6 @@
 // Attention over the paged cache, and what is stored in it. The cache of a layer: row
 // (page·kv + head)·size + i of K is the key of that head at the page's i-th position.
-#include "formats.cuh"
-
-// Where a batch lies on the device.
-struct BatchParams {
-  const int32_t *positions; // by row
-  const int32_t *tables;    // by row: where its sequence's page table begins in pages
-  const int32_t *pages;
-};
-
-struct CacheParams {
-  uint8_t *k, *v;
-  int64_t rowbytes;
-  int32_t type, size; // format, positions of a page
-};
-
-struct HeadsParams {
-  int32_t q, kv, dim, window;
-  float scale;
-  int32_t pad;
-};
-
-__device__ __forceinline__ int64_t slot(const BatchParams &b, const CacheParams &c, const HeadsParams &h, int row, int head, int position) {
-  int64_t page = b.pages[b.tables[row] + position / c.size];
-  return (page * h.kv + head) * c.size + position % c.size;
-}
+#include "paged.cuh"
 
 struct RopeStoreParams {
   float *qkv;

@@ -1,6 +1,6 @@
 // What the kernels for weights in fragment order share (layout.go defines the order).
 #pragma once
-#include "formats.cuh"
+#include "paged.cuh"
 
 // How the rows of a matrix lie in its strips of 16, and what pairs of them mean.
 enum Kind { NATURAL, GATE_UP, HALVES, NEIGHBOURS };
@@ -10,15 +10,6 @@ struct Part {
   const uint4 *w;      // [strip][k16][lane]
   const uint8_t *bias; // null: none
   int32_t strips, rows, col, kind, span, bias_type, first, pad; // first: of these strips in their matrix
-};
-
-struct BatchParams {
-  const int32_t *positions, *tables, *pages;
-};
-struct CacheParams {
-  uint8_t *k, *v;
-  int64_t rowbytes;
-  int32_t type, size;
 };
 
 // Output columns, within a part, of rows g and g+8 of one of its strips.

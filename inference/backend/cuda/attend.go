@@ -1,0 +1,175 @@
+package cuda
+
+import (
+	"errors"
+	"fmt"
+	"math/bits"
+	"slices"
+
+	"llorch/inference/backend"
+	"llorch/inference/backend/cuda/driver"
+	"llorch/inference/tensor"
+)
+
+// attendKind names a fast kernel of attention.
+type attendKind struct {
+	cache tensor.DType
+	dim   int
+}
+
+// attendDims are the head sizes of the fast kernels (ATTEND_DIMS in attend.cuh), and
+// attendFormats the formats of their caches.
+var (
+	attendDims    = []int{16, 32, 64, 80, 96, 128, 256}
+	attendFormats = []tensor.DType{tensor.F16, tensor.BF16}
+)
+
+// prefillKernel is a kernel of the prefill phase and the shared memory it takes.
+type prefillKernel struct {
+	f, wide driver.Function // wide takes tiles of wideRows; 0: there is none
+	shared  int
+}
+
+// attention are the fast kernels, by kind.
+type attention struct {
+	decode  map[attendKind]driver.Function
+	prefill map[attendKind]prefillKernel
+}
+
+// findAttention finds the fast kernels, those for Hopper's matrix unit where there is
+// code for it.
+func findAttention(drv driver.Driver, k *Kernels) (*attention, error) {
+	a := &attention{decode: map[attendKind]driver.Function{}, prefill: map[attendKind]prefillKernel{}}
+	for _, t := range attendFormats {
+		for _, dim := range attendDims {
+			if err := a.find(drv, k, attendKind{t, dim}); err != nil {
+				return a, fmt.Errorf("cuda: kernels of attention for %v, heads of %d: %w", t, dim, err)
+			}
+		}
+	}
+	return a, nil
+}
+
+// invalidValue is what the driver calls more shared memory than there is (CUresult).
+const invalidValue = 1
+
+// find finds the kernels for one kind, unless a block of the device has too little shared
+// memory for them.
+func (a *attention) find(drv driver.Driver, k *Kernels, kind attendKind) error {
+	decode, err := k.Function(fmt.Sprintf("attend_decode_%v_%d", kind.cache, kind.dim))
+	if err != nil {
+		return err
+	}
+	p := prefillKernel{shared: hopperShared(kind.dim)}
+	p.f, err = k.Function(fmt.Sprintf("attend_hopper_%v_%d", kind.cache, kind.dim))
+	if errors.Is(err, errNoKernel) {
+		p.shared = prefillShared(kind.dim)
+		p.f, err = k.Function(fmt.Sprintf("attend_prefill_%v_%d", kind.cache, kind.dim))
+	}
+	if err != nil {
+		return err
+	}
+	if wide, err := k.Function(fmt.Sprintf("attend_wide_%v_%d", kind.cache, kind.dim)); err == nil {
+		if p.wide = wide; drv.SetFunctionAttribute(wide, driver.FunctionMaxShared, p.shared) != nil {
+			p.wide = 0
+		}
+	}
+	err = drv.SetFunctionAttribute(p.f, driver.FunctionMaxShared, p.shared)
+	if driver.Code(err) == invalidValue {
+		return nil
+	}
+	a.decode[kind], a.prefill[kind] = decode, p
+	return err
+}
+
+// takes tells whether the fast kernels serve a cache: they find a page by a shift.
+func (a *attention) takes(kv backend.KV, h backend.Heads) bool {
+	return a.decode[attendKind{kv.K.Type, h.Dim}] != 0 && bits.OnesCount(uint(kv.PageSize)) == 1
+}
+
+// AttendRounds implements backend.AttendRounder: caches of 16 bits go to the matrix unit,
+// with weights and, in prefill, queries rounded to the cache's format (f16 is the finer).
+func (d *Device) AttendRounds(cache tensor.DType, _ bool) tensor.DType {
+	if slices.Contains(attendFormats, cache) {
+		return tensor.BF16
+	}
+	return tensor.F32
+}
+
+// attend launches attention for all rows of a batch.
+func (d *Device) attend(o *op) {
+	h, kv, b := o.heads, o.kv, d.batch.of
+	p := attendParams{dst: address(o.dst), qkv: address(o.x), batch: d.batch.params(), cache: cacheOf(kv), heads: headsOf(h)}
+	if !d.kern.attention.takes(kv, h) {
+		launch(d, d.kern.attend[kv.K.Type], grid(o.dst.Rows, h.Q), 32, &p)
+		return
+	}
+	kind := attendKind{kv.K.Type, h.Dim}
+	d.attendDecode(d.kern.attention.decode[kind], p, h, b.Decode)
+	d.attendPrefill(d.kern.attention.prefill[kind], p, h, b)
+}
+
+// attendPrefill launches the kernel for the rows behind those.
+func (d *Device) attendPrefill(k prefillKernel, p attendParams, h backend.Heads, b *backend.Batch) {
+	f, rows, tiles := k.f, prefillRows, d.batch.at.tiles
+	if k.wide != 0 && wideTiles(b) {
+		f, rows, tiles = k.wide, wideRows, d.batch.at.wide
+	}
+	n := countTiles(b, rows)
+	if n == 0 || d.dead() {
+		return
+	}
+	c := driver.LaunchConfig{Grid: grid(h.Q, n), Block: [3]uint32{uint32(2 * rows)}, Shared: uint32(k.shared), Programmatic: d.programmatic}
+	pp := prefillParams{p, d.batch.word(tiles)}
+	d.check(d.drv.Launch(f, d.stream, c, driver.Params(&pp)))
+}
+
+// attendDecode launches the kernel for the first rows of a batch, as many at once as
+// there is room for their splits.
+func (d *Device) attendDecode(f driver.Function, p attendParams, h backend.Heads, rows int) {
+	if rows == 0 || d.dead() {
+		return
+	}
+	if err := d.roomForSplits(); err != nil {
+		d.fail(err)
+		return
+	}
+	s := decodeShapeOf(h)
+	most := s.rows(h)
+	for at := 0; at < rows && !d.dead(); at += most {
+		n := min(most, rows-at)
+		c := driver.LaunchConfig{Grid: grid(decodeBlocks(h.Dim, d.blocks), 1), Block: [3]uint32{attendThreads}, Programmatic: d.programmatic}
+		dp := d.splits.params(p, s, h, n)
+		d.check(d.drv.Launch(f, d.stream, c, driver.Params(&dp)))
+		p.dst += driver.Ptr(4 * n * h.Q * h.Dim)
+		p.qkv += driver.Ptr(4 * n * (h.Q + 2*h.KV) * h.Dim)
+		p.batch.positions += driver.Ptr(4 * n)
+		p.batch.tables += driver.Ptr(4 * n)
+	}
+}
+
+// splitRoom is device memory for the splits of decode rows, allocated at the first.
+type splitRoom struct {
+	at driver.Ptr // tickets, peaks, sums
+}
+
+func (d *Device) roomForSplits() (err error) {
+	if d.splits.at != 0 {
+		return nil
+	}
+	p, err := d.alloc(backend.Scratch, ticketBytes+splitBytes)
+	if err != nil {
+		return err
+	}
+	d.splits.at = p
+	return d.drv.Memset8Async(p, 0, ticketBytes, d.stream)
+}
+
+func (r *splitRoom) params(p attendParams, s decodeShape, h backend.Heads, rows int) decodeParams {
+	peaks := r.at + ticketBytes
+	return decodeParams{
+		attendParams: p, tickets: r.at, peaks: peaks, part: peaks + driver.Ptr(8*rows*h.Q*s.most),
+		most: int32(s.most), least: int32(s.least), n: int32(rows),
+		group: int32(h.Q / h.KV), shares: int32(s.parts / h.KV), shift: int32(bits.TrailingZeros32(uint32(p.cache.size))),
+	}
+}

@@ -1,0 +1,325 @@
+// Attention of the rows of the decode phase: dst = softmax(q·kᵀ·scale)·v over the paged
+// cache, split over positions, the splits put together in the same launch.
+//
+// Shapes: qkv [n × (q+2·kv)·dim] and dst [n × q·dim] F32, the cache F16 or BF16, its pages a
+// power of two of positions. Up to 8 query heads of a key head share a block.
+// Launch: as many blocks of 128 as are resident at once. The number of splits follows from
+// the row's own length, so its bits do not depend on who is beside it, and a graph can be
+// replayed with other lengths. The blocks share all splits of all rows evenly; one that has
+// several of a row reads on from one to the next without a pause.
+//
+// A warp takes 16 positions at a time, straight from memory to registers, 16 bytes a load,
+// with no shared memory between: the order of k in a product is free, so a lane's 8
+// consecutive elements serve as the fragments of two. Scores are Q·Kᵀ with the queries
+// rounded in rows 0–7 and what the rounding left in rows 8–15, so that queries lose
+// nothing to speak of. Results are the transposed Vᵀ·Pᵀ, whose columns are the 8 queries. The
+// weights are rounded to the cache's format, and count in their sum as they were rounded.
+//
+// It may be launched to overlap with the kernel before it: what the batch says (positions, page
+// tables) is read ahead of the wait, so no kernel of the same step may write that.
+//
+// Measured on an H200, bf16, launched in a row in one graph, plain and overlapping:
+//   32 heads of 128, one each: context 300, 1 row 9.1 and 7.9 µs, 32 rows 56.5 and 55.0 µs (2.9 TB/s);
+//     context 4096, 1 row 26.6 µs (2.5 TB/s), 8 rows 151 µs, 32 rows 536 µs (4.0 TB/s; earlier runs, on
+//     cards and versions that were not told apart, 502 to 512)
+//   32 heads of 128 on 8: 9.0 and 8.0, 20.4 and 18.9 µs; 12.8 and 12.2, 51.3, 162 µs (3.3 TB/s)
+//   32 heads of 64 on 4: 8.1 and 7.1, 11.8 and 10.9 µs; 10.7 and 9.7, 19.9, 53.8 µs (2.5 TB/s)
+// Tried: cp.async through shared memory for what goes to registers (slower: 3.1 TB/s at 32 rows
+// of 4096, where this has 4 and more); a barrier that does not wait between the splits (no gain).
+#include "attend_decode.cuh"
+
+template <int T, int DIM> struct Decode : DecodePlace {
+  static constexpr int STEPS = DIM / 16;                 // products over a key's elements
+  static constexpr int KB = DIM / 32, KR = DIM % 32 / 16; // 16-byte loads of a key, then one of 8
+  static constexpr int VB = DIM / 64, VR = DIM % 64 / 16; // 16-byte loads of a value, then one of 4·VR
+  static constexpr int PAIRS = VB * 4 + VR;              // words of a value in a lane
+  static constexpr int ROOMS = DIM > 128 ? 1 : 2;        // for sums: one is read while the next is written
+
+  struct __align__(16) Shared {
+    uint4 queries[STEPS * 32]; // fragments, by product and lane
+    float tops[ROOMS][WARPS][QUERIES], totals[ROOMS][WARPS][QUERIES];
+    float weights[QUERIES][MOST];
+    float2 sums[ROOMS][WARPS][2][PAIRS][32]; // by warp, query of a lane, pair of elements, lane
+    bool last;
+  };
+
+  using DecodePlace::p, DecodePlace::cut, DecodePlace::warp, DecodePlace::lane, DecodePlace::g, DecodePlace::t;
+  Shared &sh;
+  int room = 0; // of the sums to come
+
+  uint32_t k[2][KB * 4 + KR * 2], v[4][PAIRS];
+  float sum[PAIRS][4]; // Vᵀ·Pᵀ: elements dim_of and the next, of queries 2t and 2t+1
+  float top, total;    // of query g; total is this lane's share
+
+  __device__ Decode(const DecodeParams &p, Shared &sh) : DecodePlace(p), sh(sh) {}
+
+  // The element that word i of a lane's value begins with.
+  __device__ __forceinline__ int dim_of(int i) const {
+    if (i < VB * 4) return i / 4 * 64 + 8 * g + i % 4 * 2;
+    return VB * 64 + 2 * VR * g + (i - VB * 4) * 2;
+  }
+
+  // Queries in units of log 2 as fragments, each as a rounded number and the rest. All are
+  // asked for before the first is used.
+  __device__ __forceinline__ void stage() {
+    constexpr int EACH = (STEPS + WARPS - 1) / WARPS;
+    float4 x[EACH];
+#pragma unroll
+    for (int j = 0; j < EACH; j++) {
+      const int s = j * WARPS + warp, at = s < 2 * KB ? s / 2 * 32 + 8 * t + s % 2 * 4 : KB * 32 + 4 * t;
+      const float *q = p.qkv + ((int64_t)row * (p.heads.q + 2 * p.heads.kv) + head + min(g, count - 1)) * DIM;
+      x[j] = *(const float4 *)(q + (s < STEPS ? at : 0));
+    }
+#pragma unroll
+    for (int j = 0; j < EACH; j++) {
+      const int s = j * WARPS + warp;
+      const float f = g < count ? p.heads.scale * LOG2E : 0;
+      const float a = x[j].x * f, b = x[j].y * f, c = x[j].z * f, d = x[j].w * f;
+      uint4 y;
+      y.x = pack<T>(a, b), y.z = pack<T>(c, d);
+      y.y = pack<T>(a - low<T>(y.x), b - high<T>(y.x)), y.w = pack<T>(c - low<T>(y.z), d - high<T>(y.z));
+      if (s < STEPS) sh.queries[s * 32 + lane] = y;
+    }
+  }
+
+  __device__ __forceinline__ void load_keys(int slot) {
+#pragma unroll
+    for (int n = 0; n < 2; n++) {
+      const uint8_t *at = p.cache.k + (int64_t)__shfl_sync(0xffffffff, slot, 8 * n + g) * (2 * DIM);
+#pragma unroll
+      for (int c = 0; c < KB; c++) {
+        uint4 x = load16(at + 64 * c + 16 * t);
+        k[n][4 * c] = x.x, k[n][4 * c + 1] = x.y, k[n][4 * c + 2] = x.z, k[n][4 * c + 3] = x.w;
+      }
+      if constexpr (KR) {
+        uint2 x = load8(at + 64 * KB + 8 * t);
+        k[n][4 * KB] = x.x, k[n][4 * KB + 1] = x.y;
+      }
+    }
+  }
+
+  __device__ __forceinline__ void load_values(int slot) {
+#pragma unroll
+    for (int n = 0; n < 4; n++) {
+      const uint8_t *at = p.cache.v + (int64_t)__shfl_sync(0xffffffff, slot, n / 2 * 8 + 2 * t + n % 2) * (2 * DIM);
+#pragma unroll
+      for (int c = 0; c < VB; c++) {
+        uint4 x = load16(at + 128 * c + 16 * g);
+        v[n][4 * c] = x.x, v[n][4 * c + 1] = x.y, v[n][4 * c + 2] = x.z, v[n][4 * c + 3] = x.w;
+      }
+      if constexpr (VR == 2) {
+        uint2 x = load8(at + 128 * VB + 8 * g);
+        v[n][4 * VB] = x.x, v[n][4 * VB + 1] = x.y;
+      } else if constexpr (VR == 1) {
+        v[n][4 * VB] = load4(at + 128 * VB + 4 * g);
+      }
+    }
+  }
+
+  // s: query g at positions 2t, 2t+1, 8+2t, 9+2t of the tile.
+  __device__ __forceinline__ void scores(float (&s)[4]) const {
+    float c[2][4] = {};
+#pragma unroll
+    for (int i = 0; i < STEPS; i++) {
+      const uint4 a = sh.queries[i * 32 + lane];
+#pragma unroll
+      for (int n = 0; n < 2; n++) mma<T>(c[n], a.x, a.y, a.z, a.w, k[n][2 * i], k[n][2 * i + 1]);
+    }
+#pragma unroll
+    for (int n = 0; n < 2; n++) s[2 * n] = c[n][0] + c[n][2], s[2 * n + 1] = c[n][1] + c[n][3];
+  }
+
+  // Takes the tile that begins at a position, of which at least one is in sight.
+  __device__ __forceinline__ void weigh(float (&s)[4], int begin, uint32_t (&w)[2]) {
+    if (begin < cut.first || begin + TILE - 1 > cut.last) {
+#pragma unroll
+      for (int i = 0; i < 4; i++) {
+        int at = begin + i / 2 * 8 + 2 * t + i % 2;
+        if (at < cut.first || at > cut.last) s[i] = -INFINITY;
+      }
+    }
+    float most = fmaxf(fmaxf(s[0], s[1]), fmaxf(s[2], s[3]));
+    most = fmaxf(most, __shfl_xor_sync(0xffffffff, most, 1));
+    most = fmaxf(most, __shfl_xor_sync(0xffffffff, most, 2));
+    if (__any_sync(0xffffffff, most > top)) {
+      const float next = fmaxf(top, most), old = top == -INFINITY ? 0 : exp2_fast(top - next);
+      const float a = __shfl_sync(0xffffffff, old, 8 * t), b = __shfl_sync(0xffffffff, old, 8 * t + 4);
+      total *= old, top = next;
+#pragma unroll
+      for (int i = 0; i < PAIRS; i++) sum[i][0] *= a, sum[i][1] *= b, sum[i][2] *= a, sum[i][3] *= b;
+    }
+    const float base = top - lift<T>;
+#pragma unroll
+    for (int i = 0; i < 2; i++) {
+      w[i] = pack<T>(exp2_fast(s[2 * i] - base), exp2_fast(s[2 * i + 1] - base));
+      total += low<T>(w[i]) + high<T>(w[i]);
+    }
+  }
+
+  __device__ __forceinline__ void add_values(const uint32_t (&w)[2]) {
+#pragma unroll
+    for (int i = 0; i < PAIRS; i++)
+      mma<T>(sum[i], __byte_perm(v[0][i], v[1][i], 0x5410), __byte_perm(v[0][i], v[1][i], 0x7632),
+             __byte_perm(v[2][i], v[3][i], 0x5410), __byte_perm(v[2][i], v[3][i], 0x7632), w[0], w[1]);
+  }
+
+  __device__ __forceinline__ void clear() {
+    top = -INFINITY, total = 0;
+#pragma unroll
+    for (int i = 0; i < PAIRS; i++) sum[i][0] = sum[i][1] = sum[i][2] = sum[i][3] = 0;
+  }
+
+  // Puts the warps' shares of a split together, in their order.
+  __device__ __forceinline__ void flush() {
+    total += __shfl_xor_sync(0xffffffff, total, 1);
+    total += __shfl_xor_sync(0xffffffff, total, 2);
+    if (ROOMS == 1) __syncthreads(); // the last sums have been read
+    if (t == 0) sh.tops[room][warp][g] = top, sh.totals[room][warp][g] = total;
+#pragma unroll
+    for (int n = 0; n < 2; n++)
+      if (2 * t + n < count)
+#pragma unroll
+        for (int i = 0; i < PAIRS; i++) sh.sums[room][warp][n][i][lane] = make_float2(sum[i][n], sum[i][n + 2]);
+    __syncthreads();
+#pragma unroll
+    for (int n = 0; n < 2; n++)
+      if (2 * t + n < count) join(n);
+    clear();
+    room = (room + 1) % ROOMS;
+  }
+
+  // Query 2t+n of a split: warp w adds up every fourth pair of elements.
+  __device__ __forceinline__ void join(int n) {
+    const int query = 2 * t + n;
+    float factor[WARPS], peak = -INFINITY, all = 0;
+#pragma unroll
+    for (int w = 0; w < WARPS; w++) factor[w] = sh.tops[room][w][query], peak = fmaxf(peak, factor[w]);
+#pragma unroll
+    for (int w = 0; w < WARPS; w++) factor[w] = exp2_fast(factor[w] - peak), all += factor[w] * sh.totals[room][w][query];
+    const int64_t at = (int64_t)row * p.heads.q + head + query;
+    const bool whole = cut.splits == 1;
+    float *to = whole ? p.dst + at * DIM : p.part + (at * p.most + split) * DIM;
+    const float inverse = whole ? 1 / all : 1;
+#pragma unroll
+    for (int i = 0; i < PAIRS; i += WARPS) {
+      if (i + warp >= PAIRS) continue;
+      float2 y = make_float2(0, 0);
+#pragma unroll
+      for (int w = 0; w < WARPS; w++) {
+        const float2 x = sh.sums[room][w][n][i + warp][lane];
+        y.x = fmaf(factor[w], x.x, y.x), y.y = fmaf(factor[w], x.y, y.y);
+      }
+      *(float2 *)(to + dim_of(i + warp)) = make_float2(y.x * inverse, y.y * inverse);
+    }
+    if (!whole && warp == 0 && g == 0) p.peaks[at * p.most + split] = make_float2(peak, all);
+  }
+
+  // Counts splits done, and tells every thread whether they were the last. The block's
+  // writes come before the count, and what other blocks wrote is seen after it.
+  __device__ bool finished(int done) {
+    __syncthreads();
+    if (threadIdx.x == 0) {
+      uint32_t *ticket = p.tickets + row * parts() + part, before;
+      asm volatile("atom.acq_rel.gpu.global.add.u32 %0, [%1], %2;" : "=r"(before) : "l"(ticket), "r"(done) : "memory");
+      sh.last = before + done == cut.splits;
+      if (sh.last) *ticket = 0;
+    }
+    __syncthreads();
+    return sh.last;
+  }
+
+  // What each split's sums count for, by query.
+  __device__ __forceinline__ void weigh_splits(int64_t at) {
+    for (int query = warp; query < count; query += WARPS) {
+      const float2 *peaks = p.peaks + (at + query) * p.most;
+      float2 x[MOST / 32];
+      float peak = -INFINITY, all = 0;
+#pragma unroll
+      for (int i = 0; i < MOST / 32; i++) {
+        x[i] = lane + 32 * i < cut.splits ? __ldcg(peaks + lane + 32 * i) : make_float2(-INFINITY, 0);
+        peak = fmaxf(peak, x[i].x);
+      }
+      peak = warp_max(peak);
+#pragma unroll
+      for (int i = 0; i < MOST / 32; i++) x[i].x = exp2_fast(x[i].x - peak), all += x[i].x * x[i].y;
+      all = warp_sum(all);
+#pragma unroll
+      for (int i = 0; i < MOST / 32; i++) sh.weights[query][lane + 32 * i] = x[i].x / all;
+    }
+  }
+
+  // The block that finishes last adds the splits up: each warp every fourth of them, all
+  // loads at once, then the warps' sums in their order.
+  __device__ void merge() {
+    const int64_t at = (int64_t)row * p.heads.q + head;
+    float4 *sums = (float4 *)sh.sums; // [WARPS][QUERIES][DIM/4]
+    weigh_splits(at);
+    __syncthreads();
+    for (int i = lane; i < count * (DIM / 4); i += 32) {
+      const int query = i / (DIM / 4), d = i % (DIM / 4) * 4;
+      const float *part = p.part + (at + query) * p.most * DIM + d;
+      float4 y = make_float4(0, 0, 0, 0);
+#pragma unroll 8
+      for (int s = warp; s < cut.splits; s += WARPS) {
+        const float4 x = __ldcg((const float4 *)(part + s * DIM));
+        const float w = sh.weights[query][s];
+        y.x = fmaf(w, x.x, y.x), y.y = fmaf(w, x.y, y.y), y.z = fmaf(w, x.z, y.z), y.w = fmaf(w, x.w, y.w);
+      }
+      sums[(warp * QUERIES + query) * (DIM / 4) + d / 4] = y;
+    }
+    __syncthreads();
+    for (int i = threadIdx.x; i < count * DIM; i += WARPS * 32) {
+      float y = 0;
+#pragma unroll
+      for (int w = 0; w < WARPS; w++) y += ((const float *)sums)[w * QUERIES * DIM + i];
+      p.dst[at * DIM + i] = y;
+    }
+  }
+
+  // Takes splits of the row and part at hand, from the one at hand on.
+  __device__ __forceinline__ void take(int splits) {
+    int block = cut.block + split * cut.each;
+    const int end = min(block + splits * cut.each, cut.block + cut.blocks);
+    int ahead = page(block);
+    const int next = page(block + 1);
+    int at = slot(block, ahead);
+    wait_for_earlier();
+    load_keys(at), load_values(at);
+    ahead = next;
+    let_next_begin();
+    stage(), clear();
+    __syncthreads(); // queries are staged
+    for (int left = cut.each; block < end; block++) {
+      const int begin = block * BLOCK + warp * TILE;
+      const bool seen = begin <= cut.last && begin + TILE > cut.first, more = block + 1 < end;
+      float s[4];
+      uint32_t w[2];
+      scores(s);
+      at = slot(block + 1, ahead);
+      ahead = page(block + 2);
+      if (more) load_keys(at);
+      if (seen) weigh(s, begin, w), add_values(w);
+      if (more) load_values(at);
+      if (--left == 0 || !more) flush(), split++, left = cut.each;
+    }
+    if (cut.splits > 1 && finished(splits)) merge();
+  }
+
+  __device__ __forceinline__ void run() {
+    int left = begin();
+    if (left == 0) wait_for_earlier(); // whoever follows counts on every block's wait
+    while (left > 0) {
+      const int splits = min(cut.splits - split, left);
+      take(splits);
+      if ((left -= splits) > 0) advance();
+    }
+  }
+};
+
+#define DECODE(T, DIM)                                                                                             \
+  extern "C" __global__ void __launch_bounds__(128, DIM > 128 ? 2 : DIM > 80 ? 3 : DIM > 64 ? 4 : 5)               \
+      attend_decode_##T##_##DIM(const __grid_constant__ DecodeParams p) {                                          \
+    __shared__ Decode<T, DIM>::Shared sh;                                                                          \
+    Decode<T, DIM>(p, sh).run();                                                                                   \
+  }
+ATTEND_DIMS(DECODE, F16) ATTEND_DIMS(DECODE, BF16)

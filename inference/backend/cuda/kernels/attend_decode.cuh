@@ -1,0 +1,142 @@
+// Where a block of the decode phase is: which splits of which rows it takes, and where in the
+// cache their positions lie. All of it follows from what the batch says, so it may be read
+// before the kernels in front have ended.
+#pragma once
+#include "attend.cuh"
+
+enum { WARPS = 4, TILE = 16, BLOCK = WARPS * TILE }; // positions of a warp and of a block at a time
+enum { QUERIES = 8, MOST = 64 };                     // query heads of a block, splits of a row
+
+struct DecodeParams {
+  float *dst;
+  const float *qkv;
+  BatchParams batch;
+  CacheParams cache;
+  HeadsParams heads;
+  float *part;       // [n × q × most × dim] sums of a split
+  float2 *peaks;     // [n × q × most] its highest score and the sum of its weights
+  uint32_t *tickets; // [n × kv · ceil(q/kv/8)] splits done; 0 between launches
+  int32_t most;      // splits of a row
+  int32_t least;     // log2 of the blocks of BLOCK positions that a split has at least
+  int32_t n;         // rows
+  int32_t group;     // query heads of a key head
+  int32_t shares;    // blocks that share a key head: ceil(group/8)
+  int32_t shift;     // log2 of the positions of a page
+};
+
+// One row's positions cut into splits.
+struct Cut {
+  int first, last; // positions in sight
+  int block;       // the block that holds the first
+  int blocks, splits, each;
+};
+
+// ⌊a/b⌋ for a below 2²⁰: the quotient's error is below half of 1/b.
+__device__ __forceinline__ int quotient(int a, int b) { return (int)__fdividef(a + 0.5f, b); }
+
+__device__ __forceinline__ Cut cut_of(const DecodeParams &p, int position) {
+  Cut c;
+  c.last = position;
+  c.first = p.heads.window > 0 ? max(0, c.last - p.heads.window + 1) : 0;
+  c.block = c.first / BLOCK;
+  c.blocks = c.last / BLOCK - c.block + 1;
+  const int splits = min(p.most, (c.blocks - 1 >> p.least) + 1);
+  c.each = quotient(c.blocks + splits - 1, splits);
+  c.splits = quotient(c.blocks + c.each - 1, c.each);
+  return c;
+}
+
+// Loads that leave L1 to what is read twice.
+__device__ __forceinline__ uint4 load16(const uint8_t *p) {
+  uint4 v;
+  asm volatile("ld.global.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "l"(p));
+  return v;
+}
+__device__ __forceinline__ uint2 load8(const uint8_t *p) {
+  uint2 v;
+  asm volatile("ld.global.L1::no_allocate.v2.u32 {%0,%1}, [%2];" : "=r"(v.x), "=r"(v.y) : "l"(p));
+  return v;
+}
+__device__ __forceinline__ uint32_t load4(const uint8_t *p) {
+  uint32_t v;
+  asm volatile("ld.global.L1::no_allocate.u32 %0, [%1];" : "=r"(v) : "l"(p));
+  return v;
+}
+
+struct DecodePlace {
+  const DecodeParams &p;
+  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
+  int row, part, split; // parts of a row are its key heads, 8 queries at most
+  int head, kv, count;  // first query head, key head, query heads
+  Cut cut;
+  const int32_t *pages; // of the row's sequence
+
+  __device__ DecodePlace(const DecodeParams &p) : p(p) {}
+
+  __device__ __forceinline__ int parts() const { return p.heads.kv * p.shares; }
+  __device__ __forceinline__ int splits_of(int row) const { return row < p.n ? cut_of(p, p.batch.positions[row]).splits : 0; }
+
+  // Splits of all rows, of one part; mine are those of row `lane`.
+  __device__ __forceinline__ int all_splits(int mine) const {
+    for (int r = lane + 32; r < p.n; r += 32) mine += splits_of(r);
+    return __reduce_add_sync(0xffffffff, mine);
+  }
+
+  // Goes to split u in the order of rows, their parts and their splits.
+  __device__ __forceinline__ void find(int u, int mine) {
+    for (int before = 0, base = 0;; base += 32, mine = splits_of(base + lane)) {
+      int until = mine;
+#pragma unroll
+      for (int i = 1; i < 32; i *= 2) {
+        const int x = __shfl_up_sync(0xffffffff, until, i);
+        if (lane >= i) until += x;
+      }
+      const uint32_t beyond = __ballot_sync(0xffffffff, (before + until) * parts() > u);
+      if (beyond) {
+        const int at = __ffs(beyond) - 1, splits = __shfl_sync(0xffffffff, mine, at);
+        const int inside = u - (before + __shfl_sync(0xffffffff, until, at) - splits) * parts();
+        row = base + at, part = quotient(inside, splits), split = inside - part * splits;
+        return;
+      }
+      before += __shfl_sync(0xffffffff, until, 31);
+    }
+  }
+
+  // Finds this block's share of all splits, the first of them, and returns their number.
+  __device__ __forceinline__ int begin() {
+    const int mine = splits_of(p.n == 1 ? 0 : lane); // one row: every lane knows it
+    const int units = (p.n == 1 ? mine : all_splits(mine)) * parts(), each = units / gridDim.x, more = units % gridDim.x;
+    const int u = blockIdx.x * each + min((int)blockIdx.x, more), n = each + ((int)blockIdx.x < more);
+    if (n == 0) return 0;
+    if (p.n == 1) row = 0, part = quotient(u, mine), split = u - part * mine;
+    else find(u, mine);
+    settle();
+    return n;
+  }
+
+  // What follows from row and part.
+  __device__ __forceinline__ void settle() {
+    const int table = p.batch.tables[row];
+    cut = cut_of(p, p.batch.positions[row]);
+    pages = p.batch.pages + table;
+    kv = quotient(part, p.shares);
+    const int of = (part - kv * p.shares) * QUERIES;
+    head = kv * p.group + of, count = min((int)QUERIES, p.group - of);
+  }
+
+  __device__ __forceinline__ void advance() {
+    split = 0;
+    if (++part == parts()) part = 0, row++;
+    settle();
+  }
+
+  // The position that lane%16 looks up for this warp in a block. What is out of sight
+  // becomes a position in sight: it weighs nothing, and what it reads is no garbage.
+  __device__ __forceinline__ int position(int block) const {
+    return min(max(block * BLOCK + warp * TILE + lane % TILE, cut.first), cut.last);
+  }
+  __device__ __forceinline__ int page(int block) const { return pages[position(block) >> p.shift]; }
+  __device__ __forceinline__ int slot(int block, int page) const {
+    return (page * p.heads.kv + kv << p.shift) + (position(block) & p.cache.size - 1);
+  }
+};
