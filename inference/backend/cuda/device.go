@@ -31,7 +31,9 @@ type Device struct {
 	loader       *loader
 	stream       driver.Stream
 	batch        batch
-	plan         []op // recorded and not launched
+	plan         []op      // recorded and not launched
+	again        *recorded // the ops since the last flush are the first `matched` of its plan
+	matched      int
 	graphs       map[int]*recorded
 	projections  map[unsafe.Pointer]*projection // by each of their weights
 	sizes        map[unsafe.Pointer][2]int      // rows and columns of weights that can be packed

@@ -29,37 +29,37 @@ func flag(b bool) int32 {
 
 // Embed implements backend.Ops.
 func (d *Device) Embed(dst, table backend.Tensor, b *backend.Batch) {
-	d.record(b, op{kind: opEmbed, dst: dst, w: table})
+	d.record(b, &op{kind: opEmbed, dst: dst, w: table})
 }
 
 // Rows implements backend.Ops.
 func (d *Device) Rows(dst, x backend.Tensor, b *backend.Batch) {
-	d.record(b, op{kind: opRows, dst: dst, x: x})
+	d.record(b, &op{kind: opRows, dst: dst, x: x})
 }
 
 // RMSNorm implements backend.Ops.
 func (d *Device) RMSNorm(dst, x, w backend.Tensor, eps float32) {
-	d.record(nil, op{kind: opNorm, dst: dst, x: x, w: w, eps: eps})
+	d.record(nil, &op{kind: opNorm, dst: dst, x: x, w: w, eps: eps})
 }
 
 // HeadNorm implements backend.Ops.
 func (d *Device) HeadNorm(qkv, wq, wk backend.Tensor, h backend.Heads, eps float32) {
-	d.record(nil, op{kind: opHeadNorm, dst: qkv, x: qkv, w: wq, w2: wk, heads: h, eps: eps})
+	d.record(nil, &op{kind: opHeadNorm, dst: qkv, x: qkv, w: wq, w2: wk, heads: h, eps: eps})
 }
 
 // SwiGLU implements backend.Ops.
 func (d *Device) SwiGLU(dst, gateUp backend.Tensor) {
-	d.record(nil, op{kind: opSwiGLU, dst: dst, x: gateUp})
+	d.record(nil, &op{kind: opSwiGLU, dst: dst, x: gateUp})
 }
 
 // Linear implements backend.Ops.
 func (d *Device) Linear(dst, x backend.Tensor, w backend.Linear, b *backend.Batch) {
-	d.record(nil, op{kind: opLinear, dst: dst, x: x, linear: w, decode: decodeRows(x, b)})
+	d.record(nil, &op{kind: opLinear, dst: dst, x: x, linear: w, decode: decodeRows(x, b)})
 }
 
 // LinearAdd implements backend.Ops.
 func (d *Device) LinearAdd(dst, x backend.Tensor, w backend.Linear, b *backend.Batch) {
-	d.record(nil, op{kind: opLinear, dst: dst, x: x, linear: w, decode: decodeRows(x, b), add: true})
+	d.record(nil, &op{kind: opLinear, dst: dst, x: x, linear: w, decode: decodeRows(x, b), add: true})
 }
 
 func decodeRows(x backend.Tensor, b *backend.Batch) int {
@@ -71,12 +71,12 @@ func decodeRows(x backend.Tensor, b *backend.Batch) int {
 
 // RopeStore implements backend.Ops.
 func (d *Device) RopeStore(qkv backend.Tensor, kv backend.KV, r backend.Rope, h backend.Heads, b *backend.Batch) {
-	d.record(b, op{kind: opRopeStore, dst: qkv, kv: kv, rope: r, heads: h})
+	d.record(b, &op{kind: opRopeStore, dst: qkv, kv: kv, rope: r, heads: h})
 }
 
 // Attend implements backend.Ops.
 func (d *Device) Attend(dst, qkv backend.Tensor, kv backend.KV, h backend.Heads, b *backend.Batch) {
-	d.record(b, op{kind: opAttend, dst: dst, x: qkv, kv: kv, heads: h})
+	d.record(b, &op{kind: opAttend, dst: dst, x: qkv, kv: kv, heads: h})
 }
 
 // plain launches one op as it is.

@@ -35,9 +35,21 @@ type op struct {
 	heads  backend.Heads
 }
 
+// same tells whether two ops ask for the same. Only what a kind has is compared: this
+// runs for every op of every step.
 func (o *op) same(p *op) bool {
-	return o.kind == p.kind && o.add == p.add && o.decode == p.decode && o.eps == p.eps && o.dst == p.dst && o.x == p.x &&
-		o.w == p.w && o.w2 == p.w2 && o.kv == p.kv && o.rope == p.rope && o.heads == p.heads && slices.Equal(o.linear, p.linear)
+	if o.kind != p.kind || o.dst != p.dst || o.x != p.x {
+		return false
+	}
+	switch o.kind {
+	case opLinear:
+		return o.add == p.add && o.decode == p.decode && slices.Equal(o.linear, p.linear)
+	case opRopeStore:
+		return o.kv == p.kv && o.rope == p.rope && o.heads == p.heads
+	case opAttend:
+		return o.kv == p.kv && o.heads == p.heads
+	}
+	return o.w == p.w && o.w2 == p.w2 && o.eps == p.eps && o.heads == p.heads
 }
 
 // reads tells whether o reads memory of t, writes whether it writes all of t.
@@ -69,29 +81,53 @@ func read(ops []op, t backend.Tensor) bool {
 }
 
 // record notes an op. A batch that is not the one of the ops before ends their plan.
-func (d *Device) record(b *backend.Batch, o op) {
+//
+// While the ops are those of a step that was recorded before, they are only counted.
+func (d *Device) record(b *backend.Batch, o *op) {
 	if d.dead() || o.dst.Rows == 0 && o.dst.Data != nil {
 		return
 	}
 	if b != nil && d.batch.of != b {
 		d.flush()
 		d.use(b)
+		d.again = d.graphs[graphKey(b)]
 	}
-	d.plan = append(d.plan, o)
+	if r := d.again; r != nil {
+		if d.matched < len(r.plan) && r.plan[d.matched].same(o) {
+			d.matched++
+			return
+		}
+		d.spill()
+	}
+	d.plan = append(d.plan, *o)
+}
+
+// spill turns the ops that were only counted into a plan: it goes on differently.
+func (d *Device) spill() {
+	if d.again != nil {
+		d.plan = append(d.plan, d.again.plan[:d.matched]...)
+		d.again, d.matched = nil, 0
+	}
 }
 
 // flush launches what is recorded.
 func (d *Device) flush() {
+	r := d.again
+	if r != nil && d.matched == len(r.plan) && r.fits(d) && d.replay(r) {
+		d.again, d.matched = nil, 0
+		return
+	}
+	d.spill()
 	if len(d.plan) == 0 {
 		return
 	}
 	if !d.dead() {
 		d.prepare(d.plan)
 	}
-	if !d.dead() && !d.replay() {
+	if !d.dead() {
 		d.run(d.plan, false)
+		d.keep()
 	}
-	clear(d.plan)
 	d.plan = d.plan[:0]
 }
 
@@ -121,23 +157,40 @@ type recorded struct {
 // number of them.
 const graphRows = 64
 
-// replay launches the plan as a graph, if it is a step of decode rows alone that was
-// asked for before. The first time a plan is seen it runs without, the second time
-// its launches are captured.
-func (d *Device) replay() bool {
+// graphKey is the number of rows of a step that may be recorded, of decode rows alone, and
+// 0 of others.
+func graphKey(b *backend.Batch) int {
+	if n := b.Rows(); b.Decode == n && n <= graphRows {
+		return n
+	}
+	return 0
+}
+
+// keep remembers the plan that has run, for the next step with as many rows.
+func (d *Device) keep() {
 	b := d.batch.of
-	if b == nil || b.Decode != b.Rows() || b.Rows() > graphRows || len(d.plan) < 8 {
-		return false
+	if b == nil || len(d.plan) < 8 || graphKey(b) == 0 {
+		return
 	}
-	at := d.batch.at
-	at.end = 0 // the number of pages may change
-	r := d.graphs[b.Rows()]
-	if r == nil || r.at != at || r.device != d.batch.device || !slices.EqualFunc(r.plan, d.plan, func(x, y op) bool { return x.same(&y) }) {
-		d.forget(r)
-		d.graphs[b.Rows()] = &recorded{plan: slices.Clone(d.plan), at: at, device: d.batch.device}
-		return false
-	}
-	if r.exec == 0 && !d.capture(r) {
+	d.forget(d.graphs[b.Rows()])
+	d.graphs[b.Rows()] = &recorded{plan: slices.Clone(d.plan), at: d.batch.at.fixed(), device: d.batch.device}
+}
+
+// fixed is what a graph has of a layout: the number of pages may change.
+func (l layout) fixed() layout {
+	l.end = 0
+	return l
+}
+
+// fits tells whether the batch lies where the graph's kernels look for it.
+func (r *recorded) fits(d *Device) bool {
+	return r.at == d.batch.at.fixed() && r.device == d.batch.device && len(r.plan) > 0
+}
+
+// replay launches a step that has run before as a graph. Its launches are captured the
+// first time.
+func (d *Device) replay(r *recorded) bool {
+	if d.dead() || r.exec == 0 && !d.capture(r) {
 		return false
 	}
 	d.check(d.drv.GraphLaunch(r.exec, d.stream))
