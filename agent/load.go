@@ -92,12 +92,9 @@ func (w *worker) load() error {
 	}
 	began := time.Now()
 	w.log.Info("model_load_start", "model", w.cfg.Model, "device", fmt.Sprintf("%s:%d", o.Device, o.Index))
-	ins, err := inference.Inspect(w.cfg.Model)
+	ins, err := inference.Begin(w.cfg.Model)
 	if err != nil {
 		return fmt.Errorf("agent: model %s: %w", w.cfg.Model, err)
-	}
-	for _, warning := range slices.Concat(ins.Source.Warnings, ins.Spec.Warnings) {
-		w.log.Warn("model", "note", warning)
 	}
 	plan, forecast, err := Forecast(w.stopping, ins, &o)
 	if err != nil {
@@ -116,7 +113,6 @@ func (w *worker) load() error {
 	o.Progress = reporter.report
 	o.Faulted = w.deviceLost
 	w.source = ins.Source
-	tokenizerVocab := ins.Tok.VocabSize() // ins is the engine's from here on
 	w.engine, err = interruptible(w.stopping, w.cutting, loadGrace, func() (*inference.Engine, error) {
 		return inference.Load(w.stopping, ins, o)
 	})
@@ -127,8 +123,11 @@ func (w *worker) load() error {
 	w.describe()
 	w.loadTime = time.Since(began)
 	info := w.engine.Info()
+	for _, warning := range info.Warnings {
+		w.log.Warn("model", "note", warning)
+	}
 	w.log.Info("model_load_complete", "model", w.info.Name, "architecture", info.Architecture, "quant_kind", info.Quant, "digest", info.Digest,
-		"vocab_size", info.Vocab, "tokenizer_vocab", tokenizerVocab, "context_length", info.Context, "layers", info.Layers, "parameters", info.Params,
+		"vocab_size", info.Vocab, "tokenizer_vocab", info.TokenizerVocab, "context_length", info.Context, "layers", info.Layers, "parameters", info.Params,
 		"model_size_mb", info.FileBytes>>20, "vram_bytes", w.info.DeviceBytes, "device", info.Device.Name, "isa", info.Device.ISA,
 		"threads", info.Device.Threads, "gomaxprocs", runtime.GOMAXPROCS(0), "duration_ms", w.loadTime.Milliseconds())
 	return nil

@@ -2,10 +2,12 @@ package inference
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"sync"
 
 	"llorch/inference/model"
 	"llorch/inference/tokenize"
@@ -19,22 +21,76 @@ type Inspection struct {
 	Source *weights.Source
 	Config model.Config
 	Spec   model.Spec
-	Tok    tokenize.Tokenizer
+	Tok    tokenize.Tokenizer // nil until Await has returned
+
+	reading chan struct{} // closed when tok, doubts and failed are there
+	tok     tokenize.Tokenizer
+	doubts  []string
+	failed  error
+	await   sync.Once
 }
 
 // Inspect reads headers, config and tokenizer of the model at path, a folder or
 // a file in it. Errors name the file and what is wrong with it. The inspection
 // must be closed, unless Load takes it over.
 func Inspect(path string) (*Inspection, error) {
+	ins, err := Begin(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := ins.Await(); err != nil {
+		return nil, errors.Join(err, ins.Close())
+	}
+	return ins, nil
+}
+
+// Begin is Inspect, but does not wait for the tokenizer: reading a vocabulary takes
+// a tenth of a second, a large one most of one, and weights can become resident
+// meanwhile. Load waits for it; who wants Tok before calls Await.
+func Begin(path string) (*Inspection, error) {
 	s, err := weights.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	ins := &Inspection{Name: filepath.Base(s.Dir), Source: s}
+	ins := &Inspection{Name: filepath.Base(s.Dir), Source: s, reading: make(chan struct{})}
 	if err := ins.read(); err != nil {
+		close(ins.reading)
 		return nil, errors.Join(err, ins.Close())
 	}
+	go func() {
+		defer close(ins.reading)
+		ins.tok, ins.doubts, ins.failed = ins.tokenizer()
+		if ins.failed == nil {
+			ins.failed = tokenize.CheckRows(ins.tok, ins.Spec.Vocab)
+		}
+	}()
 	return ins, nil
+}
+
+// Await waits for the tokenizer and sets Tok. What is odd about it is added to
+// Spec.Warnings. It may be called again, and returns the same.
+func (ins *Inspection) Await() error {
+	<-ins.reading
+	ins.await.Do(func() {
+		ins.Tok, ins.Spec.Warnings = ins.tok, append(ins.Spec.Warnings, ins.doubts...)
+	})
+	return ins.failed
+}
+
+// untilUnreadable ends when ctx does, and when there is no reading the tokenizer:
+// that need not wait for all the weights.
+func (ins *Inspection) untilUnreadable(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		select {
+		case <-ctx.Done():
+		case <-ins.reading:
+			if ins.failed != nil {
+				cancel()
+			}
+		}
+	}()
+	return ctx, cancel
 }
 
 func (ins *Inspection) read() (err error) {
@@ -54,22 +110,16 @@ func (ins *Inspection) read() (err error) {
 		return err
 	}
 	ins.Spec = ins.Config.Spec() // after Check, which learns from the tensors
-	if err = ins.tokenizer(); err != nil {
-		return err
-	}
-	return tokenize.CheckRows(ins.Tok, ins.Spec.Vocab)
+	return nil
 }
 
 // tokenizer opens the one beside the weights, or that in the GGUF file.
-func (ins *Inspection) tokenizer() (err error) {
-	if ins.Source.Meta == nil {
-		ins.Tok, err = tokenize.Open(ins.Source.Dir)
-		return err
+func (ins *Inspection) tokenizer() (tokenize.Tokenizer, []string, error) {
+	if ins.Source.Meta != nil {
+		return ggufTokenizer(ins.Source)
 	}
-	var doubts []string
-	ins.Tok, doubts, err = ggufTokenizer(ins.Source)
-	ins.Spec.Warnings = append(ins.Spec.Warnings, doubts...)
-	return err
+	tok, err := tokenize.Open(ins.Source.Dir)
+	return tok, nil, err
 }
 
 // readConfig reads config.json and, where there is one, generation_config.json.
@@ -91,9 +141,10 @@ const maxConfigBytes = 4 << 20
 
 // Close releases what Inspect opened.
 func (ins *Inspection) Close() error {
+	<-ins.reading // which reads the source
 	errs := []error{ins.Source.Close()}
-	if ins.Tok != nil {
-		errs = append(errs, ins.Tok.Close())
+	if ins.tok != nil {
+		errs = append(errs, ins.tok.Close())
 	}
 	return errors.Join(errs...)
 }

@@ -1,9 +1,11 @@
 package inference
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"llorch/inference/backend"
@@ -22,6 +24,8 @@ type Info struct {
 	Name, Path          string // of the model
 	Architecture, Quant string // "llama", "BF16"
 	TokenizerKind       string // "hf-json"
+	TokenizerVocab      int
+	Warnings            []string // what is odd about the model and does not stop a load
 	Vocab, Context      int
 	Layers, Hidden, FFN int
 	Heads, KVHeads      int
@@ -57,7 +61,7 @@ func Load(ctx context.Context, ins *Inspection, o Options) (*Engine, error) {
 		return nil, errors.Join(err, ins.Close())
 	}
 	e := &Engine{
-		tok: ins.Tok, dev: dev, closers: []func() error{ins.Close}, eos: map[int32]bool{}, inFlight: map[string]bool{},
+		dev: dev, closers: []func() error{ins.Close}, eos: map[int32]bool{}, inFlight: map[string]bool{},
 		wake: make(chan struct{}, 1), left: make(chan struct{}, 1), stopped: make(chan struct{}), faulted: make(chan struct{}),
 		now: o.now, onFault: o.Faulted,
 	}
@@ -90,6 +94,8 @@ func (e *Engine) load(ctx context.Context, ins *Inspection, o Options) error {
 		return err
 	}
 	defer check.stop() // whatever happens: it reads the mapping
+	reading, stop := ins.untilUnreadable(ctx)
+	defer stop()
 	meter := newLoadMeter(o.Progress, ins.Source.FileBytes(), ins.Spec.Layers)
 	populated := int64(0)
 	meter.loaded = func() int64 { return populated }
@@ -97,10 +103,11 @@ func (e *Engine) load(ctx context.Context, ins *Inspection, o Options) error {
 		meter.loaded = check.Done // a byte counts when it is checked
 	}
 	plan.limits.Placed = meter.converting(ctx, plan.Quantized)
-	err = ins.Source.Populate(ctx, check.examination(), func(done, _ int64) { populated = done; meter.step("populate") })
-	if err != nil {
-		return err
+	err = ins.Source.Populate(reading, check.examination(), func(done, _ int64) { populated = done; meter.step("populate") })
+	if unreadable := ins.Await(); err != nil || unreadable != nil {
+		return cmp.Or(unreadable, err)
 	}
+	e.tok = ins.Tok
 	meter.step("place")
 	if e.model, err = ins.Config.Load(e.dev, ins.Source, plan.limits); err != nil {
 		return err
@@ -173,7 +180,7 @@ func (ins *Inspection) info(o Options, p Plan) Info {
 	return Info{
 		MaxPrompt: prompt,
 		Name:      ins.Name, Path: ins.Source.Path, Architecture: s.Architecture, Quant: ins.quant(o),
-		TokenizerKind: ins.Tok.Kind(), Vocab: s.Vocab, Context: p.Context, Layers: s.Layers, Hidden: s.Hidden, FFN: s.FFN,
+		TokenizerKind: ins.Tok.Kind(), TokenizerVocab: ins.Tok.VocabSize(), Warnings: slices.Concat(ins.Source.Warnings, s.Warnings), Vocab: s.Vocab, Context: p.Context, Layers: s.Layers, Hidden: s.Hidden, FFN: s.FFN,
 		Heads: s.Heads, KVHeads: s.KVHeads, HeadDim: s.HeadDim, MaxBatch: o.MaxBatch, MaxQueue: queue, QueueTokens: tokens,
 		Params: ins.Params(), FileBytes: ins.Source.FileBytes(), Plan: p, BOS: s.BOS, EOS: s.EOS,
 	}

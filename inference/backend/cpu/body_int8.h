@@ -24,7 +24,9 @@
 // thread by the processor's time, 512 activation rows of the 1.1B shape, as shares
 // of that peak in the same run (650-690 Gop/s): all projections of a layer Q4_0
 // 0.49, Q8_0 and Q4_K 0.45, Q6_K 0.44, Q2_K 0.36; one item of 128 rows of 2048, caches
-// to itself, Q8_0 0.63, Q4_0 0.57, Q4_K 0.60. Unpacking is 3-8 % of it.
+// to itself, Q8_0 0.63, Q4_0 0.57, Q4_K 0.60. Unpacking row by row is 3-8 % of it, and
+// most of a prompt of some words: rows side by side (body_unpack_rows.h) made a step of
+// one token 0.53 (Q8_0) and 0.40 (Q4_0) of the time, 16 tokens 0.75, 0.65, 128 0.86.
 #include "body_unpack.h"
 
 // What a format's panel holds: weights of a scale, and whether there are offsets.
@@ -159,6 +161,27 @@ DOT(Q4_0) DOT(Q4_1) DOT(Q5_0) DOT(Q5_1) DOT(Q8_0) DOT(Q2_K) DOT(Q3_K) DOT(Q4_K) 
    [LLO_Q2_K] = N##Q2_K, [LLO_Q3_K] = N##Q3_K, [LLO_Q4_K] = N##Q4_K, [LLO_Q5_K] = N##Q5_K, [LLO_Q6_K] = N##Q6_K}
 static dot_fn *const dot_kernels[LLO_TYPES] = DOT_LIST(dot_);
 
+#ifdef DOT_ROWS
+#include "body_unpack_rows.h"
+
+// Unpacks weights [k0, k0+kn) of up to MR rows into a panel, and fetches those of the
+// next panel of the same rows: a row's stretch is too short for the hardware to do
+// that. Lanes of rows that are not there repeat the last one.
+FN void dot_panel(const int type, char *panel, const llo_gemm *g, int64_t row, int64_t k0, int64_t kn) {
+  const int64_t record = dot_record(type), ahead = k0 + kn < g->k ? llo_row_bytes(type, kn) : 0;
+  for (int64_t h = 0; h < MR && row + h < g->rows; h += VL) {
+    const char *w[VL];
+    for (int64_t r = 0; r < VL; r++) w[r] = g->w + (row + h + r < g->rows ? row + h + r : g->rows - 1) * g->rowbytes;
+    for (int64_t k = 0; k < kn; k += SUPER) {
+      const int n = kn - k < SUPER ? (int)(kn - k) : SUPER;
+      const int64_t at = llo_row_bytes(type, k0 + k), end = llo_row_bytes(type, k0 + k + n);
+      unpack_rows(type, (lanes_to){panel + k / 32 * record, record, h}, w, at, n);
+      for (int64_t r = 0; ahead && r < VL; r++)
+        for (int64_t i = at; i < end; i += 64) __builtin_prefetch(w[r] + i + ahead, 0, 2);
+    }
+  }
+}
+#else
 // Turns VL unpacked rows, which begin at row h of the panel, into their lanes of
 // the records. n <= SUPER weights of each.
 FN void dot_lanes(const int type, char *panel, int64_t h, const unpacked *rows, int n) {
@@ -194,6 +217,7 @@ FN void dot_panel(const int type, char *panel, const llo_gemm *g, int64_t row, i
       dot_lanes(type, panel + k / 32 * record, h, rows, n);
     }
 }
+#endif
 typedef void dot_panel_fn(char *panel, const llo_gemm *g, int64_t row, int64_t k0, int64_t kn);
 #define DOT_PANEL(T)                                                                                              \
   LLO_TARGET static void dot_panel_##T(char *panel, const llo_gemm *g, int64_t row, int64_t k0, int64_t kn) { \

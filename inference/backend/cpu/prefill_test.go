@@ -113,6 +113,28 @@ func TestPrefillCuts(t *testing.T) {
 	}
 }
 
+// TestPrefillSetsAgree: sets that round activations to int8 give the same bits. What
+// they do is exact but for one chain of additions a result, whose order is the same;
+// how weights are unpacked, and by how many rows at a time, must not show.
+func TestPrefillSetsAgree(t *testing.T) {
+	for _, f := range everyFormat {
+		first, want := "", []float32(nil)
+		for _, isa := range cpu.ISAs() {
+			d := device(t, isa, 2)
+			if backend.Rounds(d, f, true) != tensor.Q8_0 {
+				continue
+			}
+			r := rand.New(rand.NewPCG(23, uint64(f)))
+			l, _ := placed(t, d, r, f, 77, 1280)
+			got := run(t, d, l, normals(r, 19*1280), phased(19, 0))
+			if first == "" {
+				first, want = isa, got
+			}
+			sameBits(t, fmt.Sprintf("%v, %s and %s", f, first, isa), got, want)
+		}
+	}
+}
+
 // TestPrefillNotFinite: what is not finite among the activations or the scales
 // of a row makes the results that it belongs to not finite, and no others.
 func TestPrefillNotFinite(t *testing.T) {

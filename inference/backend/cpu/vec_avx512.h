@@ -134,6 +134,7 @@ FN vi viset1(const int32_t *p) { return _mm512_set1_epi32(*p); }
 FN vi vidot(vi acc, vi u8, vi s8) { return _mm512_dpbusd_epi32(acc, u8, s8); }
 FN vf vifloat(vi v) { return _mm512_cvtepi32_ps(v); }
 #define DOT_NT 6 // tokens of an int8 tile: 2*6 integer and 2*6 float accumulators
+#define DOT_ROWS // panels of int8 are unpacked VL rows at a time
 #endif
 
 #include "quad_avx512.h"
