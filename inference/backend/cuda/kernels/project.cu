@@ -392,10 +392,10 @@ template <int TH, int P> __device__ __forceinline__ void project(const ProjectPa
   if constexpr (P == 1) {
     for (int s = 0; s < n; s++) {
       float c[4] = {0, 0, 0, 0};
-      Meeting e;
-      if (w == s % WARPS) e = meet<true>(p, room, s0 + s); // on its way while the strip is multiplied
       multiply<TH>(room, ring, at, strip_at(p, s0 + s), xb, c);
       room.sums[s & 1][w][lane] = make_float4(c[0], c[1], c[2], c[3]);
+      Meeting e;
+      if (w == s % WARPS) e = meet<true>(p, room, s0 + s);
       all_warps();
       if (w == s % WARPS) close_strip<true>(p, room, s & 1, e);
     }
