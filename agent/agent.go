@@ -46,6 +46,7 @@ type worker struct {
 	engine  *inference.Engine
 	info    ModelInfo
 	claims  []residency.Claim
+	device  deviceMemory // nil: the device computes from this process's memory, which claims are of
 	notify  *notify.Socket
 	sockets []listen.Socket
 	tracer  *trace.Tracer

@@ -35,6 +35,7 @@ type Engine struct {
 
 	mu       sync.Mutex // protects the fields below
 	inbox    []*sequence
+	asides   []func() // for the loop to run between steps
 	inFlight map[string]bool
 	line     []*sequence // all of those, by arrival
 	refuse   error       // why Generate refuses; nil while it serves
@@ -251,10 +252,13 @@ func (e *Engine) run(step []work) error {
 func (e *Engine) admit() bool {
 	for {
 		e.mu.Lock()
-		arrived, closing := e.inbox, e.closing
-		e.inbox = nil
+		arrived, closing, asides := e.inbox, e.closing, e.asides
+		e.inbox, e.asides = nil, nil
 		late := e.review()
 		e.mu.Unlock()
+		for _, aside := range asides {
+			aside()
+		}
 		for _, q := range arrived {
 			e.sched.add(q)
 		}

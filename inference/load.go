@@ -129,6 +129,11 @@ func (e *Engine) load(ctx context.Context, ins *Inspection, o Options) error {
 	if err := e.warmUp(o.ChunkTokens, meter); err != nil {
 		return err
 	}
+	if backend.Observing(e.dev) != nil { // it has a copy, and the host need not keep its own
+		if err := ins.Source.Unmap(); err != nil {
+			return err
+		}
+	}
 	// From here on the device belongs to the loop, and holds all it ever will.
 	e.info.Held, e.regions = e.dev.Held(), e.dev.Regions()
 	return nil

@@ -37,6 +37,8 @@ type Device struct {
 	drawing      []drawing                      // Sample calls that wait for their logits
 	chooser      sample.Chooser
 	logits       []float32 // their rows on the host
+	contextBytes int64     // of device memory, before the first allocation
+	graphBytes   int64     // of graphs, since
 	err          error     // first failure since the last Sync
 	fault        *backend.Fault
 }
@@ -48,7 +50,8 @@ type opened struct {
 	index   int
 	facts   DeviceFacts
 	kernels *Kernels
-	closing func() error // of the kernels and the context
+	card    management   // nil: there is none to ask
+	closing func() error // of the kernels, the context and the card
 }
 
 // mostIDs bounds the rows of one step whose tokens are chosen on the device.
@@ -83,6 +86,9 @@ func (d *Device) start() (err error) {
 	if d.loader, err = newLoader(d.drv); err != nil {
 		return err
 	}
+	if d.contextBytes, err = d.processBytes(); err != nil {
+		d.contextBytes = 0 // Occupied says why, to whoever wants to rely on it
+	}
 	if d.ids, err = d.alloc(backend.Scratch, 4*mostIDs); err != nil {
 		return err
 	}
@@ -94,7 +100,7 @@ func (d *Device) start() (err error) {
 
 // Info implements backend.Device.
 func (d *Device) Info() backend.Info {
-	return backend.Info{Kind: "cuda", Index: d.index, Name: d.facts.Name, Architecture: "vram-only"}
+	return backend.Info{Kind: "cuda", Index: d.index, Name: d.facts.Name, UUID: d.facts.UUID.String(), Architecture: "vram-only"}
 }
 
 // Computes: every format, as files have it.

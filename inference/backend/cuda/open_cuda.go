@@ -9,11 +9,14 @@ import (
 
 	"llorch/inference/backend"
 	"llorch/inference/backend/cuda/driver"
+	"llorch/inference/backend/cuda/nvml"
+	"llorch/inference/tensor"
 )
 
 func init() {
 	backend.Register("cuda", open)
 	backend.RegisterExamine("cuda", examine)
+	backend.RegisterFormats("cuda", func(backend.Options, tensor.DType) bool { return true }) // as Computes
 }
 
 func examine(index int) []backend.Finding {
@@ -30,7 +33,7 @@ func open(o backend.Options) (backend.Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newDevice(c.d, opened{index: c.index, facts: c.facts, kernels: c.kernels, closing: c.close})
+	return newDevice(c.d, opened{index: c.index, facts: c.facts, kernels: c.kernels, card: c.card, closing: c.close})
 }
 
 // context is a device that is opened: its primary context, current on the OS
@@ -40,6 +43,8 @@ type context struct {
 	index   int
 	facts   DeviceFacts
 	kernels *Kernels
+	cards   nvml.Reader // nil before it is opened
+	card    nvml.Card
 }
 
 // openContext locks the calling goroutine to its OS thread until close.
@@ -66,6 +71,9 @@ func openContext(index int) (*context, error) {
 		c.kernels, err = LoadKernels(d, embedded)
 	}
 	if err == nil {
+		err = c.openCard()
+	}
+	if err == nil {
 		err = Probe(d, c.kernels, facts.Build, c.facts)
 	}
 	if err != nil {
@@ -74,11 +82,24 @@ func openContext(index int) (*context, error) {
 	return c, nil
 }
 
+// openCard opens the management library for as long as the device is used. Facts
+// have said that it can be.
+func (c *context) openCard() (err error) {
+	if c.cards, err = nvml.Open(); err != nil {
+		return err
+	}
+	c.card, err = c.cards.Find(c.facts.UUID.String(), busID(c.d, c.index))
+	return err
+}
+
 // close gives everything back, on the thread that opened it.
 func (c *context) close() error {
 	var err error
 	if c.kernels != nil {
 		err = c.kernels.Close()
+	}
+	if c.cards != nil {
+		err = errors.Join(err, c.cards.Close())
 	}
 	err = errors.Join(err, c.d.SetCurrent(0), c.d.ReleasePrimary(c.index))
 	runtime.UnlockOSThread()

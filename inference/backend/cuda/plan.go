@@ -115,6 +115,7 @@ type recorded struct {
 	at     layout
 	device driver.Ptr // of the batch
 	exec   driver.Exec
+	bytes  int64 // of device memory, 0 where it was not measurable
 }
 
 // graphRows bounds the rows of steps that are recorded: a graph is kept for each
@@ -152,20 +153,28 @@ func (d *Device) capture(r *recorded) bool {
 	d.run(r.plan, true)
 	g, err := d.drv.CaptureEnd(d.stream)
 	if err == nil {
-		r.exec, err = d.drv.GraphInstantiate(g)
-		d.check(d.drv.GraphDestroy(g))
-	}
-	if err == nil {
-		err = d.drv.GraphUpload(r.exec, d.stream)
+		r.bytes, err = d.measured(func() error { return d.instantiate(r, g) })
+		d.graphBytes += r.bytes
 	}
 	d.check(err)
 	return err == nil
 }
 
+func (d *Device) instantiate(r *recorded, g driver.Graph) (err error) {
+	r.exec, err = d.drv.GraphInstantiate(g)
+	d.check(d.drv.GraphDestroy(g))
+	if err != nil {
+		return err
+	}
+	return d.drv.GraphUpload(r.exec, d.stream)
+}
+
 func (d *Device) forget(r *recorded) {
 	if r != nil && r.exec != 0 {
 		d.check(d.drv.StreamSynchronize(d.stream))
-		d.check(d.drv.ExecDestroy(r.exec))
+		freed, err := d.measured(func() error { return d.drv.ExecDestroy(r.exec) })
+		d.check(err)
 		r.exec = 0
+		d.graphBytes += freed // below zero
 	}
 }
