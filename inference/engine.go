@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -44,14 +43,16 @@ type Engine struct {
 	admission admission
 	loads     []load // reused
 
-	wake    chan struct{} // room for one: something for the loop to see
-	cut     atomic.Bool   // the loop is to end all sequences
-	left    chan struct{} // room for one: a sequence has ended
-	stopped chan struct{} // closed when the loop has ended
-	faulted chan struct{} // closed when a device fault is latched
-	fault   error         // readable once faulted is closed
-	onFault func(error)   // Options.Faulted
-	stats   counters
+	wake     chan struct{} // room for one: something for the loop to see
+	cut      atomic.Bool   // the loop is to end all sequences
+	left     chan struct{} // room for one: a sequence has ended
+	stopped  chan struct{} // closed when the loop has ended
+	release  chan struct{} // closed when the device may be closed
+	released chan error    // what closing it said
+	faulted  chan struct{} // closed when a device fault is latched
+	fault    error         // readable once faulted is closed
+	onFault  func(error)   // Options.Faulted
+	stats    counters
 }
 
 // counters are what Stats reads. The loop writes them once a step.
@@ -182,7 +183,6 @@ func (e *Engine) encode(prompt string) ([]int32, error) {
 
 // loop is the only goroutine that touches the device.
 func (e *Engine) loop() {
-	runtime.LockOSThread()
 	defer close(e.stopped)
 	for e.admit() {
 		e.books.Lock()
