@@ -69,11 +69,10 @@ func (d *Device) Place(t tensor.DType, rows, cols int, host []byte) (backend.Ten
 // roomFor is what is allocated for a tensor: weights that the matrix unit may multiply
 // have room for the padding of fragment order, so that they can be laid out in place.
 func (d *Device) roomFor(use backend.Use, t backend.Tensor) int64 {
-	bytes := int64(t.Bytes())
-	if packable(use, t.Type, t.Rows, t.Cols) {
-		bytes = max(bytes, packedBytes(t.Rows, t.Cols))
+	if use != backend.Weights {
+		return int64(t.Bytes())
 	}
-	return bytes
+	return takes(t.Type, t.Rows, t.Cols)
 }
 
 func (d *Device) note(use backend.Use, t backend.Tensor) {

@@ -17,6 +17,19 @@ func init() {
 	backend.Register("cuda", open)
 	backend.RegisterExamine("cuda", examine)
 	backend.RegisterFormats("cuda", func(backend.Options, tensor.DType) bool { return true }) // as Computes
+	backend.RegisterRoom("cuda", room, backend.Need{Takes: takes, Beside: beside})
+}
+
+// room asks what is free on a device, without a context on it.
+func room(o backend.Options) (backend.Room, error) {
+	facts, _, err := observe()
+	if err != nil {
+		return backend.Room{}, err
+	}
+	if err := facts.Check(o.Index); err != nil {
+		return backend.Room{}, err
+	}
+	return facts.Devices[o.Index].room(), nil
 }
 
 func examine(index int) []backend.Finding {
