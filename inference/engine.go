@@ -34,7 +34,7 @@ type Engine struct {
 
 	mu       sync.Mutex // protects the fields below
 	inbox    []*sequence
-	asides   []func() // for the loop to run between steps
+	asides   []func() error // for the loop to run between steps; a device fault is latched
 	inFlight map[string]bool
 	line     []*sequence // all of those, by arrival
 	refuse   error       // why Generate refuses; nil while it serves
@@ -248,7 +248,7 @@ func (e *Engine) run(step []work) error {
 }
 
 // admit takes arrivals in and cancelled requests out. It sleeps while there is
-// nothing to do and returns false when the engine closes.
+// nothing to do and returns false when the engine closes or has no device any more.
 func (e *Engine) admit() bool {
 	for {
 		e.mu.Lock()
@@ -257,7 +257,10 @@ func (e *Engine) admit() bool {
 		late := e.review()
 		e.mu.Unlock()
 		for _, aside := range asides {
-			aside()
+			if err := aside(); backend.IsFault(err) {
+				e.latch(err)
+				return false
+			}
 		}
 		for _, q := range arrived {
 			e.sched.add(q)

@@ -21,7 +21,10 @@ func (e *Engine) Observe(ctx context.Context) (Observation, error) {
 	o := backend.Observing(e.dev)
 	answer := make(chan Observation, 1) // nobody may be waiting any more
 	e.mu.Lock()
-	e.asides = append(e.asides, func() { answer <- o.Observe() })
+	e.asides = append(e.asides, func() error {
+		answer <- o.Observe()
+		return e.dev.Sync() // a context may be lost while nobody computes
+	})
 	e.mu.Unlock()
 	signal(e.wake)
 	select {

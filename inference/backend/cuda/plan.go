@@ -85,10 +85,10 @@ func (d *Device) flush() {
 	if len(d.plan) == 0 {
 		return
 	}
-	if !d.dead() {
+	if !d.broken() {
 		d.prepare(d.plan)
 	}
-	if !d.dead() && !d.replay() {
+	if !d.broken() && !d.replay() {
 		d.run(d.plan, false)
 	}
 	clear(d.plan)
@@ -116,6 +116,7 @@ type recorded struct {
 	device driver.Ptr // of the batch
 	exec   driver.Exec
 	bytes  int64 // of device memory, 0 where it was not measurable
+	plain  bool  // there was no memory for a graph
 }
 
 // graphRows bounds the rows of steps that are recorded: a graph is kept for each
@@ -138,13 +139,15 @@ func (d *Device) replay() bool {
 		d.graphs[b.Rows()] = &recorded{plan: slices.Clone(d.plan), at: at, device: d.batch.device}
 		return false
 	}
-	if r.exec == 0 && !d.capture(r) {
+	if r.plain || r.exec == 0 && !d.capture(r) {
 		return false
 	}
 	d.check(d.drv.GraphLaunch(r.exec, d.stream))
 	return true
 }
 
+// capture records the launches of a plan as a graph. It returns false where there is
+// none; the step has failed then, or goes on without.
 func (d *Device) capture(r *recorded) bool {
 	if err := d.drv.CaptureBegin(d.stream); err != nil {
 		d.check(err)
@@ -152,18 +155,27 @@ func (d *Device) capture(r *recorded) bool {
 	}
 	d.run(r.plan, true)
 	g, err := d.drv.CaptureEnd(d.stream)
-	if err == nil {
+	if err != nil {
+		d.check(err)
+		return false
+	}
+	if !d.broken() { // else launches are missing in it
 		r.bytes, err = d.measured(func() error { return d.instantiate(r, g) })
 		d.graphBytes += r.bytes
+		if r.plain = driver.IsOOM(err); !r.plain {
+			d.check(err)
+		}
 	}
-	d.check(err)
-	return err == nil
+	d.check(d.drv.GraphDestroy(g))
+	if r.plain || d.broken() {
+		d.forget(r)
+		return false
+	}
+	return true
 }
 
 func (d *Device) instantiate(r *recorded, g driver.Graph) (err error) {
-	r.exec, err = d.drv.GraphInstantiate(g)
-	d.check(d.drv.GraphDestroy(g))
-	if err != nil {
+	if r.exec, err = d.drv.GraphInstantiate(g); err != nil {
 		return err
 	}
 	return d.drv.GraphUpload(r.exec, d.stream)
