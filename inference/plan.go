@@ -106,7 +106,7 @@ const PageSize = 32
 
 // The automatic cache holds MaxBatch whole contexts, if they take no more than
 // this and no more than a quarter of the available memory; always one context. On a
-// device with memory of its own they may take nine tenths of what weights leave.
+// device with memory of its own they may take nearly all that the rest leaves.
 const autoCacheBytes = 512 << 20
 
 func (o Options) withDefaults() Options {
@@ -175,25 +175,32 @@ func (ins *Inspection) Plan(o Options) Plan {
 	case o.CacheBytes > 0:
 		pages = max(1, o.CacheBytes/page)
 	default:
-		pages = max(one, min(pages, o.cacheRoom(p)/page))
+		pages = max(one, min(pages, ins.cacheRoom(o, p)/page))
 	}
 	p.Pages, p.Cache = int(pages), times(pages, page)
 	p.Context = int(min(int64(p.Context), pages*PageSize))
-	p.limits.Rows, p.limits.Logits, p.limits.Positions = o.MaxBatch+o.ChunkTokens, o.MaxBatch, p.Context
+	l := o.limits(p.Context)
+	p.limits.Rows, p.limits.Logits, p.limits.Positions = l.Rows, l.Logits, l.Positions
 	p.Scratch = ins.Config.Scratch(p.limits)
 	return p
 }
 
 // cacheRoom is what an automatic cache may take.
-func (o Options) cacheRoom(p Plan) int64 {
+func (ins *Inspection) cacheRoom(o Options, p Plan) int64 {
 	left := o.Available - p.Weights
 	switch {
 	case o.Available <= 0:
 		return autoCacheBytes
 	case o.OwnMemory:
-		return (left - p.Beside) / 10 * 9 // a tenth is for activations
+		left -= plus(plus(ins.Config.Scratch(o.limits(p.Context)), p.Beside), deviceBytes)
+		return left / 20 * 19 // the rest is lost at the ends of pages
 	}
 	return min(autoCacheBytes, left/4)
+}
+
+// limits are the sizes of the largest step.
+func (o Options) limits(context int) model.Limits {
+	return model.Limits{Rows: o.MaxBatch + o.ChunkTokens, Logits: o.MaxBatch, Positions: context}
 }
 
 func pagesFor(positions int) int { return (positions + PageSize - 1) / PageSize }
