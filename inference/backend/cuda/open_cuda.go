@@ -46,7 +46,11 @@ func open(o backend.Options) (backend.Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newDevice(c.d, opened{index: c.index, facts: c.facts, kernels: c.kernels, card: c.card, closing: c.close})
+	drv, err := withFaults(c.d)
+	if err != nil {
+		return nil, errors.Join(err, c.close())
+	}
+	return newDevice(drv, opened{index: c.index, facts: c.facts, kernels: c.kernels, card: c.card, closing: c.close})
 }
 
 // context is a device that is opened: its primary context, current on the OS
