@@ -126,3 +126,16 @@ func TestForecastOfADevice(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A device fault shows with its class, to whoever has no token as well: the reason may name files, the class does not.
+func TestFaultClassIsTold(t *testing.T) {
+	for _, token := range []string{"", "t"} {
+		f := serveFake(t, &fakeEngine{script: words("x")}, func(o *ServerOptions) { o.Token = token })
+		w := &worker{machine: f.machine, log: f.server.log}
+		w.deviceLost(&backend.Fault{Class: "ecc", Reason: "memory failed"})
+		res := f.do("GET", "/health", "")
+		if got := text(t, res); res.StatusCode != 503 || !strings.Contains(got, `"cause":"device_fault","fault_class":"ecc"`) {
+			t.Errorf("%d %s", res.StatusCode, got)
+		}
+	}
+}

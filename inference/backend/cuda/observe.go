@@ -2,6 +2,7 @@ package cuda
 
 import (
 	"errors"
+	"fmt"
 	"os"
 
 	"llorch/inference/backend"
@@ -52,7 +53,7 @@ func (d *Device) Occupied() backend.Occupancy {
 	o := backend.Occupancy{Uncorrected: -1}
 	if o.Process, o.Err = d.processBytes(); o.Err != nil {
 		if advice := nvml.Advice(o.Err); advice != "" {
-			o.Err = errors.Join(o.Err, errors.New(advice))
+			o.Err = fmt.Errorf("%w: %s", o.Err, advice)
 		}
 	}
 	if d.card == nil {
