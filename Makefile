@@ -27,7 +27,7 @@ CONTRACT_CHECK ?= $(wildcard ../shared/checks/contract.py)
 # Flags from a developer's environment must not decide what is built or tested here.
 export GOFLAGS :=
 
-.PHONY: build build-cuda check-cuda drills soak demo run test test-asan race lint bench bench-check fuzz-short test-arm64 test-model clean help libtokenizers contract
+.PHONY: build build-cuda check-cuda gpu-check-build gpu-check drills soak demo run test test-asan race lint bench bench-check fuzz-short test-arm64 test-model clean help libtokenizers contract
 
 build: libtokenizers ## build the worker as build/llorch-cpu
 	@mkdir -p build
@@ -61,6 +61,12 @@ check-cuda: libtokenizers ## compile and vet the CUDA worker and its kernels, fo
 	scripts/cuda/go.sh tool staticcheck -tags cuda ./inference/backend/cuda/...
 	scripts/cuda/go.sh test -tags cuda ./inference/backend/cuda/...
 	scripts/cuda/go.sh test -tags cuda -run 'CUDA|HelpAndVersion' ./agent/e2e
+
+gpu-check-build: libtokenizers ## build into build/gpu/ what gpu-check runs, for a machine with a GPU and without Go
+	LDFLAGS='$(LDFLAGS)' scripts/cuda/gpu.sh
+
+gpu-check: ## goldens, batches, evidence, faults and sanitizers on this machine's GPU, one line a part
+	scripts/gpu_check.sh $(if $(CONTRACT_CHECK),--contract $(CONTRACT_CHECK))
 
 test: lint build contract ## everything that must pass: lint, tests under the race detector, wire contract, all tests
 	go test -race -short -timeout 15m $$(scripts/packages.sh race)

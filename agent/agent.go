@@ -46,6 +46,7 @@ type worker struct {
 	engine  *inference.Engine
 	info    ModelInfo
 	claims  []residency.Claim
+	device  deviceMemory // nil: the device computes from this process's memory, which claims are of
 	notify  *notify.Socket
 	sockets []listen.Socket
 	tracer  *trace.Tracer
@@ -218,6 +219,7 @@ func (w *worker) serve() error {
 // deviceLost moves the state, from the engine's own goroutine and before any
 // stream has its error: a probe that follows must not read healthy.
 func (w *worker) deviceLost(fault error) {
+	w.machine.SetFault(inference.FaultClass(fault))
 	if err := w.machine.To(Faulted, lostDevice(fault).Error()); err != nil { // a drain has begun: it will end the process anyway
 		w.log.Warn("fault", "error", err)
 	}

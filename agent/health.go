@@ -16,8 +16,9 @@ type healthBody struct {
 	VRAMBytesUsed int64            `json:"vram_bytes_used"`
 	Model         string           `json:"model"`
 	Resident      bool             `json:"resident"`
-	Missing       int64            `json:"missing_bytes,omitempty"`  // by the last residency check
-	Held          map[string]int64 `json:"resident_bytes,omitempty"` // by class, the same
+	Missing       int64            `json:"missing_bytes,omitempty"`        // by the last residency check
+	Held          map[string]int64 `json:"resident_bytes,omitempty"`       // by class, the same
+	Process       int64            `json:"device_process_bytes,omitempty"` // of this process, by the device's management library
 	QuantKind     string           `json:"quant_kind"`
 	TokenizerKind string           `json:"tokenizer_kind"`
 	VocabSize     int              `json:"vocab_size"`
@@ -30,9 +31,10 @@ type healthBody struct {
 	WorkerID      string           `json:"worker_id"`
 	Epoch         string           `json:"epoch,omitempty"` // who looks for the worker it registered may find its successor on the port
 	State         string           `json:"state"`
-	Cause         string           `json:"cause,omitempty"`  // one word of the table of causes, when not ready
-	Since         string           `json:"since,omitempty"`  // of the cause, RFC 3339
-	Reason        string           `json:"reason,omitempty"` // the cause in words
+	Cause         string           `json:"cause,omitempty"`       // one word of the table of causes, when not ready
+	FaultClass    string           `json:"fault_class,omitempty"` // one word for what the device has died of
+	Since         string           `json:"since,omitempty"`       // of the cause, RFC 3339
+	Reason        string           `json:"reason,omitempty"`      // the cause in words
 	Progress      *Progress        `json:"progress,omitempty"`
 }
 
@@ -56,7 +58,7 @@ func (s *Server) health(c *gin.Context) {
 	b := healthBody{
 		Status: "healthy", Resident: r.Resident, Held: r.Held, UptimeSeconds: int64(s.now().Sub(s.started).Seconds()),
 		Capabilities: capabilities, Protocol: "sse", WorkerID: s.workerID, Epoch: s.epoch, State: state.String(),
-		Model: s.model, Missing: r.Missing,
+		Model: s.model, Missing: r.Missing, Process: r.Process, FaultClass: s.machine.Fault(),
 	}
 	if s.guard.open { // /health needs no token, and a reason may name files
 		b.Reason = standing.Reason

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -67,8 +68,12 @@ func deviceOf(c config.Config) (config.Device, error) {
 	return c.Device.Resolve(built...)
 }
 
+// ErrDevice is wrapped where a plan lacks what the device has: it cannot be used.
+var ErrDevice = errors.New("cannot use")
+
 // Forecast plans the memory of a model on this host. The error of a model that
-// does not fit is a *residency.ShortfallError.
+// does not fit is a *residency.ShortfallError; with ErrDevice the plan is that of
+// an idle device of any size.
 func Forecast(ctx context.Context, ins *inference.Inspection, o *inference.Options) (inference.Plan, residency.Forecast, error) {
 	if err := ins.CheckCache(o.CacheType); err != nil {
 		return inference.Plan{}, residency.Forecast{}, err
@@ -77,10 +82,33 @@ func Forecast(ctx context.Context, ins *inference.Inspection, o *inference.Optio
 	if err != nil {
 		return inference.Plan{}, residency.Forecast{}, fmt.Errorf("agent: %w", err)
 	}
+	device := fmt.Sprintf("%s:%d", o.Device, o.Index)
+	room, own, err := inference.RoomFor(*o)
+	switch {
+	case err != nil:
+		return ins.Plan(*o), residency.Forecast{}, fmt.Errorf("agent: %w %s: %w", ErrDevice, device, err)
+	case own:
+		return forecastOwn(ins, o, room, host, device)
+	}
 	o.Available, _ = host.Free()
 	plan := ins.Plan(*o)
 	need := residency.Need{Weights: plan.Weights, Cache: plan.Cache, Scratch: plan.Scratch, Process: processReserve}
-	forecast, err := residency.Plan(need, host, fmt.Sprintf("%s:%d", o.Device, o.Index), ins.Source.Path)
+	forecast, err := residency.Plan(need, host, device, ins.Source.Path)
+	return plan, forecast, err
+}
+
+// forecastOwn plans for a device with memory of its own. The host then holds the
+// process alone: the files pass through its page cache.
+func forecastOwn(ins *inference.Inspection, o *inference.Options, room inference.Room, host residency.Host, device string) (inference.Plan, residency.Forecast, error) {
+	o.Available, o.OwnMemory = max(1, room.Free-room.Driver), true
+	plan := ins.Plan(*o)
+	need := residency.Need{Weights: plan.Weights, Cache: plan.Cache, Scratch: plan.Scratch, Driver: room.Driver + plan.Beside}
+	have := residency.Host{Total: room.Total, Available: room.Free, Name: fmt.Sprintf("free memory of %s, %s", device, room.Name)}
+	forecast, err := residency.Plan(need, have, device, ins.Source.Path)
+	if err != nil {
+		return plan, forecast, err
+	}
+	_, err = residency.Plan(residency.Need{Process: processReserve + room.Host}, host, "the host of "+device, ins.Source.Path)
 	return plan, forecast, err
 }
 
@@ -107,7 +135,7 @@ func (w *worker) load() error {
 	for _, widened := range plan.Widened {
 		w.log.Warn("model", "note", widened.String())
 	}
-	w.log.Info("memory_plan", "weights", plan.Weights, "cache", plan.Cache, "scratch", plan.Scratch, "process", processReserve,
+	w.log.Info("memory_plan", "weights", plan.Weights, "cache", plan.Cache, "scratch", plan.Scratch, "driver", forecast.Need.Driver, "process", forecast.Need.Process,
 		"required", forecast.Required, "available", forecast.Available, "bound", forecast.Bound, "context", plan.Context)
 	reporter := newLoadReporter(w.machine, w.log, w.bar, plan)
 	o.Progress = reporter.report

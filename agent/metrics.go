@@ -32,6 +32,7 @@ type Metrics struct {
 	resident  *prometheus.GaugeVec
 	residency prometheus.Gauge
 	restored  prometheus.Counter
+	onDevice  *prometheus.GaugeVec // without labels: absent for devices without memory of their own
 	serving   atomic.Pointer[serving]
 	mirrors   bool
 	mirror    atomic.Pointer[mirror] // nil until a model is loaded, or for ever
@@ -60,6 +61,8 @@ func NewMetrics(workerID string, m *Machine, started time.Time) *Metrics {
 			Name: "llorch_residency_ok", Help: "1 when the last residency check found everything in place."}),
 		restored: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "llorch_residency_restored_bytes_total", Help: "Bytes that were found missing from memory and read in again."}),
+		onDevice: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "llorch_device_process_bytes", Help: "Device memory of this process by the driver's management library, at the last residency check."}, nil),
 	}
 	for _, o := range outcomes {
 		x.requests.WithLabelValues(o)
@@ -67,7 +70,7 @@ func NewMetrics(workerID string, m *Machine, started time.Time) *Metrics {
 	for _, reason := range refusalReasons {
 		x.refusals.WithLabelValues(reason)
 	}
-	worker.MustRegister(x.requests, x.refusals, x.generated, x.duration, x.resident, x.residency, x.restored)
+	worker.MustRegister(x.requests, x.refusals, x.generated, x.duration, x.resident, x.residency, x.restored, x.onDevice)
 	x.registerLive(worker, m, started)
 	h := promhttp.HandlerFor(r, promhttp.HandlerOpts{})
 	x.handler = func(c *gin.Context) { h.ServeHTTP(c.Writer, c.Request) }
@@ -155,3 +158,6 @@ func (x *Metrics) observed(ok bool, bytes map[string]int64) {
 		x.resident.WithLabelValues(class).Set(float64(n))
 	}
 }
+
+// process records what the management library counts of the device's memory.
+func (x *Metrics) process(bytes int64) { x.onDevice.WithLabelValues().Set(float64(bytes)) }

@@ -27,7 +27,7 @@ type processMetrics struct {
 func newProcessMetrics(r prometheus.Registerer, m *Machine) *processMetrics {
 	x := &processMetrics{
 		unexplained: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "llorch_memory_unexplained_bytes",
-			Help: "RSS less the model's memory, at the last residency check: what the program itself takes, and leaks."}, nil),
+			Help: "RSS less what of the model's memory is in it, at the last residency check: what the program itself takes, and leaks."}, nil),
 		faults: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "llorch_device_fault",
 			Help: "1 after a device fault, by its class; absent while there is none. The process ends soon after."}, []string{"class"}),
 		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "llorch_callback_attempts_total",

@@ -82,7 +82,7 @@ func (w *worker) introduction() callback.Ready {
 func (w *worker) evidence() callback.Evidence {
 	return callback.Evidence{
 		ResidentBytes: w.machine.Residency().Held, WeightsDigest: w.info.Digest, LoadSeconds: w.loadTime.Seconds(),
-		DeviceName: w.engine.Info().Device.Name,
+		DeviceName: w.engine.Info().Device.Name, DeviceUUID: w.engine.Info().Device.UUID,
 	}
 }
 

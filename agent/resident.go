@@ -15,6 +15,9 @@ type changer interface{ Changed() error }
 // verify claims all memory that the device computes from and has it observed.
 // A worker whose model is not wholly in memory does not get ready.
 func (w *worker) verify() error {
+	if w.engine.OwnMemory() {
+		return w.verifyDevice()
+	}
 	for i, r := range w.engine.Regions() {
 		class := r.Use.String()
 		w.claims = append(w.claims, residency.Claim{Class: class, Name: fmt.Sprintf("%s region %d", class, i), Addr: r.Addr, Bytes: r.Bytes})
@@ -22,7 +25,7 @@ func (w *worker) verify() error {
 	if w.cfg.MLock {
 		w.lock()
 	}
-	report := w.observe()
+	report := w.observe(w.stopping)
 	if len(report.Losses) > 0 { // taken while the rest was loaded
 		report = w.restore(w.stopping, report, "start", restoreGrace)
 	}
@@ -50,7 +53,10 @@ func (w *worker) lock() {
 }
 
 // observe looks at every claim, and records the verdict where probes see it.
-func (w *worker) observe() residency.Report {
+func (w *worker) observe(ctx context.Context) residency.Report {
+	if w.device != nil {
+		return w.observeDevice(ctx)
+	}
 	report := residency.Report{}
 	pages, err := residency.OpenPages()
 	if err != nil {
@@ -110,12 +116,14 @@ const restoreGrace = 500 * time.Millisecond
 // long, or does not help, or the files have changed under the mapping, and is
 // ready again when all is well. The error says what is not well.
 func (w *worker) recheck(ctx context.Context, why string) error {
-	report := w.observe()
-	if len(report.Losses) > 0 {
+	report := w.observe(ctx)
+	if len(report.Losses) > 0 && w.device == nil {
 		report = w.restore(ctx, report, why, restoreGrace)
 	}
-	missing := report.Err()
-	changed := w.source.Changed()
+	missing, changed := report.Err(), error(nil)
+	if w.device == nil { // what a device has copied does not change with the files
+		changed = w.source.Changed()
+	}
 	if changed != nil {
 		changed = fmt.Errorf("the model's files changed after loading; start a new worker: %w", changed)
 	}
@@ -138,7 +146,7 @@ func (w *worker) restore(ctx context.Context, report residency.Report, why strin
 			slow = w.impairedBy(CauseResidency, report.Err())
 		}
 	})
-	report = w.observe()
+	report = w.observe(ctx)
 	w.metrics.restored.Add(float64(max(0, missing-report.Missing)))
 	if report.Resident {
 		w.log.Info("residency restored", "bytes", missing, "duration_ms", time.Since(began).Milliseconds(), "found_by", why)

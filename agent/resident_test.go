@@ -103,7 +103,7 @@ func TestSlowRestorationDegrades(t *testing.T) {
 	if err := unix.Madvise(memory, unix.MADV_DONTNEED); err != nil {
 		t.Fatal(err)
 	}
-	report := w.restore(t.Context(), w.observe(), "timer", -1)
+	report := w.restore(t.Context(), w.observe(t.Context()), "timer", -1)
 	if s := w.machine.Standing(); !report.Resident || s.State != Degraded || s.Cause != CauseResidency ||
 		!strings.Contains(s.Reason, fmt.Sprint(len(memory))) {
 		t.Errorf("resident %v, %+v", report.Resident, s)

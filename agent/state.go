@@ -79,6 +79,7 @@ type Machine struct {
 	active    atomic.Int64
 	progress  atomic.Pointer[Progress]
 	residency atomic.Pointer[residency.Report]
+	fault     atomic.Pointer[string] // class of the device fault; nil: none
 	idle      idleWatch
 }
 
@@ -142,6 +143,17 @@ func (m *Machine) done() {
 
 // SetResidency records the verdict of a residency check.
 func (m *Machine) SetResidency(r residency.Report) { m.residency.Store(&r) }
+
+// SetFault records the class of a device fault, before Faulted is entered.
+func (m *Machine) SetFault(class string) { m.fault.Store(&class) }
+
+// Fault is the class of the device fault, one word, "" if there was none.
+func (m *Machine) Fault() string {
+	if class := m.fault.Load(); class != nil {
+		return *class
+	}
+	return ""
+}
 
 // Residency is the last verdict, not resident before the first.
 func (m *Machine) Residency() residency.Report { return *m.residency.Load() }

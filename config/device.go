@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -35,6 +36,9 @@ func ParseDevice(s string) (Device, error) {
 		return Device{}, fmt.Errorf("%w: %q is not a device: give an index, cpu, cuda:N, metal:N, GPU-N or CPU-N", ErrUsage, s)
 	}
 	kind, index := strings.ToLower(s), "0"
+	if negative(s) {
+		return Device{}, belowZero(s)
+	}
 	if before, after, ok := strings.Cut(kind, ":"); ok {
 		kind, index = before, after
 		if kind != "cpu" && kind != "cuda" && kind != "metal" {
@@ -49,14 +53,33 @@ func ParseDevice(s string) (Device, error) {
 		kind, index = "", s
 	}
 	n, err := parseIndex(index)
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrNegative):
+		return Device{}, belowZero(s)
+	case err != nil:
 		return bad()
 	}
 	return Device{Kind: kind, Index: n}, nil
 }
 
+// ErrNegative marks a device index below zero: a manager counts on status 1 for it, as for one that is too large.
+var ErrNegative = errors.New("device indices count from 0")
+
+// negative tells whether s is a number below zero.
+func negative(s string) bool {
+	digits, ok := strings.CutPrefix(s, "-")
+	return ok && digits != "" && strings.Trim(digits, "0123456789") == ""
+}
+
+func belowZero(s string) error {
+	return fmt.Errorf("%q: %w: give 0 for the first device; doctor lists those of this host", s, ErrNegative)
+}
+
 // parseIndex takes digits only: strconv would also take "+1".
 func parseIndex(s string) (int, error) {
+	if negative(s) {
+		return 0, belowZero(s)
+	}
 	if s == "" || strings.Trim(s, "0123456789") != "" {
 		return 0, fmt.Errorf("%w: %q is not a device index: give 0 to %d", ErrUsage, s, maxDeviceIndex)
 	}

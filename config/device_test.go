@@ -19,7 +19,13 @@ func TestParseDevice(t *testing.T) {
 			t.Errorf("%s: %+v, %v; want %+v", in, got, err, want)
 		}
 	}
-	for _, in := range []string{"", "-1", "+1", " 0", "cpu:", "cuda:-1", "cuda:x", "cuda-1", "gpu", "gpu:0", "GPU-", "tpu", "cpu:0:1", "1024", "99999999999999999999", "0x1", "1.5"} {
+	for _, in := range []string{"-1", "cuda:-1", "GPU--3", "cpu:-0"} {
+		got, err := ParseDevice(in)
+		if !errors.Is(err, ErrNegative) || errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "doctor lists") {
+			t.Errorf("%q: %v, %v", in, got, err)
+		}
+	}
+	for _, in := range []string{"", "+1", " 0", "cpu:", "cuda:x", "cuda-1", "gpu", "gpu:0", "GPU-", "tpu", "cpu:0:1", "1024", "99999999999999999999", "0x1", "1.5"} {
 		if got, err := ParseDevice(in); !errors.Is(err, ErrUsage) {
 			t.Errorf("%q gave %+v, %v; want a usage error", in, got, err)
 		}

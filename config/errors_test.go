@@ -75,13 +75,11 @@ func TestUsageErrors(t *testing.T) {
 		{"all origins and one", "", nil, []string{"--cors-origins", "*,https://a.example"}, `cors_origins has "*"`},
 		{"caches differ", "", nil, []string{"--kv-cache-mb=1", "--kv-cache-size-mb=2"}, "--kv-cache-mb and --kv-cache-size-mb contradict"},
 		{"device", "", nil, []string{"--device", "tpu:0"}, `"tpu:0" is not a device`},
-		{"negative device", "", nil, []string{"--device=-1"}, `"-1" is not a device`},
 		{"device and cuda device", "", nil, []string{"--device=cpu", "--cuda-device=0"}, "--cuda-device 0 contradicts device cpu"},
 		{"backend and device", "", nil, []string{"--device=cpu", "--backend=cuda"}, "device cpu contradicts backend cuda"},
 		{"GPU on the CPU", "", nil, []string{"--device=GPU-0", "--backend=cpu"}, "contradicts backend cpu"},
 		{"gpu and device", "", nil, []string{"--device=cuda:1", "--gpu=0"}, "gpu 0 contradicts device cuda:1"},
 		{"gpu and gpu device", "", nil, []string{"--gpu=1", "--gpu-device=0"}, "--gpu and --gpu-device contradict"},
-		{"negative cuda device", "", nil, []string{"--cuda-device=-1"}, "--cuda-device"},
 		{"two kinds", "", nil, []string{"--cuda-device=0", "--metal-device=0"}, "contradicts"},
 	} {
 		_, err := load(t, tc.file, tc.environ, tc.args)
@@ -89,6 +87,16 @@ func TestUsageErrors(t *testing.T) {
 			t.Errorf("%s: error %v, want a usage error with %q", tc.name, err, tc.want)
 		} else if strings.Contains(err.Error(), "hidden") || strings.Contains(err.Error(), long) {
 			t.Errorf("%s: the error shows the token: %v", tc.name, err)
+		}
+	}
+}
+
+// A device index below zero is no usage error: the program ends with status 1, as for one that is too large.
+func TestNegativeDevices(t *testing.T) {
+	for _, arg := range []string{"--device=-1", "--device=cuda:-1", "--cuda-device=-1", "--gpu=-1", "--gpu-device=-1"} {
+		_, err := load(t, "", nil, []string{arg})
+		if err == nil || errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "device indices count from 0: give 0") {
+			t.Errorf("%s: %v", arg, err)
 		}
 	}
 }

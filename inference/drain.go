@@ -60,7 +60,8 @@ func (e *Engine) Close() error {
 	if again {
 		return nil
 	}
-	errs := []error{e.dev.Close()}
+	close(e.release)
+	errs := []error{<-e.released}
 	for _, f := range e.closers {
 		errs = append(errs, f())
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"llorch/inference/backend"
 	"llorch/inference/sample"
 )
 
@@ -97,6 +98,9 @@ func (e *Engine) failStep(step []work, err error) {
 	var typed *Error
 	if !errors.As(err, &typed) {
 		typed = &Error{Code: CodeInferenceFailed, Retriable: true, Err: err}
+		if errors.Is(err, backend.ErrMemory) { // what it took is free again, and another worker may have more
+			typed.Code = CodeOutOfMemory
+		}
 	}
 	for _, w := range step {
 		e.fail(w.seq, typed)

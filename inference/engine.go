@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,6 +34,7 @@ type Engine struct {
 
 	mu       sync.Mutex // protects the fields below
 	inbox    []*sequence
+	asides   []func() error // for the loop to run between steps; a device fault is latched
 	inFlight map[string]bool
 	line     []*sequence // all of those, by arrival
 	refuse   error       // why Generate refuses; nil while it serves
@@ -43,14 +43,16 @@ type Engine struct {
 	admission admission
 	loads     []load // reused
 
-	wake    chan struct{} // room for one: something for the loop to see
-	cut     atomic.Bool   // the loop is to end all sequences
-	left    chan struct{} // room for one: a sequence has ended
-	stopped chan struct{} // closed when the loop has ended
-	faulted chan struct{} // closed when a device fault is latched
-	fault   error         // readable once faulted is closed
-	onFault func(error)   // Options.Faulted
-	stats   counters
+	wake     chan struct{} // room for one: something for the loop to see
+	cut      atomic.Bool   // the loop is to end all sequences
+	left     chan struct{} // room for one: a sequence has ended
+	stopped  chan struct{} // closed when the loop has ended
+	release  chan struct{} // closed when the device may be closed
+	released chan error    // what closing it said
+	faulted  chan struct{} // closed when a device fault is latched
+	fault    error         // readable once faulted is closed
+	onFault  func(error)   // Options.Faulted
+	stats    counters
 }
 
 // counters are what Stats reads. The loop writes them once a step.
@@ -181,7 +183,6 @@ func (e *Engine) encode(prompt string) ([]int32, error) {
 
 // loop is the only goroutine that touches the device.
 func (e *Engine) loop() {
-	runtime.LockOSThread()
 	defer close(e.stopped)
 	for e.admit() {
 		e.books.Lock()
@@ -247,14 +248,20 @@ func (e *Engine) run(step []work) error {
 }
 
 // admit takes arrivals in and cancelled requests out. It sleeps while there is
-// nothing to do and returns false when the engine closes.
+// nothing to do and returns false when the engine closes or has no device any more.
 func (e *Engine) admit() bool {
 	for {
 		e.mu.Lock()
-		arrived, closing := e.inbox, e.closing
-		e.inbox = nil
+		arrived, closing, asides := e.inbox, e.closing, e.asides
+		e.inbox, e.asides = nil, nil
 		late := e.review()
 		e.mu.Unlock()
+		for _, aside := range asides {
+			if err := aside(); backend.IsFault(err) {
+				e.latch(err)
+				return false
+			}
+		}
 		for _, q := range arrived {
 			e.sched.add(q)
 		}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"llorch/inference/backend"
+	"llorch/inference/backend/cpu"
 	"llorch/inference/backend/ref"
 	"llorch/inference/model/llama"
 	"llorch/inference/tensor"
@@ -45,8 +46,8 @@ func TestGGUFGoldens(t *testing.T) {
 		} else {
 			path = asGGUF(t, dir, "f32")
 		}
-		for _, o := range []Options{{Device: "cpu", Threads: 2}, {Device: "ref"}} {
-			if testing.Short() && o.Device == "ref" {
+		for _, o := range variants() {
+			if o.Device == "cpu" && o.ISA == cpu.ISAs()[0] && len(cpu.ISAs()) > 1 {
 				continue
 			}
 			t.Run(filepath.Base(dir)+"/"+o.Device, func(t *testing.T) {

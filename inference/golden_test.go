@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 
+	"llorch/inference/backend"
 	"llorch/inference/backend/cpu"
 	"llorch/inference/tensor"
 	"llorch/inference/weights"
@@ -87,8 +88,13 @@ func goldenModels(t testing.TB) []string {
 // variants are the devices that the goldens are run on: plain Go, the CPU in
 // portable C and with the best instruction set of this host, the others being held
 // against the same bounds by backendtest; or with -short, which is how the race
-// detector runs, the one that serves by default.
+// detector runs, the one that serves by default. Accelerators that this program is
+// built for and that are here come on top; LLORCH_TEST_DEVICE names one kind that is
+// to be tested alone.
 func variants() []Options {
+	if kind := os.Getenv("LLORCH_TEST_DEVICE"); kind != "" {
+		return []Options{{Device: kind, Threads: 2}}
+	}
 	if testing.Short() {
 		return []Options{{Device: "cpu", Threads: 2}}
 	}
@@ -96,6 +102,20 @@ func variants() []Options {
 	all := cpu.ISAs()
 	for _, isa := range slices.Compact([]string{all[0], all[len(all)-1]}) {
 		list = append(list, Options{Device: "cpu", ISA: isa, Threads: 2})
+	}
+	return append(list, accelerators()...)
+}
+
+// accelerators are the devices beside the CPU that this program is built for and
+// that are here.
+func accelerators() (list []Options) {
+	for _, kind := range backend.Kinds() {
+		if _, ok := backend.Examine(kind, 0); !ok || kind == "cpu" { // of the rest are ref and what tests register
+			continue
+		}
+		if _, err := Probe(kind, 0); err == nil {
+			list = append(list, Options{Device: kind})
+		}
 	}
 	return list
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"time"
 
@@ -53,26 +54,43 @@ type Info struct {
 // it fails. Cancelling ctx stops loading.
 func Load(ctx context.Context, ins *Inspection, o Options) (*Engine, error) {
 	o = o.withDefaults()
+	e := &Engine{
+		closers: []func() error{ins.Close}, eos: map[int32]bool{}, inFlight: map[string]bool{},
+		wake: make(chan struct{}, 1), left: make(chan struct{}, 1), stopped: make(chan struct{}), faulted: make(chan struct{}),
+		release: make(chan struct{}), released: make(chan error, 1), now: o.now, onFault: o.Faulted,
+	}
+	for _, id := range ins.Spec.EOS {
+		e.eos[id] = true
+	}
+	loaded := make(chan error)
+	go e.live(ctx, ins, o, loaded)
+	if err := <-loaded; err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// live is the whole life of the device, from opening to closing, on one goroutine
+// and one OS thread: a GPU's context belongs to the thread.
+func (e *Engine) live(ctx context.Context, ins *Inspection, o Options, loaded chan<- error) {
+	runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
 	dev, err := backend.Open(o.Device, backend.Options{Index: o.Index, Threads: o.Threads, ISA: o.ISA})
 	if err == nil {
 		dev, err = withFaults(dev)
 	}
 	if err != nil {
-		return nil, errors.Join(err, ins.Close())
+		loaded <- errors.Join(err, ins.Close())
+		return
 	}
-	e := &Engine{
-		dev: dev, closers: []func() error{ins.Close}, eos: map[int32]bool{}, inFlight: map[string]bool{},
-		wake: make(chan struct{}, 1), left: make(chan struct{}, 1), stopped: make(chan struct{}), faulted: make(chan struct{}),
-		now: o.now, onFault: o.Faulted,
-	}
-	for _, id := range ins.Spec.EOS {
-		e.eos[id] = true
-	}
+	e.dev = dev
 	if err := e.load(ctx, ins, o); err != nil {
-		return nil, errors.Join(fmt.Errorf("inference: load %s: %w", ins.Source.Path, err), dev.Close(), ins.Close())
+		loaded <- errors.Join(fmt.Errorf("inference: load %s: %w", ins.Source.Path, err), dev.Close(), ins.Close())
+		return
 	}
-	go e.loop()
-	return e, nil
+	loaded <- nil
+	e.loop()
+	<-e.release // a device that has faulted is kept until then, for whoever looks at its memory
+	e.released <- dev.Close()
 }
 
 func (e *Engine) load(ctx context.Context, ins *Inspection, o Options) error {
@@ -135,6 +153,11 @@ func (e *Engine) load(ctx context.Context, ins *Inspection, o Options) error {
 	meter.step("warmup")
 	if err := e.warmUp(o.ChunkTokens, meter); err != nil {
 		return err
+	}
+	if backend.Observing(e.dev) != nil { // it has a copy, and the host need not keep its own
+		if err := ins.Source.Unmap(); err != nil {
+			return err
+		}
 	}
 	// From here on the device belongs to the loop, and holds all it ever will.
 	e.info.Held, e.regions = e.dev.Held(), e.dev.Regions()

@@ -32,6 +32,7 @@ type Options struct {
 	Verify      Verify         // "" = VerifyAuto
 	Quantize    string         // format that matrices get while they are loaded: "q8_0", "q4_0", "q4_k_m"; "" = as in the files
 	Available   int64          // memory the process may take, for the automatic cache; 0 = not known
+	OwnMemory   bool           // Available is of a device with memory of its own: nobody else has a use for what is left of it
 	Progress    func(Progress) // called from the loading goroutine; may be nil
 	Faulted     func(error)    // called from the engine's loop when a device fault is latched, before any stream hears of it; may be nil
 
@@ -43,6 +44,7 @@ type Options struct {
 // Scratch.
 type Plan struct {
 	Weights, Cache, Scratch int64
+	Beside                  int64      // taken for a while during the warm-up, by devices that lay weights out anew
 	Widened                 []Widening // what of Weights takes more than in the file
 	Quantized               int64      // bytes of the files that become others while loading
 	Context                 int        // tokens of one sequence
@@ -60,8 +62,9 @@ func (p Plan) TensorBytes(t *weights.Tensor) int64 {
 	return int64(t.Shape[0]) * int64(d.RowBytes(t.Shape[1]))
 }
 
-// Total is the sum of all classes, math.MaxInt64 where it does not fit.
-func (p Plan) Total() int64 { return plus(plus(p.Weights, p.Cache), p.Scratch) }
+// Total is the sum of all classes at the worst moment, math.MaxInt64 where it does
+// not fit.
+func (p Plan) Total() int64 { return plus(plus(plus(p.Weights, p.Cache), p.Scratch), p.Beside) }
 
 // possible refuses a plan that no load can carry out. Whether there is memory
 // for it is the caller's question.
@@ -102,7 +105,8 @@ const deviceBytes = 64 << 20
 const PageSize = 32
 
 // The automatic cache holds MaxBatch whole contexts, if they take no more than
-// this and no more than a quarter of the available memory; always one context.
+// this and no more than a quarter of the available memory; always one context. On a
+// device with memory of its own they may take nearly all that the rest leaves.
 const autoCacheBytes = 512 << 20
 
 func (o Options) withDefaults() Options {
@@ -158,6 +162,8 @@ func (ins *Inspection) Plan(o Options) Plan {
 		p.Quantized += t.Bytes
 		p.Weights = plus(p.Weights-t.Bytes, p.TensorBytes(t))
 	}
+	p.Weights = plus(p.Weights, ins.padding(o, p.limits.Formats))
+	p.Beside = ins.beside(o, p.limits.Formats)
 	if p.Context <= 0 {
 		p.Context = min(ins.Spec.MaxPositions, 4096)
 	}
@@ -169,17 +175,32 @@ func (ins *Inspection) Plan(o Options) Plan {
 	case o.CacheBytes > 0:
 		pages = max(1, o.CacheBytes/page)
 	default:
-		room := int64(autoCacheBytes)
-		if o.Available > 0 {
-			room = min(room, (o.Available-p.Weights)/4)
-		}
-		pages = max(one, min(pages, room/page))
+		pages = max(one, min(pages, ins.cacheRoom(o, p)/page))
 	}
 	p.Pages, p.Cache = int(pages), times(pages, page)
 	p.Context = int(min(int64(p.Context), pages*PageSize))
-	p.limits.Rows, p.limits.Logits, p.limits.Positions = o.MaxBatch+o.ChunkTokens, o.MaxBatch, p.Context
+	l := o.limits(p.Context)
+	p.limits.Rows, p.limits.Logits, p.limits.Positions = l.Rows, l.Logits, l.Positions
 	p.Scratch = ins.Config.Scratch(p.limits)
 	return p
+}
+
+// cacheRoom is what an automatic cache may take.
+func (ins *Inspection) cacheRoom(o Options, p Plan) int64 {
+	left := o.Available - p.Weights
+	switch {
+	case o.Available <= 0:
+		return autoCacheBytes
+	case o.OwnMemory:
+		left -= plus(plus(ins.Config.Scratch(o.limits(p.Context)), p.Beside), deviceBytes)
+		return left / 20 * 19 // the rest is lost at the ends of pages
+	}
+	return min(autoCacheBytes, left/4)
+}
+
+// limits are the sizes of the largest step.
+func (o Options) limits(context int) model.Limits {
+	return model.Limits{Rows: o.MaxBatch + o.ChunkTokens, Logits: o.MaxBatch, Positions: context}
 }
 
 func pagesFor(positions int) int { return (positions + PageSize - 1) / PageSize }

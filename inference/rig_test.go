@@ -91,7 +91,22 @@ func (r *rig) tap(op string, dst backend.Tensor) {
 	if dst.Type != tensor.F32 || dst.Data == nil {
 		return
 	}
-	r.taps = append(r.taps, tapped{op, slices.Clone(dst.Float32s())})
+	r.taps = append(r.taps, tapped{op, r.read(dst)})
+}
+
+// read copies a tensor of float32, wherever the device has it.
+func (r *rig) read(x backend.Tensor) []float32 {
+	if backend.Observing(r.dev) == nil {
+		return slices.Clone(x.Float32s())
+	}
+	vals := make([]float32, x.Rows*x.Cols)
+	host := make([]byte, x.Bytes())
+	r.dev.Download(host, x)
+	if err := r.dev.Sync(); err != nil {
+		clear(host) // the step's own Sync tells
+	}
+	x.Type.Decode(vals, host)
+	return vals
 }
 
 // forward runs ids at the next positions as one step, as decode rows or as a
@@ -120,7 +135,7 @@ func (r *rig) forward(t testing.TB, ids []int32, decode bool) []float32 {
 			}
 		}
 	}
-	return slices.Clone(logits.Float32s())
+	return r.read(logits)
 }
 
 // near fails unless got equals want within tol, relative to want's largest

@@ -10,6 +10,8 @@
 //   - Verify fails closed: what was not observed, was observed with an error, or was never claimed is not resident.
 //   - Missing bytes are exact: a claim is counted by its own bytes on resident pages, so tensors that share a page at
 //     their edges are each counted right.
+//   - A device with memory of its own is believed twice or not at all: its driver must place every claim in plain device
+//     memory, and the management library must count for this process what the claims add up to (VerifyDevice).
 //
 // # Plan: page cache is not in the way, and is not a gift
 //

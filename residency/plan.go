@@ -1,6 +1,7 @@
 package residency
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 )
@@ -11,6 +12,7 @@ type Need struct {
 	Weights int64 // the file mapping, whole, cached or not (see the package comment)
 	Cache   int64 // KV pages
 	Scratch int64 // activations, logits, staging
+	Driver  int64 // of a device with memory of its own: context, graphs, and what is taken for a while
 	Process int64 // tokenizer, goroutines, buffers of requests
 }
 
@@ -18,7 +20,7 @@ type Need struct {
 // numbers in a model's files.
 func (n Need) Total() (int64, error) {
 	var sum int64
-	for _, part := range []int64{n.Weights, n.Cache, n.Scratch, n.Process} {
+	for _, part := range []int64{n.Weights, n.Cache, n.Scratch, n.Driver, n.Process} {
 		if part < 0 || sum > math.MaxInt64-part {
 			return 0, fmt.Errorf("residency: the memory need %+v is not a possible size", n)
 		}
@@ -32,6 +34,7 @@ type Host struct {
 	Total     int64   // of the machine
 	Available int64   // without swapping, by the kernel's own estimate (MemAvailable)
 	Groups    []Group // control groups with a limit, innermost first
+	Name      string  // what this memory is, in words; "" = memory of the host. A device with its own is a Host here, too
 }
 
 // Group is one control group that limits this process.
@@ -47,7 +50,7 @@ func (g Group) Free() int64 { return max(0, g.Limit-g.Used+min(g.Reclaimable, g.
 
 // Free is what a worker may take, and which bound decides it.
 func (h Host) Free() (free int64, bound string) {
-	free, bound = h.Available, "memory of the host"
+	free, bound = h.Available, cmp.Or(h.Name, "memory of the host")
 	for _, g := range h.Groups {
 		if f := g.Free(); f < free {
 			free, bound = f, "limit of control group "+g.Path
@@ -73,11 +76,22 @@ type ShortfallError struct {
 	Device, Model       string
 }
 
+// parts names what is needed, where it is more than nothing or every plan has it.
+func (n Need) parts() string {
+	text := fmt.Sprintf("weights %d, cache %d, scratch %d", n.Weights, n.Cache, n.Scratch)
+	if n.Driver > 0 {
+		text += fmt.Sprintf(", driver %d", n.Driver)
+	}
+	if n.Process > 0 || n.Driver == 0 {
+		text += fmt.Sprintf(", process %d", n.Process)
+	}
+	return text
+}
+
 func (e *ShortfallError) Error() string {
-	return fmt.Sprintf("residency: %s does not fit on %s: required %d bytes (weights %d, cache %d, scratch %d, process %d), "+
+	return fmt.Sprintf("residency: %s does not fit on %s: required %d bytes (%s), "+
 		"available %d bytes (%s), short of %d: free memory, raise the limit, lower --kv-cache-mb or choose a smaller model",
-		e.Model, e.Device, e.Required, e.Need.Weights, e.Need.Cache, e.Need.Scratch, e.Need.Process,
-		e.Available, e.Bound, e.Required-e.Available)
+		e.Model, e.Device, e.Required, e.Need.parts(), e.Available, e.Bound, e.Required-e.Available)
 }
 
 // Plan decides, before anything is touched, whether need fits into what is available. The error is a *ShortfallError

@@ -53,6 +53,8 @@ type Report struct {
 	Held     map[string]int64 // bytes of them seen in memory, by class
 	Missing  int64            // bytes claimed and not seen
 	Losses   []Loss           // the claims that are not whole, in the order of the claims
+	Doubt    error            // why the whole is not believed, whatever the claims say; of devices with memory of their own
+	Process  int64            // bytes of this process on such a device, by its management library
 }
 
 // Loss is one claim that is not whole.
@@ -103,6 +105,8 @@ func (r Report) Err() error {
 	switch {
 	case r.Resident:
 		return nil
+	case len(r.Losses) == 0 && r.Doubt != nil:
+		return fmt.Errorf("residency: %w", r.Doubt)
 	case len(r.Losses) == 0:
 		return errors.New("residency: nothing was claimed, so nothing is known to be resident")
 	}

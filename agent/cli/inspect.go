@@ -146,7 +146,12 @@ func inspect(ctx context.Context, cfg config.Config, tensors bool) (*modelReport
 	r.files(ins, tensors)
 	plan, forecast, err := agent.Forecast(ctx, ins, &o)
 	var short *residency.ShortfallError
-	if err != nil && !errors.As(err, &short) {
+	unusable := errors.Is(err, agent.ErrDevice)
+	switch {
+	case unusable:
+		r.Warnings = append(r.Warnings, err.Error())
+		forecast.Required, forecast.Bound = plan.Total(), "a device that cannot be used"
+	case err != nil && !errors.As(err, &short):
 		return nil, err
 	}
 	for _, widened := range plan.Widened {
@@ -154,7 +159,7 @@ func inspect(ctx context.Context, cfg config.Config, tensors bool) (*modelReport
 	}
 	r.Memory = memoryReport{
 		Device: fmt.Sprintf("%s:%d", o.Device, o.Index), Weights: plan.Weights, Cache: plan.Cache, Scratch: plan.Scratch,
-		Context: plan.Context, Required: forecast.Required, Available: forecast.Available, Bound: forecast.Bound, Fits: short == nil,
+		Context: plan.Context, Required: forecast.Required, Available: forecast.Available, Bound: forecast.Bound, Fits: short == nil && !unusable,
 	}
 	if short != nil {
 		r.Memory.Required, r.Memory.Available, r.Memory.Bound = short.Required, short.Available, short.Bound

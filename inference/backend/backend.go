@@ -33,6 +33,7 @@ type Info struct {
 	Kind         string // "cpu", "ref", "cuda", "metal"
 	Index        int
 	Name         string // what the maker calls it
+	UUID         string // what tells it from others of its kind, "" where nothing does
 	ISA          string // the instruction set chosen, "" where there is no choice
 	Threads      int    // host threads that compute
 	Architecture string // where weights live: "ram", "vram-only", "unified"

@@ -67,6 +67,10 @@ func (s *Source) Release(t *Tensor) {
 	}
 }
 
+// Unmap gives the mappings up, for weights that were all copied elsewhere. No
+// Tensor.Data may be used after it, and no examination be under way.
+func (s *Source) Unmap() error { return s.unmap() }
+
 func (s *Source) unmap() error {
 	for i := range s.tensors {
 		s.tensors[i].Data = nil

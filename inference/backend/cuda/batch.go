@@ -1,6 +1,9 @@
 package cuda
 
 import (
+	"errors"
+	"fmt"
+
 	"llorch/inference/backend"
 	"llorch/inference/backend/cuda/driver"
 )
@@ -52,7 +55,7 @@ func (l layout) fill(words []int32, b *backend.Batch) {
 // use makes b the batch that the next launches read. The engine changes a batch
 // between steps only, so one that is there already stays.
 func (d *Device) use(b *backend.Batch) {
-	if d.batch.of == b || d.dead() {
+	if d.batch.of == b || d.broken() {
 		return
 	}
 	l := layoutOf(b)
@@ -68,39 +71,32 @@ func (d *Device) use(b *backend.Batch) {
 }
 
 // batchRoom makes room for words, generously: a step larger than the warm-up's must
-// not allocate while others wait.
+// not allocate while others wait. On an error the room that was there stays.
 func (d *Device) batchRoom(words int) error {
 	if words <= len(d.batch.words) {
 		return nil
 	}
 	words = max(64<<10, 2*words)
-	if err := d.freeBatch(); err != nil {
-		return err
-	}
 	p, err := d.alloc(backend.Scratch, int64(4*words))
 	if err != nil {
 		return err
 	}
-	d.batch.device = p
-	if d.batch.pinned, err = d.drv.HostAlloc(int64(4 * words)); err != nil {
-		return err
+	pinned, err := d.drv.HostAlloc(int64(4 * words))
+	if err != nil {
+		return errors.Join(fmt.Errorf("cuda: %d bytes of pinned memory: %w", 4*words, named(err)), d.release(p))
 	}
-	d.batch.words = words32(d.batch.pinned.Bytes)
-	return nil
+	err = d.freeBatch()
+	d.batch.device, d.batch.pinned, d.batch.words = p, pinned, words32(pinned.Bytes)
+	return err
 }
 
+// freeBatch frees as much as it can.
 func (d *Device) freeBatch() error {
 	if d.batch.words == nil {
 		return nil
 	}
-	if err := d.drv.StreamSynchronize(d.stream); err != nil {
-		return err
-	}
-	if err := d.release(d.batch.device); err != nil {
-		return err
-	}
 	d.batch.words, d.batch.of = nil, nil
-	return d.drv.HostFree(d.batch.pinned)
+	return errors.Join(d.drv.StreamSynchronize(d.stream), d.release(d.batch.device), d.drv.HostFree(d.batch.pinned))
 }
 
 func (b *batch) word(at int) driver.Ptr { return b.device + driver.Ptr(4*at) }

@@ -43,7 +43,10 @@ type Device struct {
 	drawing      []drawing                      // Sample calls that wait for their logits
 	chooser      sample.Chooser
 	logits       []float32 // their rows on the host
+	contextBytes int64     // of device memory, before the first allocation
+	graphBytes   int64     // of graphs, since
 	err          error     // first failure since the last Sync
+	rowErr       error     // first row since then that no token could be chosen for
 	fault        *backend.Fault
 }
 
@@ -54,11 +57,19 @@ type opened struct {
 	index   int
 	facts   DeviceFacts
 	kernels *Kernels
-	closing func() error // of the kernels and the context
+	card    management   // nil: there is none to ask
+	closing func() error // of the kernels, the context and the card
 }
 
 // mostIDs bounds the rows of one step whose tokens are chosen on the device.
 const mostIDs = 1024
+
+// New makes a device of a driver that is open, with kernels in its current context.
+// card may be nil: then nobody counts its memory. It closes the kernels. For tests
+// that have no GPU; others open kind "cuda".
+func New(drv driver.Driver, k *Kernels, card management, f DeviceFacts) (*Device, error) {
+	return newDevice(drv, opened{facts: f, kernels: k, card: card, closing: k.Close})
+}
 
 // newDevice makes a device of what is opened, and owns it from then on, also when it
 // fails.
@@ -89,6 +100,9 @@ func (d *Device) start() (err error) {
 	if d.loader, err = newLoader(d.drv); err != nil {
 		return err
 	}
+	if d.contextBytes, err = d.processBytes(); err != nil {
+		d.contextBytes = 0 // Occupied says why, to whoever wants to rely on it
+	}
 	if d.ids, err = d.alloc(backend.Scratch, 4*mostIDs); err != nil {
 		return err
 	}
@@ -100,7 +114,7 @@ func (d *Device) start() (err error) {
 
 // Info implements backend.Device.
 func (d *Device) Info() backend.Info {
-	return backend.Info{Kind: "cuda", Index: d.index, Name: d.facts.Name, Architecture: "vram-only"}
+	return backend.Info{Kind: "cuda", Index: d.index, Name: d.facts.Name, UUID: d.facts.UUID.String(), Architecture: "vram-only"}
 }
 
 // Computes: every format, as files have it.
@@ -113,7 +127,10 @@ func (d *Device) Sync() error {
 	d.sampleAll()
 	d.drawing, d.batch.of = d.drawing[:0], nil
 	err := d.err
-	d.err = nil
+	if err == nil {
+		err = d.rowErr
+	}
+	d.err, d.rowErr = nil, nil
 	if d.fault != nil {
 		return d.fault
 	}
@@ -123,15 +140,29 @@ func (d *Device) Sync() error {
 // dead tells whether the device has faulted.
 func (d *Device) dead() bool { return d.fault != nil }
 
+// broken tells whether there is no use in asking for more until Sync: what follows a
+// failure would compute from what is not there.
+func (d *Device) broken() bool { return d.err != nil || d.dead() }
+
 // check keeps the failure of a call of the driver.
 func (d *Device) check(err error) {
 	if err != nil {
-		d.fail(d.latched(fmt.Errorf("cuda: %w", err)))
+		d.fail(fmt.Errorf("cuda: %w", named(err)))
 	}
+}
+
+// named wraps backend.ErrMemory where memory did not suffice, whatever was asked for:
+// a launch may want some, too.
+func named(err error) error {
+	if driver.IsOOM(err) && !errors.Is(err, backend.ErrMemory) {
+		return fmt.Errorf("%w: %w", backend.ErrMemory, err)
+	}
+	return err
 }
 
 // fail keeps the first failure for Sync.
 func (d *Device) fail(err error) {
+	d.latched(err)
 	if d.err == nil {
 		d.err = err
 	}
@@ -141,7 +172,7 @@ func (d *Device) fail(err error) {
 func (d *Device) latched(err error) error {
 	var e *driver.Error
 	if errors.As(err, &e) && e.Sticky() && d.fault == nil {
-		d.fault = &backend.Fault{Class: "driver", Reason: err.Error()}
+		d.fault = &backend.Fault{Class: e.Class(), Reason: err.Error()}
 	}
 	return err
 }

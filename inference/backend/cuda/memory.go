@@ -22,11 +22,7 @@ type memory struct {
 func (m *memory) alloc(use backend.Use, bytes int64) (driver.Ptr, error) {
 	p, err := m.drv.MemAlloc(bytes)
 	if err != nil {
-		var e *driver.Error
-		if errors.As(err, &e) && e.OOM() {
-			err = fmt.Errorf("%w: %w", backend.ErrMemory, err)
-		}
-		return 0, fmt.Errorf("cuda: %d bytes of %s: %w", bytes, use, err)
+		return 0, fmt.Errorf("cuda: %d bytes of %s: %w", bytes, use, named(err))
 	}
 	m.regions = append(m.regions, backend.Region{Use: use, Addr: uintptr(p), Bytes: bytes})
 	return p, nil
@@ -43,7 +39,7 @@ func (d *Device) Alloc(use backend.Use, t tensor.DType, rows, cols int) (backend
 	out := backend.Tensor{Type: t, Rows: rows, Cols: cols}
 	p, err := d.alloc(use, d.roomFor(use, out))
 	if err != nil {
-		return backend.Tensor{}, err
+		return backend.Tensor{}, d.latched(err)
 	}
 	d.check(d.drv.Memset8Async(p, 0, int64(out.Bytes()), d.stream))
 	out.Data = pointer(p)
@@ -56,7 +52,7 @@ func (d *Device) Place(t tensor.DType, rows, cols int, host []byte) (backend.Ten
 	out := backend.Tensor{Type: t, Rows: rows, Cols: cols}
 	p, err := d.alloc(backend.Weights, d.roomFor(backend.Weights, out))
 	if err != nil {
-		return backend.Tensor{}, err
+		return backend.Tensor{}, d.latched(err)
 	}
 	if err := d.loader.copy(p, host); err != nil {
 		return backend.Tensor{}, d.latched(fmt.Errorf("cuda: copy of %v: %w", out, err))
@@ -69,11 +65,10 @@ func (d *Device) Place(t tensor.DType, rows, cols int, host []byte) (backend.Ten
 // roomFor is what is allocated for a tensor: weights that the matrix unit may multiply
 // have room for the padding of fragment order, so that they can be laid out in place.
 func (d *Device) roomFor(use backend.Use, t backend.Tensor) int64 {
-	bytes := int64(t.Bytes())
-	if packable(use, t.Type, t.Rows, t.Cols) {
-		bytes = max(bytes, packedBytes(t.Rows, t.Cols))
+	if use != backend.Weights {
+		return int64(t.Bytes())
 	}
-	return bytes
+	return takes(t.Type, t.Rows, t.Cols)
 }
 
 func (d *Device) note(use backend.Use, t backend.Tensor) {
@@ -88,7 +83,7 @@ func (d *Device) note(use backend.Use, t backend.Tensor) {
 // Upload copies host to t, in the order of the ops.
 func (d *Device) Upload(t backend.Tensor, host []byte) {
 	d.flush()
-	if d.dead() {
+	if d.broken() {
 		return
 	}
 	d.check(d.drv.StreamSynchronize(d.stream))
@@ -99,7 +94,7 @@ func (d *Device) Upload(t backend.Tensor, host []byte) {
 // Download copies t to host, in the order of the ops: there after Sync.
 func (d *Device) Download(host []byte, t backend.Tensor) {
 	d.flush()
-	if d.dead() {
+	if d.broken() {
 		return
 	}
 	d.check(d.drv.StreamSynchronize(d.stream))

@@ -9,7 +9,7 @@ import (
 
 // launch puts a kernel into the stream.
 func launch[P any](d *Device, f driver.Function, grid [3]uint32, threads int, p *P) {
-	if d.dead() || grid[0] == 0 {
+	if d.broken() || grid[0] == 0 {
 		return
 	}
 	c := driver.LaunchConfig{Grid: grid, Block: [3]uint32{uint32(threads)}, Programmatic: d.programmatic}

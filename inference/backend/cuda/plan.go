@@ -121,10 +121,10 @@ func (d *Device) flush() {
 	if len(d.plan) == 0 {
 		return
 	}
-	if !d.dead() {
+	if !d.broken() {
 		d.prepare(d.plan)
 	}
-	if !d.dead() {
+	if !d.broken() {
 		d.run(d.plan, false)
 		d.keep()
 	}
@@ -151,6 +151,8 @@ type recorded struct {
 	at     layout
 	device driver.Ptr // of the batch
 	exec   driver.Exec
+	bytes  int64 // of device memory, 0 where it was not measurable
+	plain  bool  // there was no memory for a graph
 }
 
 // graphRows bounds the rows of steps that are recorded: a graph is kept for each
@@ -190,13 +192,15 @@ func (r *recorded) fits(d *Device) bool {
 // replay launches a step that has run before as a graph. Its launches are captured the
 // first time.
 func (d *Device) replay(r *recorded) bool {
-	if d.dead() || r.exec == 0 && !d.capture(r) {
+	if d.broken() || r.plain || r.exec == 0 && !d.capture(r) {
 		return false
 	}
 	d.check(d.drv.GraphLaunch(r.exec, d.stream))
 	return true
 }
 
+// capture records the launches of a plan as a graph. It returns false where there is
+// none; the step has failed then, or goes on without.
 func (d *Device) capture(r *recorded) bool {
 	if err := d.drv.CaptureBegin(d.stream); err != nil {
 		d.check(err)
@@ -204,21 +208,38 @@ func (d *Device) capture(r *recorded) bool {
 	}
 	d.run(r.plan, true)
 	g, err := d.drv.CaptureEnd(d.stream)
-	if err == nil {
-		r.exec, err = d.drv.GraphInstantiate(g)
-		d.check(d.drv.GraphDestroy(g))
+	if err != nil {
+		d.check(err)
+		return false
 	}
-	if err == nil {
-		err = d.drv.GraphUpload(r.exec, d.stream)
+	if !d.broken() { // else launches are missing in it
+		r.bytes, err = d.measured(func() error { return d.instantiate(r, g) })
+		d.graphBytes += r.bytes
+		if r.plain = driver.IsOOM(err); !r.plain {
+			d.check(err)
+		}
 	}
-	d.check(err)
-	return err == nil
+	d.check(d.drv.GraphDestroy(g))
+	if r.plain || d.broken() {
+		d.forget(r)
+		return false
+	}
+	return true
+}
+
+func (d *Device) instantiate(r *recorded, g driver.Graph) (err error) {
+	if r.exec, err = d.drv.GraphInstantiate(g); err != nil {
+		return err
+	}
+	return d.drv.GraphUpload(r.exec, d.stream)
 }
 
 func (d *Device) forget(r *recorded) {
 	if r != nil && r.exec != 0 {
 		d.check(d.drv.StreamSynchronize(d.stream))
-		d.check(d.drv.ExecDestroy(r.exec))
+		freed, err := d.measured(func() error { return d.drv.ExecDestroy(r.exec) })
+		d.check(err)
 		r.exec = 0
+		d.graphBytes += freed // below zero
 	}
 }

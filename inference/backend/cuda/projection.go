@@ -150,7 +150,7 @@ func (d *Device) pack(o, next *op, room *driver.Ptr) (*projection, error) {
 	if *room == 0 {
 		var err error
 		if *room, err = d.drv.MemAlloc(total); err != nil {
-			return nil, fmt.Errorf("cuda: %d bytes to lay weights out: %w", total, err)
+			return nil, fmt.Errorf("%d bytes to lay weights out: %w", total, err)
 		}
 		d.room = total
 	}

@@ -43,10 +43,10 @@ func (d *Device) sampleAll() {
 			n += len(s.params)
 		}
 	}
-	if n > 0 && !d.dead() {
+	if n > 0 && !d.broken() {
 		d.check(d.drv.CopyDtoHAsync(d.chosen.Bytes[:4*n], d.ids, d.stream))
 	}
-	if !d.dead() {
+	if !d.dead() { // also after a failure: what was launched before it must not run on
 		d.check(d.drv.StreamSynchronize(d.stream))
 	}
 	n = 0
@@ -67,11 +67,11 @@ func (d *Device) sampleAll() {
 func (d *Device) take(s *drawing, ids []int32) {
 	for i := range s.params {
 		s.dst[i] = -1
-		if d.dead() {
+		if d.broken() {
 			continue
 		}
 		if s.dst[i] = ids[i]; ids[i] < 0 {
-			d.fail(fmt.Errorf("cuda: row %d: %w", i, sample.ErrNotFinite))
+			d.odd(fmt.Errorf("cuda: row %d: %w", i, sample.ErrNotFinite))
 		}
 	}
 }
@@ -86,14 +86,21 @@ func (d *Device) draw(s *drawing) {
 	d.Download(driver.Bytes(all), s.logits)
 	for i := range s.params {
 		s.dst[i] = -1
-		if d.dead() {
+		if d.broken() {
 			continue
 		}
 		id, err := d.chooser.Choose(all[i*n:(i+1)*n], &s.params[i])
 		if err != nil {
-			d.fail(fmt.Errorf("cuda: row %d: %w", i, err))
+			d.odd(fmt.Errorf("cuda: row %d: %w", i, err))
 			id = -1
 		}
 		s.dst[i] = id
+	}
+}
+
+// odd keeps the first row without an honest choice: its neighbours are right.
+func (d *Device) odd(err error) {
+	if d.rowErr == nil {
+		d.rowErr = err
 	}
 }

@@ -1,3 +1,3 @@
-// Package drivertest opens the driver for tests that need a GPU. It is empty
-// without the tag cuda.
+// Package drivertest is drivers for tests: that of the GPU, for tests that need one,
+// behind the tag cuda, and a fake for those that need none.
 package drivertest

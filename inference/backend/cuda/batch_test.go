@@ -1,0 +1,71 @@
+package cuda
+
+import (
+	"errors"
+	"testing"
+
+	"llorch/inference/backend"
+	"llorch/inference/backend/cuda/driver"
+	"llorch/inference/backend/cuda/driver/drivertest"
+	"llorch/inference/tensor"
+)
+
+// openFake opens a device over a driver that computes nothing, and checks at the end that nothing is left of it.
+func openFake(t *testing.T, fake *drivertest.Fake, fail func(method string) error) *Device {
+	t.Helper()
+	drv := &driver.Injector{Driver: fake, Fail: fail}
+	k, err := LoadKernels(drv, map[string]string{"none": ""})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := New(drv, k, nil, DeviceFacts{Capability: 90})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.Close(); err != nil || len(fake.Left())+len(fake.Wrong()) > 0 {
+			t.Errorf("%v; left %q, wrong %q", err, fake.Left(), fake.Wrong())
+		}
+	})
+	return d
+}
+
+// A step whose batch finds no room fails alone: nothing of it is launched, and the room that was there serves the next.
+func TestBatchWithoutRoom(t *testing.T) {
+	var failing string
+	launches := 0
+	fake := drivertest.NewFake()
+	d := openFake(t, fake, func(method string) error {
+		if method == "Launch" {
+			launches++
+		}
+		if method == failing {
+			return driver.NewError(method, driver.CodeOutOfMemory)
+		}
+		return nil
+	})
+	table, err1 := d.Alloc(backend.Weights, tensor.F32, 8, 8)
+	dst, err2 := d.Alloc(backend.Scratch, tensor.F32, 1, 8)
+	if err := errors.Join(err1, err2, d.Sync()); err != nil {
+		t.Fatal(err)
+	}
+	large := &backend.Batch{Tokens: []int32{1}, Positions: []int32{0}, Seqs: []backend.Seq{{Rows: 1, Pages: make([]int32, 70<<10)}}}
+	small := &backend.Batch{Tokens: []int32{1}, Positions: []int32{0}, Seqs: []backend.Seq{{Rows: 1, Pages: []int32{0}}}}
+	used := fake.Used()
+	for _, failing = range []string{"MemAlloc", "HostAlloc"} {
+		launches = 0
+		d.Embed(dst, table, large)
+		if err := d.Sync(); !errors.Is(err, backend.ErrMemory) || backend.IsFault(err) {
+			t.Errorf("%s: %v", failing, err)
+		}
+		d.Embed(dst, table, small)
+		if err := d.Sync(); err != nil || launches != 1 || fake.Used() != used {
+			t.Errorf("%s: then %v, %d launches, %d bytes and before %d", failing, err, launches, fake.Used(), used)
+		}
+	}
+	failing = ""
+	d.Embed(dst, table, large)
+	if err := d.Sync(); err != nil || fake.Used() <= used {
+		t.Errorf("with room: %v", err)
+	}
+}
