@@ -69,10 +69,12 @@ func (a *attention) find(drv driver.Driver, k *Kernels, kind attendKind) error {
 	if err != nil {
 		return err
 	}
-	if wide, err := k.Function(fmt.Sprintf("attend_wide_%v_%d", kind.cache, kind.dim)); err == nil {
-		if p.wide = wide; drv.SetFunctionAttribute(wide, driver.FunctionMaxShared, p.shared) != nil {
+	if p.wide, err = k.Function(fmt.Sprintf("attend_wide_%v_%d", kind.cache, kind.dim)); err == nil {
+		if drv.SetFunctionAttribute(p.wide, driver.FunctionMaxShared, p.shared) != nil {
 			p.wide = 0
 		}
+	} else if !errors.Is(err, errNoKernel) {
+		return err
 	}
 	err = drv.SetFunctionAttribute(p.f, driver.FunctionMaxShared, p.shared)
 	if driver.Code(err) == invalidValue {

@@ -5,7 +5,6 @@ import (
 
 	"llorch/inference/backend"
 	"llorch/inference/backend/cuda/driver"
-	"llorch/inference/tensor"
 )
 
 // epiloguePacked is SwiGLU whose result is bf16 in operand order, for the product that
@@ -184,12 +183,5 @@ func (d *Device) packRows(g *gemms, dst, x driver.Ptr, n, k int, w backend.Tenso
 	}
 	launch(d, f, grid(n, 1), 256, &packParams{
 		dst: dst, x: x, w: address(w), cols: int32(k), groups: int32(ceilDiv(n, 8)), format: int32(w.Type), eps: eps,
-	})
-}
-
-// packGated: dst = silu(gate)·up in operand order, of x [n × 2·k], gate then up.
-func (d *Device) packGated(g *gemms, dst, x driver.Ptr, n, k int) {
-	launch(d, g.packSwiGLU, grid(n, 1), 256, &packParams{
-		dst: dst, x: x, cols: int32(k), groups: int32(ceilDiv(n, 8)), format: int32(tensor.F32),
 	})
 }

@@ -65,3 +65,10 @@ func TestPack(t *testing.T) {
 		}
 	}
 }
+
+// packGated: dst = silu(gate)·up in operand order, of x [n × 2·k], gate then up.
+func (d *Device) packGated(g *gemms, dst, x driver.Ptr, n, k int) {
+	launch(d, g.packSwiGLU, grid(n, 1), 256, &packParams{
+		dst: dst, x: x, cols: int32(k), groups: int32(ceilDiv(n, 8)), format: int32(tensor.F32),
+	})
+}

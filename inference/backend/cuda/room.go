@@ -8,9 +8,10 @@ import (
 // What a process takes beside what it allocates, for the plan. Evidence measures it.
 const (
 	// driverBytes: 522 MiB of context and kernels were measured on an H200 (driver
-	// 580.159). The rest is for graphs of decode steps, the rests of pages, and
-	// drivers that take more.
-	driverBytes = 768 << 20
+	// 580.159). The rest is for what the backend allocates beside the model's scratch
+	// (64 MiB for the splits of attention, activations of prompts once more in bf16),
+	// graphs of decode steps, the rests of pages, and drivers that take more.
+	driverBytes = 1 << 30
 	// hostBytes: RSS was 195 MB on that host, 43 MB of it pinned, where the CPU's
 	// worker takes 36: the libraries of the driver, and the slots of the loader.
 	hostBytes = 160 << 20
