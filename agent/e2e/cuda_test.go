@@ -46,7 +46,7 @@ func TestCUDAProgramOnCPU(t *testing.T) {
 func TestCUDADoctor(t *testing.T) {
 	t.Setenv("LLORCH_LIBCUDA", "/nonexistent/libcuda.so.1")
 	status, out, err := command(t, "", "doctor")
-	if status != 1 || !strings.Contains(out, "no NVIDIA driver") || !strings.Contains(out, "cublaslt") {
+	if status != 1 || !strings.Contains(out, "no NVIDIA driver") {
 		t.Errorf("status %d\n%s%s", status, out, err)
 	}
 	if status, out, err := command(t, "", "doctor", "--device", "cpu"); status != 0 || !strings.Contains(out, "no NVIDIA driver") {

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"llorch/inference/backend"
-	"llorch/inference/backend/cuda/lt"
 )
 
 // Host is what doctor shows of CUDA: the facts that decide, and what is only told.
@@ -13,9 +12,6 @@ type Host struct {
 	Facts
 	DriverName string // version of the driver package, 580.65.06, by NVML
 	Lacking    int    // functions of the headers that the driver has not
-	LtPath     string // of cuBLASLt
-	LtVersion  int    // 10000·major + 100·minor + patch
-	LtErr      error  // why it was not found
 }
 
 // Findings puts a host into words. Only what keeps device index from being used
@@ -23,7 +19,7 @@ type Host struct {
 func (h Host) Findings(index int) []backend.Finding {
 	all := []backend.Finding{h.driverFinding()}
 	if all[0].Grade == backend.Bad {
-		return append(all, h.ltFinding())
+		return all
 	}
 	if err := h.checkIndex(index); err != nil {
 		all = append(all, backend.Finding{Subject: "device cuda", Grade: backend.Bad, Text: err.Error()})
@@ -31,7 +27,7 @@ func (h Host) Findings(index int) []backend.Finding {
 	for i := range h.Devices {
 		all = append(all, h.deviceFindings(i, i == index)...)
 	}
-	return append(all, h.ltFinding())
+	return all
 }
 
 func (h Host) driverFinding() backend.Finding {
@@ -91,15 +87,6 @@ func (h Host) deviceFindings(i int, chosen bool) []backend.Finding {
 		all = append(all, backend.Finding{Subject: f.Subject, Grade: backend.Weak, Text: trouble})
 	}
 	return all
-}
-
-func (h Host) ltFinding() backend.Finding {
-	if h.LtErr != nil {
-		return backend.Finding{Subject: "cublaslt", Grade: backend.Weak, Text: h.LtErr.Error(), Advice: lt.Advice}
-	}
-	v := h.LtVersion
-	return backend.Finding{Subject: "cublaslt", Grade: backend.Good,
-		Text: fmt.Sprintf("version %d.%d.%d in %s multiplies prompts", v/10000, v%10000/100, v%100, h.LtPath)}
 }
 
 func gib(bytes int64) string {

@@ -8,7 +8,6 @@ import (
 
 	"llorch/inference/backend"
 	"llorch/inference/backend/cuda/driver"
-	"llorch/inference/backend/cuda/lt"
 	"llorch/inference/backend/cuda/nvml"
 )
 
@@ -29,7 +28,7 @@ func TestFindings(t *testing.T) {
 		Health: nvml.Health{Uncorrected: -1}}
 	good := Host{
 		Facts:      Facts{Build: testBuild(t, "13.0 80 90a ptx90"), Version: 13000, Devices: []DeviceFacts{card, card}},
-		DriverName: "580.65.06", LtPath: "/usr/local/cuda/lib64/libcublasLt.so.13", LtVersion: 130100,
+		DriverName: "580.65.06",
 	}
 	good.Devices[1].Health.RemapPending = true
 	id := driver.UUID{}.String()
@@ -37,7 +36,6 @@ func TestFindings(t *testing.T) {
 ok cuda:0: NVIDIA H200, ` + id + `, compute capability 9.0, 140 GiB, 139.5 GiB free, code for 9.0a
 ok cuda:1: NVIDIA H200, ` + id + `, compute capability 9.0, 140 GiB, 139.5 GiB free, code for 9.0a
 weak cuda:1: the replacement of a row of memory waits for a reset of the GPU
-ok cublaslt: version 13.1.0 in /usr/local/cuda/lib64/libcublasLt.so.13 multiplies prompts
 `
 	if got := printed(good.Findings(0)); got != want {
 		t.Errorf("a good host:\n%s", got)
@@ -50,14 +48,12 @@ ok cublaslt: version 13.1.0 in /usr/local/cuda/lib64/libcublasLt.so.13 multiplie
 func TestFindingsOfBadHosts(t *testing.T) {
 	none := Host{
 		Facts: Facts{Build: testBuild(t, "13.0 90a"), DriverErr: fmt.Errorf("%w: x", driver.ErrNoDriver)},
-		LtErr: fmt.Errorf("%w: y", lt.ErrMissing),
 	}
-	if got := printed(none.Findings(0)); !strings.HasPrefix(got, "bad cuda driver: no NVIDIA driver: x: install") ||
-		!strings.Contains(got, "weak cublaslt: cuBLASLt was not found: y → prompts are multiplied by this program's own kernel, slower") {
+	if got := printed(none.Findings(0)); !strings.HasPrefix(got, "bad cuda driver: no NVIDIA driver: x: install") {
 		t.Errorf("no driver:\n%s", got)
 	}
 	old := Host{Facts: Facts{Build: testBuild(t, "13.0 90a"), Version: 12080, Devices: make([]DeviceFacts, 1)}}
-	if got := old.Findings(0); len(got) != 2 || got[0].Grade != backend.Bad {
+	if got := old.Findings(0); len(got) != 1 || got[0].Grade != backend.Bad {
 		t.Errorf("an old driver:\n%s", printed(got))
 	}
 	sick := Host{Facts: Facts{Build: testBuild(t, "13.0 90a"), Version: 13000, NVMLErr: errors.New("z"),

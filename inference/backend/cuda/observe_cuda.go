@@ -8,7 +8,6 @@ import (
 	"os"
 
 	"llorch/inference/backend/cuda/driver"
-	"llorch/inference/backend/cuda/lt"
 	"llorch/inference/backend/cuda/nvml"
 )
 
@@ -102,7 +101,5 @@ func observeHost() (Host, error) {
 		h.DriverName, _ = cards.Driver() // it is only shown
 		_ = cards.Close()
 	}
-	l, err := lt.Open()
-	h.LtPath, h.LtVersion, h.LtErr = l.Path, l.Version, err
 	return h, nil
 }

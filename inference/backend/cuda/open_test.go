@@ -39,7 +39,7 @@ func TestOpenContext(t *testing.T) {
 
 // Registered, whatever the host is.
 func TestRegistered(t *testing.T) {
-	if found, ok := backend.Examine("cuda", 0); !ok || len(found) < 2 {
+	if found, ok := backend.Examine("cuda", 0); !ok || len(found) < 1 {
 		t.Errorf("%v %v", found, ok)
 	}
 }
