@@ -37,6 +37,9 @@ func samples(r *rig) {
 			logits[i] *= 5
 		}
 		logits[vocab/2], logits[vocab-1] = 100, 100 // a tie in the greedy row
+		if vocab > 2 {
+			logits[0], logits[vocab+1] = -inf, -inf // ids that are ruled out
+		}
 		var want []int32
 		for i := range p {
 			id, err := sample.Choose(slices.Clone(logits[i*vocab:(i+1)*vocab]), &p[i])

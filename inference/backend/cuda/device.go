@@ -125,7 +125,7 @@ func (d *Device) Computes(tensor.DType) bool { return true }
 func (d *Device) Sync() error {
 	d.flush()
 	d.sampleAll()
-	d.drawing, d.batch.of = d.drawing[:0], nil
+	d.batch.of = nil
 	err := d.err
 	if err == nil {
 		err = d.rowErr

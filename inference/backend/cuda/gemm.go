@@ -54,14 +54,14 @@ var (
 
 // gemms are the kernels of products of prompts and of what packs their activations.
 type gemms struct {
-	kernels                    []gemmKernel // those of this GPU
-	pack, packNorm, packSwiGLU driver.Function
+	kernels        []gemmKernel // those of this GPU
+	pack, packNorm driver.Function
 }
 
 // findGemms looks up what runs on the current device, whose ordinal is given.
 func findGemms(drv driver.Driver, ordinal int, k *Kernels) (*gemms, error) {
 	g := &gemms{}
-	for name, f := range map[string]*driver.Function{"pack_rows": &g.pack, "pack_norm": &g.packNorm, "pack_swiglu": &g.packSwiGLU} {
+	for name, f := range map[string]*driver.Function{"pack_rows": &g.pack, "pack_norm": &g.packNorm} {
 		var err error
 		if *f, err = k.Function(name); err != nil {
 			return nil, err

@@ -119,25 +119,20 @@ func BenchmarkGemm(b *testing.B) {
 	}
 }
 
-// BenchmarkPack counts 4 bytes read of each element, 8 with SwiGLU, and 2 written.
+// BenchmarkPack counts 4 bytes read of each element, and 2 written.
 func BenchmarkPack(b *testing.B) {
 	r := openGemms(b)
-	_, x, packed, out := r.benchMemory()
+	_, x, packed, _ := r.benchMemory()
 	for _, k := range []int{4096, 11008} {
 		for name, f := range map[string]func(){
 			"plain": func() { r.d.packRows(r.g, packed, x, gemmRows, k, backend.Tensor{}, 0) },
 			"norm": func() {
 				r.d.packRows(r.g, packed, x, gemmRows, k, backend.Tensor{Type: tensor.F32, Data: pointer(x)}, 1e-5)
 			},
-			"gated": func() { r.d.packGated(r.g, packed, out, gemmRows, k) },
 		} {
 			b.Run(fmt.Sprintf("k=%d/%s", k, name), func(b *testing.B) {
-				bytes := 6
-				if name == "gated" {
-					bytes = 10
-				}
 				us := r.microseconds(b, func(int) { f() })
-				b.ReportMetric(float64(gemmRows*k*bytes)/us/1e6, "TB/s")
+				b.ReportMetric(float64(gemmRows*k*6)/us/1e6, "TB/s")
 			})
 		}
 	}

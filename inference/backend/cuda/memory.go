@@ -18,7 +18,7 @@ type memory struct {
 	regions []backend.Region
 }
 
-// alloc returns zeroed memory of the device.
+// alloc returns memory of the device, whatever is in it.
 func (m *memory) alloc(use backend.Use, bytes int64) (driver.Ptr, error) {
 	p, err := m.drv.MemAlloc(bytes)
 	if err != nil {

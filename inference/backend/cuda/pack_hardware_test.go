@@ -32,21 +32,18 @@ func (r *gemmRig) checkPacked(name string, p driver.Ptr, n, k int, slack float64
 	}
 }
 
-// TestPack: plain, after a norm, after SwiGLU.
+// TestPack: plain, and after a norm.
 func TestPack(t *testing.T) {
 	r := openGemms(t)
 	const eps = 1e-5
 	for _, s := range [][2]int{{1, 16}, {7, 64}, {33, 1000}, {130, 4096}, {9, 11008}, {3, 77}} {
 		n, k := s[0], s[1]
-		x := r.values(n * 2 * k)
+		x := r.values(n * k)
 		in, dst := upload(r, x), r.memory(operandBytes(n, k))
 		poison := func() { r.d.check(r.d.drv.Memset8Async(dst, 0xff, int64(operandBytes(n, k)), r.d.stream)) }
 		poison()
 		r.d.packRows(r.g, dst, in, n, k, backend.Tensor{}, 0)
 		r.checkPacked("pack_rows", dst, n, k, 1e-30, func(i, j int) float64 { return float64(x[i*k+j]) })
-		poison()
-		r.d.packGated(r.g, dst, in, n, k)
-		r.checkPacked("pack_swiglu", dst, n, k, 1e-30, func(i, j int) float64 { return siluTimes(float64(x[2*i*k+j]), float64(x[2*i*k+k+j])) })
 		for _, format := range []tensor.DType{tensor.F32, tensor.F16, tensor.BF16} {
 			w := bf16(r.values(k))
 			encoded := make([]byte, format.RowBytes(k))
@@ -64,11 +61,4 @@ func TestPack(t *testing.T) {
 			r.checkPacked("pack_norm "+format.String(), dst, n, k, 1e-30, func(i, j int) float64 { return float64(x[i*k+j]) * scale[i] * float64(w[j]) })
 		}
 	}
-}
-
-// packGated: dst = silu(gate)·up in operand order, of x [n × 2·k], gate then up.
-func (d *Device) packGated(g *gemms, dst, x driver.Ptr, n, k int) {
-	launch(d, g.packSwiGLU, grid(n, 1), 256, &packParams{
-		dst: dst, x: x, cols: int32(k), groups: int32(ceilDiv(n, 8)), format: int32(tensor.F32),
-	})
 }

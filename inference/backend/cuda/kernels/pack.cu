@@ -3,7 +3,6 @@
 //
 //   pack_rows: y = x
 //   pack_norm: y = x / sqrt(mean(x²) + eps) · w
-//   pack_swiglu: y = silu(x[k])·x[cols+k], x [n × 2·cols]
 //
 // Grid: n blocks of 256. A thread reads and writes 16 k at a time. k from cols up to a multiple
 // of 64 are zeros; rows from n up to a multiple of 8 are left as they are, for no result
@@ -103,23 +102,17 @@ __device__ __forceinline__ void pack_normed(const PackParams &p) {
   }
 }
 
-template <bool GATED> __device__ __forceinline__ void pack_row(const PackParams &p) {
+__device__ __forceinline__ void pack_row(const PackParams &p) {
   const int m = blockIdx.x, end = (p.cols + 63) / 64 * 64;
-  const float *x = p.x + (int64_t)m * p.cols * (GATED ? 2 : 1);
+  const float *x = p.x + (int64_t)m * p.cols;
   for (int k = threadIdx.x * 16; k < end; k += STEP) {
-    float v[16], up[16];
+    float v[16];
     load16(v, x, k, p.cols);
-    if (GATED) {
-      load16(up, x + p.cols, k, p.cols);
-#pragma unroll
-      for (int i = 0; i < 16; i++) v[i] = silu(v[i]) * up[i];
-    }
     store16(p, m, k, v);
   }
 }
 
 extern "C" {
-__global__ void __launch_bounds__(PACK_THREADS) pack_rows(const __grid_constant__ PackParams p) { pack_row<false>(p); }
+__global__ void __launch_bounds__(PACK_THREADS) pack_rows(const __grid_constant__ PackParams p) { pack_row(p); }
 __global__ void __launch_bounds__(PACK_THREADS) pack_norm(const __grid_constant__ PackParams p) { pack_normed(p); }
-__global__ void __launch_bounds__(PACK_THREADS) pack_swiglu(const __grid_constant__ PackParams p) { pack_row<true>(p); }
 }

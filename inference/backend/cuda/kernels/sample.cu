@@ -1,5 +1,5 @@
-// The greedy choice: the first of the largest logits of a row, -1 where one is no finite
-// number. Grid: n blocks of 1024.
+// The greedy choice: the first of the largest logits of a row. It is -1 where one is NaN or
+// +Inf, or none is above -Inf, as package sample has it. Grid: n blocks of 1024.
 #include "projection.cuh"
 
 struct GreedyParams {
@@ -8,16 +8,18 @@ struct GreedyParams {
   int64_t vocab;
 };
 
+enum { NONE = 0x7fffffff }; // above every id, so that it loses each tie
+
 extern "C" __global__ void __launch_bounds__(1024) greedy(const __grid_constant__ GreedyParams p) {
   wait_for_previous();
   __shared__ float tops[32];
   __shared__ int ids[32], bads[32];
   const float *x = p.logits + blockIdx.x * p.vocab;
   float top = -INFINITY;
-  int id = 0x7fffffff, bad = 0;
+  int id = NONE, bad = 0;
   for (int i = threadIdx.x; i < p.vocab; i += 1024) {
     float v = x[i];
-    if (!isfinite(v)) bad = 1;
+    if (v != v || v == INFINITY) bad = 1;
     if (v > top) top = v, id = i;
   }
   for (int o = 16; o; o >>= 1) {
@@ -33,5 +35,5 @@ extern "C" __global__ void __launch_bounds__(1024) greedy(const __grid_constant_
     if (tops[w] > top || (tops[w] == top && ids[w] < id)) top = tops[w], id = ids[w];
     bad |= bads[w];
   }
-  p.dst[blockIdx.x] = bad ? -1 : id;
+  p.dst[blockIdx.x] = bad || id == NONE ? -1 : id;
 }

@@ -1,0 +1,43 @@
+// What the parts of the projection kernels share (project.cu).
+#pragma once
+#include "projection.cuh"
+
+enum { WARPS = 16, PER = 2, STAGE = WARPS * PER * 512, STAGES = 11 };
+
+struct ProjectParams {
+  Part part[3];
+  const float *x;       // [m × ldx], or bf16 in its place
+  const uint8_t *gamma; // of the norm before, null: none
+  float *dst, *norm;    // norm: where the normed x goes, null: nowhere
+  float *pairs;         // what SwiGLU has multiplied [m × 2·span], null: nowhere
+  const float *cos, *sin; // [positions × span/2]
+  BatchParams batch;
+  CacheParams cache;
+  int32_t parts, strips, m, k, ldx, ldd;
+  int32_t gamma_type, epilogue, k0, tiles; // first k; k16 tiles of a strip
+  int32_t kv, packed_x;                    // heads of keys; whether x is bf16, rows as far apart
+  float eps;
+  int32_t packed_dst;                      // whether SwiGLU writes bf16, for a kernel that wants packed_x
+};
+
+__device__ __forceinline__ const Part &part_of(const ProjectParams &p, int strip, int *within) {
+  int i = 0;
+  while (i + 1 < p.parts && strip >= p.part[i].strips) strip -= p.part[i++].strips;
+  *within = strip;
+  return p.part[i];
+}
+
+// Where the tiles of a strip begin that the kernel multiplies.
+__device__ __forceinline__ const uint4 *strip_at(const ProjectParams &p, int strip) {
+  int within;
+  const Part &part = part_of(p, strip, &within);
+  return part.w + ((int64_t)within * p.tiles + p.k0 / 16) * 32;
+}
+
+struct Room {
+  float4 sums[2][WARPS][32];
+  float squares[WARPS][8];
+  int64_t rows[8]; // where keys and values of each row go: the cache's row of head 0
+  int32_t positions[8];
+  uint64_t full[STAGES], empty[STAGES];
+};

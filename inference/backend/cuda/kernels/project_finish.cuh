@@ -1,0 +1,126 @@
+// What becomes of the results of the projection kernels (project.cu): stored, added to the
+// residual stream, gate times up, or rotated and put into the cache.
+#pragma once
+#include "project.cuh"
+
+// The norm's factor of a row, 1 without one.
+__device__ __forceinline__ float factor(const ProjectParams &p, const Room &room, int m) {
+  if (!p.gamma) return 1;
+  float sum = 0;
+#pragma unroll
+  for (int w = 0; w < WARPS; w++) sum += room.squares[w][m];
+  return 1 / sqrtf(sum / p.k + p.eps);
+}
+
+__device__ __forceinline__ void cache_store(const CacheParams &c, uint8_t *row, int i, float v) {
+  if (c.type == F32) ((float *)row)[i] = v;
+  else if (c.type == F16) ((__half *)row)[i] = __float2half_rn(v);
+  else ((__nv_bfloat16 *)row)[i] = __float2bfloat16_rn(v);
+}
+
+// What the results of a strip meet, loaded before they are there: of rows lo and hi for
+// activation rows 2t and 2t+1, old values of dst, or cosine and sine.
+struct Meeting {
+  const Part *part;
+  int which, lo, hi;
+  float a[2], b[2]; // for row lo and row hi
+};
+
+template <bool ALL> __device__ __forceinline__ Meeting meet(const ProjectParams &p, const Room &room, int strip) {
+  const int lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
+  Meeting e = {};
+  int within;
+  e.part = &part_of(p, strip, &within);
+  e.which = (int)(e.part - p.part);
+  columns(*e.part, within, g, &e.lo, &e.hi);
+#pragma unroll
+  for (int j = 0; j < 2; j++) {
+    const int m = 2 * t + j;
+    if (m >= p.m) continue;
+    if (p.epilogue == ADD) {
+      const float *y = p.dst + (int64_t)m * p.ldd + e.part->col;
+      if (e.lo < e.part->rows) e.a[j] = y[e.lo];
+      if (e.hi < e.part->rows) e.b[j] = y[e.hi];
+    } else if (ALL && p.epilogue == ROPE && e.which < 2) {
+      const int half = p.part[0].span / 2, i = e.part->kind == HALVES ? e.lo % (2 * half) : e.lo % (2 * half) / 2;
+      const int64_t at = (int64_t)room.positions[m] * half + i;
+      e.a[j] = p.cos[at], e.b[j] = p.sin[at];
+    }
+  }
+  return e;
+}
+
+// Rotates a pair of q or k, and stores k and v. Parts are q, k, v.
+__device__ void rope(const ProjectParams &p, const Room &room, const Meeting &e, int m, float c, float s, float a, float b) {
+  const int dim = p.part[0].span;
+  if (e.which < 2) {
+    const float x = a;
+    a = fmaf(x, c, -(b * s)), b = fmaf(x, s, b * c);
+  }
+  if (e.which == 0) {
+    float *q = p.dst + (int64_t)m * p.ldd + e.part->col;
+    q[e.lo] = a, q[e.hi] = b;
+    return;
+  }
+  const int head = e.lo / dim;
+  uint8_t *row = (e.which == 1 ? p.cache.k : p.cache.v) + (room.rows[m] + (int64_t)head * p.cache.size) * p.cache.rowbytes;
+  cache_store(p.cache, row, e.lo % dim, a), cache_store(p.cache, row, e.hi % dim, b);
+}
+
+// One result pair: rows lo and hi of a part, activation row m = 2t+j.
+template <bool ALL> __device__ __forceinline__ void finish(const ProjectParams &p, const Room &room, const Meeting &e, int j, int m, float a, float b) {
+  const Part &part = *e.part;
+  if (part.bias) a += plain_element(part.bias_type, part.bias, min(e.lo, part.rows - 1)), b += plain_element(part.bias_type, part.bias, min(e.hi, part.rows - 1));
+  if (ALL && p.epilogue == ROPE) {
+    rope(p, room, e, m, e.a[j], e.b[j], a, b);
+    return;
+  }
+  if (ALL && p.epilogue == SWIGLU) {
+    const float y = a / (1 + expf(-a)) * b;
+    if (p.packed_dst) ((__nv_bfloat16 *)(p.dst + (int64_t)m * p.ldd))[e.lo] = __float2bfloat16_rn(y);
+    else p.dst[(int64_t)m * p.ldd + e.lo] = y;
+    if (p.pairs) p.pairs[(int64_t)m * 2 * part.span + e.lo] = a, p.pairs[(int64_t)m * 2 * part.span + e.hi] = b;
+    return;
+  }
+  float *y = p.dst + (int64_t)m * p.ldd + part.col;
+  if (e.lo < part.rows) y[e.lo] = e.a[j] + a; // old values are zero but for ADD
+  if (e.hi < part.rows) y[e.hi] = e.b[j] + b;
+}
+
+// Sums of a strip over the warps, in their order, and what becomes of them.
+template <bool ALL> __device__ __forceinline__ void close_strip(const ProjectParams &p, const Room &room, int phase, const Meeting &e) {
+  const int lane = threadIdx.x & 31, t = lane & 3;
+  float4 a = room.sums[phase][0][lane];
+#pragma unroll
+  for (int w = 1; w < WARPS; w++) {
+    float4 b = room.sums[phase][w][lane];
+    a.x += b.x, a.y += b.y, a.z += b.z, a.w += b.w;
+  }
+  if (2 * t < p.m) {
+    float s = ALL ? factor(p, room, 2 * t) : 1;
+    finish<ALL>(p, room, e, 0, 2 * t, a.x * s, a.z * s);
+  }
+  if (2 * t + 1 < p.m) {
+    float s = ALL ? factor(p, room, 2 * t + 1) : 1;
+    finish<ALL>(p, room, e, 1, 2 * t + 1, a.y * s, a.w * s);
+  }
+}
+
+// Where rows of activations are in their sequences: two loads in a row each, so they
+// begin early.
+__device__ __forceinline__ void find_rows(const ProjectParams &p, Room &room) {
+  const int m = threadIdx.x;
+  if (p.epilogue != ROPE || m >= p.m) return;
+  const int position = p.batch.positions[m];
+  const int64_t page = p.batch.pages[p.batch.tables[m] + position / p.cache.size];
+  room.positions[m] = position;
+  room.rows[m] = page * p.kv * p.cache.size + position % p.cache.size;
+}
+
+// The normed rows, a part of them by each block: for who reads them later.
+__device__ void write_norm(const ProjectParams &p, const Room &room) {
+  for (int i = blockIdx.x * 512 + threadIdx.x; i < p.m * p.k; i += gridDim.x * 512) {
+    int m = i / p.k, k = i % p.k;
+    p.norm[(int64_t)m * p.k + k] = p.x[(int64_t)m * p.ldx + k] * factor(p, room, m) * plain_element(p.gamma_type, p.gamma, k);
+  }
+}
