@@ -14,6 +14,7 @@ type functions struct {
 	linear, attend map[tensor.DType]driver.Function
 	project        map[geometry]driver.Function
 	gemms          *gemms
+	streams        *streams
 	attention      *attention
 }
 
@@ -44,6 +45,9 @@ func findFunctions(drv driver.Driver, index int, k *Kernels, hopper bool) (f *fu
 	}
 	if err == nil {
 		f.gemms, err = findGemms(drv, index, k)
+	}
+	if err == nil && hopper {
+		f.streams, err = findStreams(drv, k)
 	}
 	if err == nil {
 		f.attention, err = findAttention(drv, k)

@@ -51,11 +51,17 @@ func (d *Device) fused(ops []op) int {
 	f.pairsRead = f.after != nil && f.after.kind == opSwiGLU && read(rest, f.linear.dst)
 	f.packed = f.after != nil && f.after.kind == opSwiGLU && d.onlyReader(rest, f.after.dst)
 	d.prefill(p, &f, f.linear.decode)
-	for m := 0; m < f.linear.decode; m += 8 {
-		d.project(p, chunks, &f, m)
+	streamed := d.hopper && f.linear.decode > d.streamFrom
+	for m, n := 0, 0; m < f.linear.decode; m += n {
+		if n = min(8, f.linear.decode-m); !streamed {
+			d.project(p, chunks, &f, m, n)
+			continue
+		}
+		n = min(streamRows, f.linear.decode-m)
+		d.multiplyStreamed(p, chunks, &f, m, n)
 	}
 	d.packed = nil
-	if f.packed {
+	if f.packed && !streamed {
 		d.packed = f.after.dst.Data
 	}
 	return f.ops
@@ -79,15 +85,15 @@ func (p *projection) takes(o, next *op) bool {
 	return false
 }
 
-// project launches a projection of up to 8 rows, from row m on.
-func (d *Device) project(p *projection, chunks []chunk, f *fusion, m int) {
+// projectParams are those of a projection of n rows, from row m on.
+func (d *Device) projectParams(p *projection, f *fusion, m, n int) projectParams {
 	o, x := f.linear, f.linear.x
 	if f.norm != nil {
 		x = f.norm.x
 	}
 	dst := o.dst
 	params := projectParams{
-		parts: int32(len(p.parts)), strips: int32(p.strips), m: int32(min(8, o.decode-m)), k: int32(p.k), ldx: int32(x.Cols), tiles: int32(p.tiles),
+		parts: int32(len(p.parts)), strips: int32(p.strips), m: int32(n), k: int32(p.k), ldx: int32(x.Cols), tiles: int32(p.tiles),
 		epilogue: epilogueStore,
 	}
 	copy(params.part[:], p.parts)
@@ -110,14 +116,26 @@ func (d *Device) project(p *projection, chunks []chunk, f *fusion, m int) {
 		d.ropeParams(&params, a, m)
 	}
 	params.x, params.dst, params.ldd = rowOf(x, m), rowOf(dst, m), int32(dst.Cols)
+	return params
+}
+
+// next makes them those of the next stretch of k: it adds to what is there.
+func (p *projectParams) next() {
+	p.epilogue = epilogueAdd
+	for i := range p.part {
+		p.part[i].bias = 0
+	}
+}
+
+// project launches a projection of up to 8 rows, from row m on.
+func (d *Device) project(p *projection, chunks []chunk, f *fusion, m, n int) {
+	params := d.projectParams(p, f, m, n)
+	x := f.linear.x
 	params.packedX, params.packedDst = flag(d.packed == x.Data && x.Data != nil), flag(f.packed)
 	for _, c := range chunks {
 		params.k0 = int32(c.k0)
 		d.launchProject(c.geometry, &params)
-		params.epilogue = epilogueAdd // of more than one
-		for i := range params.part {
-			params.part[i].bias = 0
-		}
+		params.next()
 	}
 }
 

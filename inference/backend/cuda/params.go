@@ -105,6 +105,19 @@ type projectParams struct {
 	packedDst             int32
 }
 
+type streamParams struct {
+	projectParams
+	factors   driver.Ptr
+	chunks, _ int32
+}
+
+type streamPackParams struct {
+	dst, x, gamma, factors, norm driver.Ptr
+	k, ldx, tiles, groups        int32
+	gammaFormat                  int32
+	eps                          float32
+}
+
 type repackParams struct {
 	dst, src             driver.Ptr
 	rows, k, tiles, kind int32

@@ -23,6 +23,8 @@ func TestParams(t *testing.T) {
 		"ropeStore": {unsafe.Sizeof(ropeStoreParams{}), 112},
 		"part":      {unsafe.Sizeof(part{}), 48},
 		"project":   {unsafe.Sizeof(projectParams{}), 3*48 + 7*8 + 24 + 32 + 14*4},
+		"stream":    {unsafe.Sizeof(streamParams{}), 3*48 + 7*8 + 24 + 32 + 14*4 + 16},
+		"streamPk":  {unsafe.Sizeof(streamPackParams{}), 64},
 		"repack":    {unsafe.Sizeof(repackParams{}), 40},
 		"embedP":    {unsafe.Sizeof(embedPackedParams{}), 32},
 		"greedy":    {unsafe.Sizeof(greedyParams{}), 24},

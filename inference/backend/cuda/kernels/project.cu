@@ -104,7 +104,7 @@ template <int TH, int P> __device__ __forceinline__ void project(const ProjectPa
     return;
   }
   wait_for_previous();
-  find_rows(p, room);
+  find_rows(p, room.places);
   if (lane < 8) room.squares[w][lane] = 0;
   __syncwarp();
   Cursor at = {};
@@ -118,7 +118,7 @@ template <int TH, int P> __device__ __forceinline__ void project(const ProjectPa
       multiply<TH>(room, ring, at, strip_at(p, s0 + s), xb, c);
       room.sums[s & 1][w][lane] = make_float4(c[0], c[1], c[2], c[3]);
       Meeting e;
-      if (w == s % WARPS) e = meet<true>(p, room, s0 + s);
+      if (w == s % WARPS) e = meet<true>(p, room.places, s0 + s, 0);
       all_warps();
       if (w == s % WARPS) close_strip<true>(p, room, s & 1, e);
     }
@@ -126,7 +126,7 @@ template <int TH, int P> __device__ __forceinline__ void project(const ProjectPa
     const int64_t half = (int64_t)TH * WARPS * 32;
     float c[4] = {0, 0, 0, 0}, d[4] = {0, 0, 0, 0};
     Meeting e;
-    if (w < n) e = meet<false>(p, room, s0 + w);
+    if (w < n) e = meet<false>(p, room.places, s0 + w, 0);
     multiply<TH>(room, ring, at, strip_at(p, s0), xb, c);
     if (n > 1) multiply<TH>(room, ring, at, strip_at(p, s0 + 1), xb, d);
     take<TH, false>(p, TH * WARPS, xb, room);

@@ -34,10 +34,15 @@ __device__ __forceinline__ const uint4 *strip_at(const ProjectParams &p, int str
   return part.w + ((int64_t)within * p.tiles + p.k0 / 16) * 32;
 }
 
+// Where a row of activations is in its sequence: two loads in a row, so they begin early.
+struct Place {
+  int64_t row; // where its key and value go: the cache's row of head 0
+  int32_t position;
+};
+
 struct Room {
   float4 sums[2][WARPS][32];
   float squares[WARPS][8];
-  int64_t rows[8]; // where keys and values of each row go: the cache's row of head 0
-  int32_t positions[8];
+  Place places[8];
   uint64_t full[STAGES], empty[STAGES];
 };

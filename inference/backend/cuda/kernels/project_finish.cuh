@@ -19,14 +19,14 @@ __device__ __forceinline__ void cache_store(const CacheParams &c, uint8_t *row, 
 }
 
 // What the results of a strip meet, loaded before they are there: of rows lo and hi for
-// activation rows 2t and 2t+1, old values of dst, or cosine and sine.
+// activation rows first+2t and first+2t+1, old values of dst, or cosine and sine.
 struct Meeting {
   const Part *part;
   int which, lo, hi;
   float a[2], b[2]; // for row lo and row hi
 };
 
-template <bool ALL> __device__ __forceinline__ Meeting meet(const ProjectParams &p, const Room &room, int strip) {
+template <bool ALL> __device__ __forceinline__ Meeting meet(const ProjectParams &p, const Place *places, int strip, int first) {
   const int lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
   Meeting e = {};
   int within;
@@ -35,7 +35,7 @@ template <bool ALL> __device__ __forceinline__ Meeting meet(const ProjectParams 
   columns(*e.part, within, g, &e.lo, &e.hi);
 #pragma unroll
   for (int j = 0; j < 2; j++) {
-    const int m = 2 * t + j;
+    const int m = first + 2 * t + j;
     if (m >= p.m) continue;
     if (p.epilogue == ADD) {
       const float *y = p.dst + (int64_t)m * p.ldd + e.part->col;
@@ -43,7 +43,7 @@ template <bool ALL> __device__ __forceinline__ Meeting meet(const ProjectParams 
       if (e.hi < e.part->rows) e.b[j] = y[e.hi];
     } else if (ALL && p.epilogue == ROPE && e.which < 2) {
       const int half = p.part[0].span / 2, i = e.part->kind == HALVES ? e.lo % (2 * half) : e.lo % (2 * half) / 2;
-      const int64_t at = (int64_t)room.positions[m] * half + i;
+      const int64_t at = (int64_t)places[m].position * half + i;
       e.a[j] = p.cos[at], e.b[j] = p.sin[at];
     }
   }
@@ -51,7 +51,7 @@ template <bool ALL> __device__ __forceinline__ Meeting meet(const ProjectParams 
 }
 
 // Rotates a pair of q or k, and stores k and v. Parts are q, k, v.
-__device__ void rope(const ProjectParams &p, const Room &room, const Meeting &e, int m, float c, float s, float a, float b) {
+__device__ void rope(const ProjectParams &p, const Place &place, const Meeting &e, int m, float c, float s, float a, float b) {
   const int dim = p.part[0].span;
   if (e.which < 2) {
     const float x = a;
@@ -63,16 +63,16 @@ __device__ void rope(const ProjectParams &p, const Room &room, const Meeting &e,
     return;
   }
   const int head = e.lo / dim;
-  uint8_t *row = (e.which == 1 ? p.cache.k : p.cache.v) + (room.rows[m] + (int64_t)head * p.cache.size) * p.cache.rowbytes;
+  uint8_t *row = (e.which == 1 ? p.cache.k : p.cache.v) + (place.row + (int64_t)head * p.cache.size) * p.cache.rowbytes;
   cache_store(p.cache, row, e.lo % dim, a), cache_store(p.cache, row, e.hi % dim, b);
 }
 
 // One result pair: rows lo and hi of a part, activation row m = 2t+j.
-template <bool ALL> __device__ __forceinline__ void finish(const ProjectParams &p, const Room &room, const Meeting &e, int j, int m, float a, float b) {
+template <bool ALL> __device__ __forceinline__ void finish(const ProjectParams &p, const Place *places, const Meeting &e, int j, int m, float a, float b) {
   const Part &part = *e.part;
   if (part.bias) a += plain_element(part.bias_type, part.bias, min(e.lo, part.rows - 1)), b += plain_element(part.bias_type, part.bias, min(e.hi, part.rows - 1));
   if (ALL && p.epilogue == ROPE) {
-    rope(p, room, e, m, e.a[j], e.b[j], a, b);
+    rope(p, places[m], e, m, e.a[j], e.b[j], a, b);
     return;
   }
   if (ALL && p.epilogue == SWIGLU) {
@@ -98,23 +98,20 @@ template <bool ALL> __device__ __forceinline__ void close_strip(const ProjectPar
   }
   if (2 * t < p.m) {
     float s = ALL ? factor(p, room, 2 * t) : 1;
-    finish<ALL>(p, room, e, 0, 2 * t, a.x * s, a.z * s);
+    finish<ALL>(p, room.places, e, 0, 2 * t, a.x * s, a.z * s);
   }
   if (2 * t + 1 < p.m) {
     float s = ALL ? factor(p, room, 2 * t + 1) : 1;
-    finish<ALL>(p, room, e, 1, 2 * t + 1, a.y * s, a.w * s);
+    finish<ALL>(p, room.places, e, 1, 2 * t + 1, a.y * s, a.w * s);
   }
 }
 
-// Where rows of activations are in their sequences: two loads in a row each, so they
-// begin early.
-__device__ __forceinline__ void find_rows(const ProjectParams &p, Room &room) {
+__device__ __forceinline__ void find_rows(const ProjectParams &p, Place *places) {
   const int m = threadIdx.x;
   if (p.epilogue != ROPE || m >= p.m) return;
   const int position = p.batch.positions[m];
   const int64_t page = p.batch.pages[p.batch.tables[m] + position / p.cache.size];
-  room.positions[m] = position;
-  room.rows[m] = page * p.kv * p.cache.size + position % p.cache.size;
+  places[m] = {page * p.kv * p.cache.size + position % p.cache.size, position};
 }
 
 // The normed rows, a part of them by each block: for who reads them later.

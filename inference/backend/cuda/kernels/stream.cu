@@ -1,0 +1,203 @@
+// Projections of 2 to 32 decode rows with bf16 weights in fragment order: the weights are
+// streamed once, whatever the number of rows, and the activations beside them. Results
+// have the bits of project.cu: 16 warps own a slice of k each, in the same order.
+//
+// A block owns a contiguous range of strips and goes over k for R of them at a time, with
+// their sums in registers. Weights come through a ring in shared memory, from before the
+// kernel in front has ended; activations, in operand order (stream_pack.cu), through
+// another, once for every R strips. Blocks of a cluster fetch activations for each other,
+// or L2 would be asked for more of them than of weights.
+#include "hopper.cuh"
+#include "stream.cuh"
+
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+template <class S> struct StreamRoom {
+  uint64_t full[S::SLOTS], empty[S::SLOTS], full_x[S::SLOTS_X], empty_x[S::SLOTS_X];
+  Place places[MOST_ROWS];
+  float factors[MOST_ROWS];
+};
+
+// Where one is in a ring.
+template <int N> struct Turn {
+  int slot = 0;
+  uint32_t parity = 0;
+  __device__ __forceinline__ void next() {
+    if (++slot == N) slot = 0, parity ^= 1;
+  }
+};
+
+__device__ __forceinline__ void all_consumers() { asm volatile("bar.sync 1, 512;" ::: "memory"); }
+
+// A block's strips, R or fewer at a time: as many times in each block.
+struct Strips {
+  int first, n, turns;
+  __device__ __forceinline__ int begin(int turn) const { return first + n * turn / turns; }
+};
+
+template <class S> __device__ __forceinline__ Strips strips_of(const ProjectParams &p) {
+  const int first = (int)((int64_t)p.strips * blockIdx.x / gridDim.x), end = (int)((int64_t)p.strips * (blockIdx.x + 1) / gridDim.x);
+  const int most = (p.strips + gridDim.x - 1) / gridDim.x;
+  return {first, end - first, (most + S::STRIPS - 1) / S::STRIPS};
+}
+
+template <class S> __device__ __forceinline__ void fetch_weights(const StreamParams &q, StreamRoom<S> &room, const Strips &mine, uint32_t ring) {
+  uint64_t policy;
+  asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
+  Turn<S::SLOTS> at;
+  for (int turn = 0; turn < mine.turns; turn++) {
+    const int begin = mine.begin(turn), end = mine.begin(turn + 1);
+    for (int c = 0; c < q.chunks; c++)
+      for (int s = begin; s < end; s++, at.next()) {
+        const uint32_t full = shared_address(&room.full[at.slot]);
+        barrier_wait(shared_address(&room.empty[at.slot]), at.parity ^ 1); // passes at once the first time round
+        barrier_expect(full, STAGE);
+        bulk_copy_once(ring + at.slot * STAGE, (const uint8_t *)strip_at(q.p, s) + (int64_t)c * STAGE, STAGE, full, policy);
+      }
+  }
+  let_next_start();
+}
+
+template <class S> __device__ __forceinline__ void fetch_activations(const StreamParams &q, StreamRoom<S> &room, const Strips &mine, uint32_t ring) {
+  constexpr uint32_t SHARE = S::BYTES_X / S::CLUSTER;
+  const uint32_t offset = S::CLUSTER > 1 ? cluster_rank() * SHARE : 0;
+  const uint8_t *x = (const uint8_t *)q.p.x + (int64_t)(q.p.k0 / CHUNK) * S::BYTES_X + offset;
+  Turn<S::SLOTS_X> at;
+  for (int turn = 0; turn < mine.turns; turn++)
+    for (int c = 0; c < q.chunks; c++, at.next()) {
+      const uint32_t full = shared_address(&room.full_x[at.slot]);
+      barrier_wait(shared_address(&room.empty_x[at.slot]), at.parity ^ 1);
+      barrier_expect(full, S::BYTES_X);
+      const uint32_t to = ring + at.slot * S::BYTES_X + offset;
+      if (S::CLUSTER > 1) bulk_copy(to, x + (int64_t)c * S::BYTES_X, SHARE, full, (1 << S::CLUSTER) - 1);
+      else bulk_copy(to, x + (int64_t)c * S::BYTES_X, SHARE, full);
+    }
+}
+
+// The fragments of both of the warp's tiles, of 8 rows: operands of mma.
+__device__ __forceinline__ uint4 load_fragments(uint32_t at) {
+  uint4 v;
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "r"(at) : "memory");
+  return v;
+}
+
+// What the consumers of a block share.
+template <class S> struct Consumer {
+  StreamRoom<S> &room;
+  uint32_t ring, ring_x;
+  Turn<S::SLOTS> at;
+  Turn<S::SLOTS_X> at_x;
+
+  __device__ __forceinline__ void take_activations(uint4 (&b)[S::GROUPS]) {
+    const int lane = threadIdx.x & 31, w = threadIdx.x >> 5, row = lane & 7, chunk = lane >> 3;
+    barrier_wait(shared_address(&room.full_x[at_x.slot]), at_x.parity);
+    const uint32_t from = ring_x + at_x.slot * S::BYTES_X + w * S::GROUPS * 512 + row * 64 + (chunk ^ row / 2) * 16;
+#pragma unroll
+    for (int n = 0; n < S::GROUPS; n++) b[n] = load_fragments(from + n * 512);
+    __syncwarp();
+    if (lane < S::CLUSTER) barrier_arrive(shared_address(&room.empty_x[at_x.slot]), S::CLUSTER > 1 ? lane : cluster_rank());
+    at_x.next();
+  }
+
+  // sums += the warp's two tiles of a strip times its activations.
+  __device__ __forceinline__ void multiply(float (&sums)[S::GROUPS][4], const uint4 (&b)[S::GROUPS]) {
+    const int lane = threadIdx.x & 31, w = threadIdx.x >> 5;
+    barrier_wait(shared_address(&room.full[at.slot]), at.parity);
+    const uint32_t from = ring + at.slot * STAGE + (w * PER * 32 + lane) * 16;
+    const uint4 first = load_shared(from), second = load_shared(from + 512);
+    __syncwarp();
+    if (lane == 0) barrier_arrive(shared_address(&room.empty[at.slot]), cluster_rank());
+#pragma unroll
+    for (int n = 0; n < S::GROUPS; n++) mma(sums[n], first, b[n].x, b[n].y);
+#pragma unroll
+    for (int n = 0; n < S::GROUPS; n++) mma(sums[n], second, b[n].z, b[n].w);
+    at.next();
+  }
+};
+
+template <class S> __device__ __forceinline__ void tabulate(float4 *table, const float (&sums)[S::GROUPS][4]) {
+#pragma unroll
+  for (int n = 0; n < S::GROUPS; n++) table[n * WARPS * 32 + threadIdx.x] = make_float4(sums[n][0], sums[n][1], sums[n][2], sums[n][3]);
+}
+
+// Adds up the warps' sums of a strip, which are in the table, and does with them what the
+// epilogue wants: a warp for each 8 rows of activations, others for the next strip.
+template <class S> __device__ __forceinline__ void close(const StreamParams &q, StreamRoom<S> &room, const float4 *table, int strip, int turn) {
+  const int lane = threadIdx.x & 31, w = threadIdx.x >> 5, t = lane & 3;
+  const int group = (w - turn * S::GROUPS) & (WARPS - 1);
+  Meeting e;
+  if (group < S::GROUPS) e = meet<true>(q.p, room.places, strip, 8 * group);
+  all_consumers();
+  float4 a;
+  if (group < S::GROUPS) {
+    a = table[group * WARPS * 32 + lane];
+#pragma unroll
+    for (int i = 1; i < WARPS; i++) {
+      const float4 b = table[(group * WARPS + i) * 32 + lane];
+      a.x += b.x, a.y += b.y, a.z += b.z, a.w += b.w;
+    }
+  }
+  all_consumers();
+  if (group >= S::GROUPS) return;
+  const int m = 8 * group + 2 * t;
+  if (m < q.p.m) finish<true>(q.p, room.places, e, 0, m, a.x * room.factors[m], a.z * room.factors[m]);
+  if (m + 1 < q.p.m) finish<true>(q.p, room.places, e, 1, m + 1, a.y * room.factors[m + 1], a.w * room.factors[m + 1]);
+}
+
+template <class S> __device__ __forceinline__ void consume(const StreamParams &q, StreamRoom<S> &room, const Strips &mine, unsigned char *ring) {
+  wait_for_previous();
+  find_rows(q.p, room.places);
+  if (threadIdx.x < q.p.m) room.factors[threadIdx.x] = q.factors ? q.factors[threadIdx.x] : 1;
+  all_consumers();
+  float4 *table = (float4 *)(ring + S::SLOTS * STAGE + S::SLOTS_X * S::BYTES_X);
+  Consumer<S> c = {room, shared_address(ring), shared_address(ring) + S::SLOTS * STAGE};
+  for (int turn = 0; turn < mine.turns; turn++) {
+    const int first = mine.begin(turn), n = mine.begin(turn + 1) - first;
+    float sums[S::STRIPS][S::GROUPS][4] = {};
+    for (int i = 0; i < q.chunks; i++) {
+      uint4 b[S::GROUPS];
+      c.take_activations(b);
+#pragma unroll
+      for (int r = 0; r < S::STRIPS; r++)
+        if (r < n) c.multiply(sums[r], b);
+    }
+    for (int strip = 0; strip < n; strip++) {
+#pragma unroll
+      for (int r = 0; r < S::STRIPS; r++)
+        if (r == strip) tabulate<S>(table, sums[r]);
+      close<S>(q, room, table, first + strip, strip);
+    }
+  }
+}
+
+template <class S> __device__ __forceinline__ void stream(const StreamParams &q) {
+  extern __shared__ __align__(1024) unsigned char ring[];
+  __shared__ StreamRoom<S> room;
+  const int w = threadIdx.x >> 5;
+  const Strips mine = strips_of<S>(q.p);
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < S::SLOTS; i++) barrier_init(shared_address(&room.full[i]), 1), barrier_init(shared_address(&room.empty[i]), WARPS);
+    for (int i = 0; i < S::SLOTS_X; i++) barrier_init(shared_address(&room.full_x[i]), 1), barrier_init(shared_address(&room.empty_x[i]), WARPS * S::CLUSTER);
+    barrier_init_done();
+  }
+  __syncthreads();
+  if (S::CLUSTER > 1) cluster_sync();
+  if (w < WARPS) consume<S>(q, room, mine, ring);
+  else if (w == WARPS && elected()) fetch_weights<S>(q, room, mine, shared_address(ring));
+  else if (w > WARPS && elected()) {
+    wait_for_previous();
+    fetch_activations<S>(q, room, mine, shared_address(ring) + S::SLOTS * STAGE);
+  }
+  __syncwarp();
+  if (S::CLUSTER > 1) cluster_sync(); // nobody writes to a block that has ended
+}
+#else
+template <class S> __device__ __forceinline__ void stream(const StreamParams &) {}
+#endif
+
+// Grid: a block a multiprocessor, 576 threads, the bytes of shared memory of stream.go.
+#define STREAM(GROUPS, STRIPS, SLOTS, SLOTS_X, CLUSTER)                                                                                 \
+  extern "C" __global__ void __launch_bounds__(576, 1) stream_##GROUPS##_##CLUSTER(const __grid_constant__ StreamParams q) {             \
+    stream<StreamShape<GROUPS, STRIPS, SLOTS, SLOTS_X, CLUSTER>>(q);                                                                     \
+  }
+STREAM(1, 8, 11, 4, 1) STREAM(2, 6, 10, 3, 1) STREAM(3, 4, 8, 3, 1) STREAM(4, 3, 8, 2, 1)
+STREAM(1, 8, 11, 4, 2) STREAM(2, 6, 10, 3, 2) STREAM(3, 4, 8, 3, 2) STREAM(4, 3, 8, 2, 2)

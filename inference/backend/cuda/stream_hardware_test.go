@@ -1,0 +1,128 @@
+//go:build cuda
+
+package cuda
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"os"
+	"strings"
+	"testing"
+
+	"llorch/inference/backend"
+)
+
+// set chooses how steps of several rows are multiplied, and forgets the graphs of others.
+func (d *Device) set(from, cluster int) {
+	d.streamFrom, d.streamCluster = from, cluster
+	for n, r := range d.graphs {
+		d.forget(r)
+		delete(d.graphs, n)
+	}
+}
+
+// bits returns the logits of a step of n sequences that begin, twice: launched one by one,
+// and as a graph.
+func (m *benchModel) bits(t *testing.T, n int) [2][]uint32 {
+	var got [2][]uint32
+	for i := range got {
+		m.step(t, decodeBatch(n, 1))
+		raw := make([]byte, n*m.vocab*4)
+		m.d.Download(raw, m.logits.Slice(0, n))
+		if err := m.d.Sync(); err != nil {
+			t.Fatal(err)
+		}
+		for at := 0; at < len(raw); at += 4 {
+			got[i] = append(got[i], binary.LittleEndian.Uint32(raw[at:]))
+		}
+	}
+	return got
+}
+
+// TestStreamAgrees: steps of up to 40 rows have the bits that project.cu gives them, by
+// every kernel that streams activations.
+func TestStreamAgrees(t *testing.T) {
+	for _, s := range []shape{
+		{"small", 2, 320, 704, 4000, backend.Heads{Q: 4, KV: 2, Dim: 64}},
+		{"odd", 2, 1040, 2736, 5008, backend.Heads{Q: 6, KV: 1, Dim: 96}},
+		{"7b", 2, 4096, 11008, 32000, backend.Heads{Q: 32, KV: 32, Dim: 128}},
+		{"70b", 1, 8192, 28672, 16000, backend.Heads{Q: 64, KV: 8, Dim: 128}},
+	} {
+		t.Run(s.name, func(t *testing.T) {
+			d := openHardware(t)
+			m := newBenchModel(t, d, s, 64)
+			angles := make([]byte, m.rope.Cos.Bytes())
+			for i := 0; i < len(angles); i += 4 {
+				binary.LittleEndian.PutUint32(angles[i:], math.Float32bits(float32(math.Cos(float64(i)))))
+			}
+			d.Upload(m.rope.Cos, angles)
+			for _, n := range []int{3, 8, 9, 13, 16, 17, 24, 25, 32, 40} {
+				d.set(math.MaxInt, 1)
+				want := m.bits(t, n)[0]
+				if distinct(want) < len(want)/100 {
+					t.Fatalf("%d rows: %d logits with %d values: nothing is compared", n, len(want), distinct(want))
+				}
+				for cluster := 1; cluster <= 2; cluster++ {
+					d.set(2, cluster)
+					for run, got := range m.bits(t, n) {
+						if i := differs(got, want); i >= 0 {
+							t.Errorf("%d rows, cluster %d, run %d: logit %d of row %d is %g, want %g", n, cluster, run, i%s.vocab, i/s.vocab,
+								math.Float32frombits(got[i]), math.Float32frombits(want[i]))
+						}
+					}
+				}
+			}
+			if err := d.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func differs(a, b []uint32) int {
+	for i := range a {
+		if a[i] != b[i] {
+			return i
+		}
+	}
+	return -1
+}
+
+func distinct(v []uint32) int {
+	seen := map[uint32]bool{}
+	for _, x := range v {
+		seen[x] = true
+	}
+	return len(seen)
+}
+
+// TestBenchStreams prints what steps take with the kernels for several rows:
+// LLORCH_BENCH as in bench_test.go.
+func TestBenchStreams(t *testing.T) {
+	want := os.Getenv("LLORCH_BENCH")
+	if want == "" {
+		t.Skip("not run: set LLORCH_BENCH")
+	}
+	for _, s := range shapes {
+		if want != "1" && !strings.HasPrefix(s.name, want) {
+			continue
+		}
+		d := openHardware(t)
+		m := newBenchModel(t, d, s, 32*ceilDiv(320, benchPage)+16)
+		for _, n := range []int{2, 4, 8, 16, 24, 32} {
+			fmt.Printf("  %s, %2d rows, us without and with attention:", s.name, n)
+			for _, how := range [][2]int{{math.MaxInt, 1}, {1, 1}, {1, 2}} {
+				d.set(how[0], how[1])
+				without, _ := m.median(t, 12, decodeBatch(n, 1))
+				with, _ := m.median(t, 12, decodeBatch(n, 300))
+				fmt.Printf("  %d/%d: %.0f %.0f", min(how[0], 99), how[1], without*1e6, with*1e6)
+			}
+			fmt.Println()
+		}
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
