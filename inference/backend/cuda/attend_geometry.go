@@ -14,7 +14,7 @@ const (
 	decodeBlock   = 64      // positions that its warps take at a time
 	decodeMost    = 64      // splits of a row
 	ticketBytes   = 4 << 16 // a counter for each row and x of a launch
-	splitBytes    = 64 << 20
+	splitBytes    = 32 << 20
 	prefillRows   = 64 // of a tile of queries, and positions of one of keys
 	wideRows      = 192
 )

@@ -252,10 +252,10 @@ func TestBenchParts(t *testing.T) {
 			continue
 		}
 		d := openHardware(t)
-		m := newBenchModel(t, d, s, 64)
+		m := newBenchModel(t, d, s, 32*ceilDiv(320, benchPage)+16)
 		for _, part := range []string{"qkv", "attend", "o", "gateUp", "down", "all but attend", "head"} {
-			for _, n := range []int{1, 8} {
-				b := decodeBatch(n, 16)
+			for _, at := range [][2]int{{1, 16}, {8, 300}, {32, 300}} {
+				n, b := at[0], decodeBatch(at[0], at[1])
 				var times []float64
 				for range 44 {
 					began := time.Now()
@@ -266,8 +266,8 @@ func TestBenchParts(t *testing.T) {
 					times = append(times, time.Since(began).Seconds())
 					if len(times) == 44 {
 						slices.Sort(times)
-						at := times[10] / float64(s.layers)
-						fmt.Printf("  %s %s x%d: %.2f us a layer, %.0f GB/s\n", s.name, part, n, at*1e6, float64(bytes)/float64(s.layers)/at/1e9)
+						each := times[10] / float64(s.layers)
+						fmt.Printf("  %s %s x%d: %.2f us a layer, %.0f GB/s\n", s.name, part, n, each*1e6, float64(bytes)/float64(s.layers)/each/1e9)
 					}
 				}
 			}

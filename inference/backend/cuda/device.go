@@ -28,29 +28,28 @@ type Device struct {
 	operands     operands
 	splits       splitRoom
 	factors      driver.Ptr // of the norm that a streamed projection begins with, by row
-
-	streamFrom, streamCluster int
-	mostScratch               int // elements of the largest allocation of scratch
-	loader                    *loader
-	stream                    driver.Stream
-	batch                     batch
-	plan                      []op      // recorded and not launched
-	again                     *recorded // the ops since the last flush are the first `matched` of its plan
-	matched                   int
-	graphs                    map[int]*recorded
-	projections               map[unsafe.Pointer]*projection // by each of their weights
-	sizes                     map[unsafe.Pointer][2]int      // rows and columns of weights that can be packed
-	room                      int64                          // bytes of the room that packing has
-	ids                       driver.Ptr                     // greedy choices of a step
-	chosen                    driver.Pinned                  // the same on the host
-	drawing                   []drawing                      // Sample calls that wait for their logits
-	chooser                   sample.Chooser
-	logits                    []float32 // their rows on the host
-	contextBytes              int64     // of device memory, before the first allocation
-	graphBytes                int64     // of graphs, since
-	err                       error     // first failure since the last Sync
-	rowErr                    error     // first row since then that no token could be chosen for
-	fault                     *backend.Fault
+	streamFrom   int        // rows from which they are streamed, less one
+	mostScratch  int        // elements of the largest allocation of scratch
+	loader       *loader
+	stream       driver.Stream
+	batch        batch
+	plan         []op      // recorded and not launched
+	again        *recorded // the ops since the last flush are the first `matched` of its plan
+	matched      int
+	graphs       map[int]*recorded
+	projections  map[unsafe.Pointer]*projection // by each of their weights
+	sizes        map[unsafe.Pointer][2]int      // rows and columns of weights that can be packed
+	room         int64                          // bytes of the room that packing has
+	ids          driver.Ptr                     // greedy choices of a step
+	chosen       driver.Pinned                  // the same on the host
+	drawing      []drawing                      // Sample calls that wait for their logits
+	chooser      sample.Chooser
+	logits       []float32 // their rows on the host
+	contextBytes int64     // of device memory, before the first allocation
+	graphBytes   int64     // of graphs, since
+	err          error     // first failure since the last Sync
+	rowErr       error     // first row since then that no token could be chosen for
+	fault        *backend.Fault
 }
 
 var _ backend.Device = (*Device)(nil)
@@ -79,8 +78,8 @@ func New(drv driver.Driver, k *Kernels, card management, f DeviceFacts) (*Device
 func newDevice(drv driver.Driver, o opened) (*Device, error) {
 	d := &Device{
 		memory: memory{drv: drv}, opened: o, hopper: o.facts.Capability >= 90,
-		streamFrom: streamFrom, streamCluster: 2,
-		graphs: map[int]*recorded{}, projections: map[unsafe.Pointer]*projection{}, sizes: map[unsafe.Pointer][2]int{},
+		streamFrom: streamFrom,
+		graphs:     map[int]*recorded{}, projections: map[unsafe.Pointer]*projection{}, sizes: map[unsafe.Pointer][2]int{},
 	}
 	if err := d.start(); err != nil {
 		return nil, errors.Join(err, d.Close())

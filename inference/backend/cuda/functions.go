@@ -25,6 +25,9 @@ func findFunctions(drv driver.Driver, index int, k *Kernels, hopper bool) (f *fu
 		if err == nil {
 			fn, err = k.Function(name)
 		}
+		if err == nil && hopper {
+			err = drv.SetFunctionAttribute(fn, driver.FunctionCarveout, 100)
+		}
 		return fn
 	}
 	f.embed, f.embedPacked, f.rows, f.rmsNorm = find("embed"), find("embed_packed"), find("rows"), find("rms_norm")

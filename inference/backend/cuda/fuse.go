@@ -51,17 +51,16 @@ func (d *Device) fused(ops []op) int {
 	f.pairsRead = f.after != nil && f.after.kind == opSwiGLU && read(rest, f.linear.dst)
 	f.packed = f.after != nil && f.after.kind == opSwiGLU && d.onlyReader(rest, f.after.dst)
 	d.prefill(p, &f, f.linear.decode)
-	streamed := d.hopper && f.linear.decode > d.streamFrom
-	for m, n := 0, 0; m < f.linear.decode; m += n {
-		if n = min(8, f.linear.decode-m); !streamed {
-			d.project(p, chunks, &f, m, n)
-			continue
-		}
-		n = min(streamRows, f.linear.decode-m)
-		d.multiplyStreamed(p, chunks, &f, m, n)
+	if d.hopper && f.linear.decode > d.streamFrom {
+		d.multiplyStreamed(p, chunks, &f, f.linear.decode)
+		d.packed = nil
+		return f.ops
+	}
+	for m := 0; m < f.linear.decode; m += 8 {
+		d.project(p, chunks, &f, m, min(8, f.linear.decode-m))
 	}
 	d.packed = nil
-	if f.packed && !streamed {
+	if f.packed {
 		d.packed = f.after.dst.Data
 	}
 	return f.ops

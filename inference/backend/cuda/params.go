@@ -107,8 +107,8 @@ type projectParams struct {
 
 type streamParams struct {
 	projectParams
-	factors   driver.Ptr
-	chunks, _ int32
+	factors     driver.Ptr
+	chunks, end int32
 }
 
 type streamPackParams struct {

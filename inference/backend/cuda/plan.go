@@ -134,6 +134,7 @@ func (d *Device) flush() {
 // run launches the kernels of a plan, fused where there is one for several ops.
 func (d *Device) run(plan []op, programmatic bool) {
 	d.programmatic = programmatic && d.hopper
+	d.operands.packed, d.operands.left = false, nil
 	for i := 0; i < len(plan); {
 		n := d.fused(plan[i:])
 		if n == 0 {

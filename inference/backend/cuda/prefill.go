@@ -1,16 +1,19 @@
 package cuda
 
 import (
+	"unsafe"
+
 	"llorch/inference/backend"
 	"llorch/inference/backend/cuda/driver"
 )
 
 // operands is device memory for activations in operand order: those that a projection
-// reads, and those that it leaves for the next.
+// reads, those that it leaves for the next, and the same of decode rows.
 type operands struct {
-	rooms  [2]driver.Ptr
-	bytes  [2]int
-	packed bool // rooms[1] has what the next projection reads
+	rooms  [3]driver.Ptr
+	bytes  [3]int
+	packed bool           // rooms[1] has what the next projection reads
+	left   unsafe.Pointer // the tensor whose decode rows are in rooms[2]
 }
 
 // prefill launches a projection of the rows of the prefill phase, from row `from` on, and

@@ -9,7 +9,7 @@ import (
 const (
 	// driverBytes: 522 MiB of context and kernels were measured on an H200 (driver
 	// 580.159). The rest is for what the backend allocates beside the model's scratch
-	// (64 MiB for the splits of attention, activations of prompts once more in bf16),
+	// (32 MiB for the splits of attention, activations of prompts once more in bf16),
 	// graphs of decode steps, the rests of pages, and drivers that take more.
 	driverBytes = 1 << 30
 	// hostBytes: RSS was 195 MB on that host, 43 MB of it pinned, where the CPU's

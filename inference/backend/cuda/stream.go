@@ -29,11 +29,14 @@ const (
 
 func (s streamShape) shared() int { return s.slots*chunkBytes + (s.slotsX+1)*s.groups*chunkBytes/2 }
 
-// streams are the kernels that stream activations, by groups less one and blocks of a
-// cluster less one, and what packs their activations.
+// packedOperand is how SwiGLU writes for the next of these kernels: OPERAND of project.cuh.
+const packedOperand = 2
+
+// streams are the kernels that stream activations, by groups less one, and what packs
+// their activations.
 type streams struct {
 	pack    driver.Function
-	kernels [4][2]driver.Function
+	kernels [4]driver.Function
 }
 
 func findStreams(drv driver.Driver, k *Kernels) (*streams, error) {
@@ -43,51 +46,69 @@ func findStreams(drv driver.Driver, k *Kernels) (*streams, error) {
 		return nil, err
 	}
 	for i, shape := range streamShapes {
-		for cluster := range s.kernels[i] {
-			if s.kernels[i][cluster], err = k.Function(fmt.Sprintf("stream_%d_%d", shape.groups, cluster+1)); err != nil {
-				return nil, err
-			}
-			if err = drv.SetFunctionAttribute(s.kernels[i][cluster], driver.FunctionMaxShared, shape.shared()); err != nil {
-				return nil, err
-			}
+		if s.kernels[i], err = k.Function(fmt.Sprintf("stream_%d", shape.groups)); err != nil {
+			return nil, err
+		}
+		if err = drv.SetFunctionAttribute(s.kernels[i], driver.FunctionMaxShared, shape.shared()); err != nil {
+			return nil, err
 		}
 	}
 	return s, nil
 }
 
-// multiplyStreamed launches a projection of n rows from row m on, after their activations were put
-// into operand order.
-func (d *Device) multiplyStreamed(p *projection, chunks []chunk, f *fusion, m, n int) {
-	params := streamParams{projectParams: d.projectParams(p, f, m, n)}
-	groups := ceilDiv(n, 8)
-	pack := streamPackParams{
-		dst: d.operandRoom(0, groups*p.tiles/2*512), x: params.x, gamma: params.gamma, factors: d.factors, norm: params.norm,
-		k: params.k, ldx: params.ldx, tiles: params.tiles, groups: int32(groups), gammaFormat: params.gammaFormat, eps: params.eps,
+// multiplyStreamed launches a projection of the first rows of a step, streamRows at a time.
+func (d *Device) multiplyStreamed(p *projection, chunks []chunk, f *fusion, rows int) {
+	packed := d.operands.left != nil && d.operands.left == f.linear.x.Data
+	d.operands.left = nil
+	for m := 0; m < rows; m += streamRows {
+		n := min(streamRows, rows-m)
+		params := streamParams{projectParams: d.projectParams(p, f, m, n)}
+		if packed {
+			params.x = d.operands.rooms[2] + driver.Ptr(m*p.tiles*32)
+		} else {
+			d.packStreamed(&params)
+		}
+		if f.packed {
+			d.leaveOperand(&params, f.after.dst.Cols, m, rows)
+		}
+		for _, part := range chunks {
+			params.k0, params.chunks = int32(part.k0), int32(part.tiles*part.passes*warps/chunkTiles)
+			d.launchStream(streamShapes[ceilDiv(n, 8)-1], &params)
+			params.next()
+		}
 	}
-	if params.gamma != 0 {
-		params.factors = d.factors
-	}
-	params.x, params.gamma, params.norm = pack.dst, 0, 0
-	c := driver.Blocks(n, 512)
-	c.Programmatic = d.programmatic
-	d.check(d.drv.Launch(d.kern.streams.pack, d.stream, c, driver.Params(&pack)))
-	for _, part := range chunks {
-		params.k0, params.chunks = int32(part.k0), int32(part.tiles*part.passes*warps/chunkTiles)
-		d.launchStream(streamShapes[groups-1], &params)
-		params.next()
+	if f.packed {
+		d.operands.left = f.after.dst.Data
 	}
 }
 
-// launchStream launches a block a multiprocessor, in clusters where they have as many
-// strips each that it is worth it.
-func (d *Device) launchStream(s streamShape, p *streamParams) {
-	blocks := min(d.blocks, int(p.strips))
-	cluster := min(d.streamCluster, blocks)
-	blocks -= blocks % cluster
-	c := driver.Blocks(blocks, streamThreads)
-	c.Programmatic, c.Shared = d.programmatic, uint32(s.shared())
-	if cluster > 1 {
-		c.Cluster = uint32(cluster)
+// packStreamed puts the rows that a projection reads into operand order.
+func (d *Device) packStreamed(p *streamParams) {
+	groups := ceilDiv(int(p.m), 8)
+	pack := streamPackParams{
+		dst: d.operandRoom(0, groups*int(p.tiles)*256), x: p.x, gamma: p.gamma, factors: d.factors, norm: p.norm,
+		k: p.k, ldx: p.ldx, tiles: p.tiles, groups: int32(groups), gammaFormat: p.gammaFormat, eps: p.eps,
 	}
-	d.check(d.drv.Launch(d.kern.streams.kernels[s.groups-1][cluster-1], d.stream, c, driver.Params(p)))
+	if p.gamma != 0 {
+		p.factors = d.factors
+	}
+	p.x, p.gamma, p.norm = pack.dst, 0, 0
+	c := driver.Blocks(int(p.m), 8*warps)
+	c.Programmatic = d.programmatic
+	d.check(d.drv.Launch(d.kern.streams.pack, d.stream, c, driver.Params(&pack)))
+}
+
+// leaveOperand has SwiGLU write rows of so many columns in operand order, for the
+// projection that comes next.
+func (d *Device) leaveOperand(p *streamParams, cols, m, rows int) {
+	tiles := tilesFor(cols)
+	p.packedDst, p.ldd, p.end = packedOperand, int32(ceilDiv(int(p.m), 8)), int32(tiles*16)
+	p.dst = d.operandRoom(2, ceilDiv(rows, 8)*tiles*256) + driver.Ptr(m*tiles*32)
+}
+
+// launchStream launches a block a multiprocessor.
+func (d *Device) launchStream(s streamShape, p *streamParams) {
+	c := driver.Blocks(min(d.blocks, int(p.strips)), streamThreads)
+	c.Programmatic, c.Shared = d.programmatic, uint32(s.shared())
+	d.check(d.drv.Launch(d.kern.streams.kernels[s.groups-1], d.stream, c, driver.Params(p)))
 }

@@ -14,8 +14,8 @@ import (
 )
 
 // set chooses how steps of several rows are multiplied, and forgets the graphs of others.
-func (d *Device) set(from, cluster int) {
-	d.streamFrom, d.streamCluster = from, cluster
+func (d *Device) set(from int) {
+	d.streamFrom = from
 	for n, r := range d.graphs {
 		d.forget(r)
 		delete(d.graphs, n)
@@ -58,18 +58,16 @@ func TestStreamAgrees(t *testing.T) {
 			}
 			d.Upload(m.rope.Cos, angles)
 			for _, n := range []int{3, 8, 9, 13, 16, 17, 24, 25, 32, 40} {
-				d.set(math.MaxInt, 1)
+				d.set(math.MaxInt)
 				want := m.bits(t, n)[0]
 				if distinct(want) < len(want)/100 {
 					t.Fatalf("%d rows: %d logits with %d values: nothing is compared", n, len(want), distinct(want))
 				}
-				for cluster := 1; cluster <= 2; cluster++ {
-					d.set(2, cluster)
-					for run, got := range m.bits(t, n) {
-						if i := differs(got, want); i >= 0 {
-							t.Errorf("%d rows, cluster %d, run %d: logit %d of row %d is %g, want %g", n, cluster, run, i%s.vocab, i/s.vocab,
-								math.Float32frombits(got[i]), math.Float32frombits(want[i]))
-						}
+				d.set(2)
+				for run, got := range m.bits(t, n) {
+					if i := differs(got, want); i >= 0 {
+						t.Errorf("%d rows, run %d: logit %d of row %d is %g, want %g", n, run, i%s.vocab, i/s.vocab,
+							math.Float32frombits(got[i]), math.Float32frombits(want[i]))
 					}
 				}
 			}
@@ -112,11 +110,11 @@ func TestBenchStreams(t *testing.T) {
 		m := newBenchModel(t, d, s, 32*ceilDiv(320, benchPage)+16)
 		for _, n := range []int{2, 4, 8, 16, 24, 32} {
 			fmt.Printf("  %s, %2d rows, us without and with attention:", s.name, n)
-			for _, how := range [][2]int{{math.MaxInt, 1}, {1, 1}, {1, 2}} {
-				d.set(how[0], how[1])
+			for _, how := range []int{math.MaxInt, 1} {
+				d.set(how)
 				without, _ := m.median(t, 12, decodeBatch(n, 1))
 				with, _ := m.median(t, 12, decodeBatch(n, 300))
-				fmt.Printf("  %d/%d: %.0f %.0f", min(how[0], 99), how[1], without*1e6, with*1e6)
+				fmt.Printf("  from %d: %.0f %.0f", min(how, 99), without*1e6, with*1e6)
 			}
 			fmt.Println()
 		}
@@ -125,4 +123,3 @@ func TestBenchStreams(t *testing.T) {
 		}
 	}
 }
-

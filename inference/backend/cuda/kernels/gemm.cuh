@@ -7,17 +7,14 @@
 // W lies in fragment order: a lane's 16 bytes of a tile are the four registers that it holds of
 // A of mma.m16n8k16, and of wgmma.
 //
-// x lies in blocks of 32 k, a block as groups of 8 rows, a group as 8 rows of 64 bytes whose
-// 16-byte chunks are swizzled (chunk c of row r at c^r/2), as wgmma wants B in shared memory:
-// a tile of any number of groups is one stretch of memory. Inside each 16 k the order is
-// that of the weights: 0 1 4 5 8 9 12 13, then 2 3 6 7 10 11 14 15.
+// x lies in operand order (operand.cuh).
 //
 // A result is the sum of its own row and column in the order of k, whatever tile it is in
 // and whatever else is in it.
 #pragma once
+#include "operand.cuh"
 #include "projection.cuh"
 
-enum { GROUP_BYTES = 512 };
 enum { SWIGLU_PACKED = ROPE + 1 }; // one more epilogue: bf16 in the form of x
 
 struct GemmParams {
@@ -61,13 +58,6 @@ __device__ __forceinline__ float bias_at(const Part &p, int column) {
   if (!p.bias || column < 0) return 0;
   if (p.bias_type == F32) return at<F32>(p.bias, column);
   return p.bias_type == F16 ? at<F16>(p.bias, column) : at<BF16>(p.bias, column);
-}
-
-// Where k of a row lies in the packed form, in bytes; row counts in its group.
-__device__ __forceinline__ int64_t packed_at(int groups, int group, int row, int k) {
-  int place = (k & 2) * 4 + (k & 12) / 2 + (k & 1);
-  int chunk = (k & 16) / 8 + place / 8;
-  return ((int64_t)(k / 32) * groups + group) * GROUP_BYTES + row * 64 + (chunk ^ row / 2) * 16 + place % 8 * 2;
 }
 
 __device__ __forceinline__ uint4 load_weights(const uint4 *w) {

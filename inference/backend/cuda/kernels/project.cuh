@@ -4,6 +4,9 @@
 
 enum { WARPS = 16, PER = 2, STAGE = WARPS * PER * 512, STAGES = 11 };
 
+// float32; bf16 for a kernel that wants packed_x; in operand order, of ldd groups, for stream.cu
+enum PackedDst { FLOATS, ROWS, OPERAND };
+
 struct ProjectParams {
   Part part[3];
   const float *x;       // [m × ldx], or bf16 in its place
@@ -17,7 +20,7 @@ struct ProjectParams {
   int32_t gamma_type, epilogue, k0, tiles; // first k; k16 tiles of a strip
   int32_t kv, packed_x;                    // heads of keys; whether x is bf16, rows as far apart
   float eps;
-  int32_t packed_dst;                      // whether SwiGLU writes bf16, for a kernel that wants packed_x
+  int32_t packed_dst;                      // how SwiGLU writes: PackedDst
 };
 
 __device__ __forceinline__ const Part &part_of(const ProjectParams &p, int strip, int *within) {

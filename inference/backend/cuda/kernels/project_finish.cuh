@@ -1,6 +1,7 @@
 // What becomes of the results of the projection kernels (project.cu): stored, added to the
 // residual stream, gate times up, or rotated and put into the cache.
 #pragma once
+#include "operand.cuh"
 #include "project.cuh"
 
 // The norm's factor of a row, 1 without one.
@@ -77,7 +78,8 @@ template <bool ALL> __device__ __forceinline__ void finish(const ProjectParams &
   }
   if (ALL && p.epilogue == SWIGLU) {
     const float y = a / (1 + expf(-a)) * b;
-    if (p.packed_dst) ((__nv_bfloat16 *)(p.dst + (int64_t)m * p.ldd))[e.lo] = __float2bfloat16_rn(y);
+    if (p.packed_dst == OPERAND) *(__nv_bfloat16 *)((uint8_t *)p.dst + packed_at(p.ldd, m / 8, m % 8, e.lo)) = __float2bfloat16_rn(y);
+    else if (p.packed_dst) ((__nv_bfloat16 *)(p.dst + (int64_t)m * p.ldd))[e.lo] = __float2bfloat16_rn(y);
     else p.dst[(int64_t)m * p.ldd + e.lo] = y;
     if (p.pairs) p.pairs[(int64_t)m * 2 * part.span + e.lo] = a, p.pairs[(int64_t)m * 2 * part.span + e.hi] = b;
     return;

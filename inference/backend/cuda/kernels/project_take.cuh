@@ -49,7 +49,7 @@ template <int TH, bool NORM> __device__ __forceinline__ void take_few(const Proj
   }
   for (int m = 0; m < p.m; m++) {
     float4 v[N];
-    float square[N], sum = 0;
+    float square[N], sum[PER] = {};
 #pragma unroll
     for (int j = 0; j < N; j++) v[j] = load_x(p.x + (int64_t)m * p.ldx, k[j], p.k);
 #pragma unroll
@@ -63,10 +63,10 @@ template <int TH, bool NORM> __device__ __forceinline__ void take_few(const Proj
       const int from = i % 8 * 4 + t;
       uint32_t lo = __shfl_sync(0xffffffff, pack(v[i / 8].x, v[i / 8].y), from);
       uint32_t hi = __shfl_sync(0xffffffff, pack(v[i / 8].z, v[i / 8].w), from);
-      if (NORM && p.gamma) sum += __shfl_sync(0xffffffff, square[i / 8], from); // in the order of take_many
+      if (NORM && p.gamma) sum[i % PER] += __shfl_sync(0xffffffff, square[i / 8], from); // in the order of take_many
       if (g == m) xb[i][0] = lo, xb[i][1] = hi;
     }
-    if (NORM) add_squares(squares[w], m, sum);
+    if (NORM) add_squares(squares[w], m, sum[0] + sum[1]);
   }
 }
 
@@ -76,7 +76,7 @@ template <int TH, bool NORM> __device__ __forceinline__ void take_many(const Pro
   const int lane = threadIdx.x & 31, w = threadIdx.x >> 5, g = lane >> 2, t = lane & 3;
   const float *x = p.x + (int64_t)(g < p.m ? g : 0) * p.ldx;
   const int end = g < p.m ? p.k : 0;
-  float sum = 0;
+  float sum[PER] = {};
 #pragma unroll
   for (int from = 0; from < TH; from += BATCH) {
     float4 v[BATCH], gamma[BATCH];
@@ -91,13 +91,13 @@ template <int TH, bool NORM> __device__ __forceinline__ void take_many(const Pro
     for (int j = 0; j < BATCH; j++)
       if (from + j < TH) {
         if (NORM && p.gamma) {
-          sum += squares_of(v[j]);
+          sum[(from + j) % PER] += squares_of(v[j]);
           v[j] = times(v[j], gamma[j]);
         }
         xb[from + j][0] = pack(v[j].x, v[j].y), xb[from + j][1] = pack(v[j].z, v[j].w);
       }
   }
-  if (NORM) add_squares(squares[w], g, sum);
+  if (NORM) add_squares(squares[w], g, sum[0] + sum[1]);
 }
 
 // The same of bf16 activations: fragments as they lie.

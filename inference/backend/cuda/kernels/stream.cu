@@ -5,8 +5,9 @@
 // A block owns a contiguous range of strips and goes over k for R of them at a time, with
 // their sums in registers. Weights come through a ring in shared memory, from before the
 // kernel in front has ended; activations, in operand order (stream_pack.cu), through
-// another, once for every R strips. Blocks of a cluster fetch activations for each other,
-// or L2 would be asked for more of them than of weights.
+// another, once for every R strips.
+//
+// Tried: clusters of two whose blocks fetch activations for each other: 1 to 3 % slower.
 #include "hopper.cuh"
 #include "stream.cuh"
 
@@ -58,18 +59,14 @@ template <class S> __device__ __forceinline__ void fetch_weights(const StreamPar
 }
 
 template <class S> __device__ __forceinline__ void fetch_activations(const StreamParams &q, StreamRoom<S> &room, const Strips &mine, uint32_t ring) {
-  constexpr uint32_t SHARE = S::BYTES_X / S::CLUSTER;
-  const uint32_t offset = S::CLUSTER > 1 ? cluster_rank() * SHARE : 0;
-  const uint8_t *x = (const uint8_t *)q.p.x + (int64_t)(q.p.k0 / CHUNK) * S::BYTES_X + offset;
+  const uint8_t *x = (const uint8_t *)q.p.x + (int64_t)(q.p.k0 / CHUNK) * S::BYTES_X;
   Turn<S::SLOTS_X> at;
   for (int turn = 0; turn < mine.turns; turn++)
     for (int c = 0; c < q.chunks; c++, at.next()) {
       const uint32_t full = shared_address(&room.full_x[at.slot]);
       barrier_wait(shared_address(&room.empty_x[at.slot]), at.parity ^ 1);
       barrier_expect(full, S::BYTES_X);
-      const uint32_t to = ring + at.slot * S::BYTES_X + offset;
-      if (S::CLUSTER > 1) bulk_copy(to, x + (int64_t)c * S::BYTES_X, SHARE, full, (1 << S::CLUSTER) - 1);
-      else bulk_copy(to, x + (int64_t)c * S::BYTES_X, SHARE, full);
+      bulk_copy(ring + at.slot * S::BYTES_X, x + (int64_t)c * S::BYTES_X, S::BYTES_X, full);
     }
 }
 
@@ -94,7 +91,7 @@ template <class S> struct Consumer {
 #pragma unroll
     for (int n = 0; n < S::GROUPS; n++) b[n] = load_fragments(from + n * 512);
     __syncwarp();
-    if (lane < S::CLUSTER) barrier_arrive(shared_address(&room.empty_x[at_x.slot]), S::CLUSTER > 1 ? lane : cluster_rank());
+    if (lane == 0) barrier_arrive(shared_address(&room.empty_x[at_x.slot]), cluster_rank());
     at_x.next();
   }
 
@@ -143,10 +140,18 @@ template <class S> __device__ __forceinline__ void close(const StreamParams &q, 
   if (m + 1 < q.p.m) finish<true>(q.p, room.places, e, 1, m + 1, a.y * room.factors[m + 1], a.w * room.factors[m + 1]);
 }
 
+// Zeros behind a result in operand order, for the product that reads it.
+__device__ __forceinline__ void fill_up(const StreamParams &q) {
+  if (q.p.epilogue != SWIGLU || q.p.packed_dst != OPERAND || blockIdx.x != 0) return;
+  for (int k = q.p.part[0].span + threadIdx.x; k < q.end; k += WARPS * 32)
+    for (int m = 0; m < q.p.m; m++) *(uint16_t *)((uint8_t *)q.p.dst + packed_at(q.p.ldd, m / 8, m % 8, k)) = 0;
+}
+
 template <class S> __device__ __forceinline__ void consume(const StreamParams &q, StreamRoom<S> &room, const Strips &mine, unsigned char *ring) {
   wait_for_previous();
   find_rows(q.p, room.places);
   if (threadIdx.x < q.p.m) room.factors[threadIdx.x] = q.factors ? q.factors[threadIdx.x] : 1;
+  fill_up(q);
   all_consumers();
   float4 *table = (float4 *)(ring + S::SLOTS * STAGE + S::SLOTS_X * S::BYTES_X);
   Consumer<S> c = {room, shared_address(ring), shared_address(ring) + S::SLOTS * STAGE};
@@ -176,28 +181,24 @@ template <class S> __device__ __forceinline__ void stream(const StreamParams &q)
   const Strips mine = strips_of<S>(q.p);
   if (threadIdx.x == 0) {
     for (int i = 0; i < S::SLOTS; i++) barrier_init(shared_address(&room.full[i]), 1), barrier_init(shared_address(&room.empty[i]), WARPS);
-    for (int i = 0; i < S::SLOTS_X; i++) barrier_init(shared_address(&room.full_x[i]), 1), barrier_init(shared_address(&room.empty_x[i]), WARPS * S::CLUSTER);
+    for (int i = 0; i < S::SLOTS_X; i++) barrier_init(shared_address(&room.full_x[i]), 1), barrier_init(shared_address(&room.empty_x[i]), WARPS);
     barrier_init_done();
   }
   __syncthreads();
-  if (S::CLUSTER > 1) cluster_sync();
   if (w < WARPS) consume<S>(q, room, mine, ring);
   else if (w == WARPS && elected()) fetch_weights<S>(q, room, mine, shared_address(ring));
   else if (w > WARPS && elected()) {
     wait_for_previous();
     fetch_activations<S>(q, room, mine, shared_address(ring) + S::SLOTS * STAGE);
   }
-  __syncwarp();
-  if (S::CLUSTER > 1) cluster_sync(); // nobody writes to a block that has ended
 }
 #else
 template <class S> __device__ __forceinline__ void stream(const StreamParams &) {}
 #endif
 
 // Grid: a block a multiprocessor, 576 threads, the bytes of shared memory of stream.go.
-#define STREAM(GROUPS, STRIPS, SLOTS, SLOTS_X, CLUSTER)                                                                                 \
-  extern "C" __global__ void __launch_bounds__(576, 1) stream_##GROUPS##_##CLUSTER(const __grid_constant__ StreamParams q) {             \
-    stream<StreamShape<GROUPS, STRIPS, SLOTS, SLOTS_X, CLUSTER>>(q);                                                                     \
+#define STREAM(GROUPS, STRIPS, SLOTS, SLOTS_X)                                                                            \
+  extern "C" __global__ void __launch_bounds__(576, 1) stream_##GROUPS(const __grid_constant__ StreamParams q) {             \
+    stream<StreamShape<GROUPS, STRIPS, SLOTS, SLOTS_X>>(q);                                                                \
   }
-STREAM(1, 8, 11, 4, 1) STREAM(2, 6, 10, 3, 1) STREAM(3, 4, 8, 3, 1) STREAM(4, 3, 8, 2, 1)
-STREAM(1, 8, 11, 4, 2) STREAM(2, 6, 10, 3, 2) STREAM(3, 4, 8, 3, 2) STREAM(4, 3, 8, 2, 2)
+STREAM(1, 8, 11, 4) STREAM(2, 6, 10, 3) STREAM(3, 4, 8, 3) STREAM(4, 3, 8, 2)

@@ -5,12 +5,13 @@
 enum { MOST_ROWS = 32, CHUNK = WARPS * PER * 16 }; // rows of a launch; k of a chunk
 
 // Rows of activations are taken by 8; STRIPS at a time, through rings of so many slots.
-template <int GROUPS_, int STRIPS_, int SLOTS_, int SLOTS_X_, int CLUSTER_> struct StreamShape {
-  enum { GROUPS = GROUPS_, STRIPS = STRIPS_, SLOTS = SLOTS_, SLOTS_X = SLOTS_X_, CLUSTER = CLUSTER_, BYTES_X = GROUPS * CHUNK * 16 };
+template <int GROUPS_, int STRIPS_, int SLOTS_, int SLOTS_X_> struct StreamShape {
+  enum { GROUPS = GROUPS_, STRIPS = STRIPS_, SLOTS = SLOTS_, SLOTS_X = SLOTS_X_, BYTES_X = GROUPS * CHUNK * 16 };
 };
 
 struct StreamParams {
   ProjectParams p;      // x: in operand order, `groups` of 8 rows, zeros to the end of the last chunk
   const float *factors; // of the norm before, by row; null: none
-  int32_t chunks, pad;  // of k, from k0 on
+  int32_t chunks;       // of k, from k0 on
+  int32_t end;          // of k of a result in operand order: zeros fill it up
 };

@@ -2,8 +2,9 @@
 // weights of the norm before. The norm's factors are for the sums, since that is how
 // project.cu has them: squares are added in its order.
 //
-// Grid: a block of 512 a row. Rows that fill up 8 are left as they are: no result depends
-// on them.
+// Grid: a block of 128 a row. It is small, so that it fits beside a block of the kernel
+// behind, which fetches weights meanwhile: 32 registers a thread, no memory to speak of.
+// Rows that fill up 8 are left as they are: no result depends on them.
 #include "gemm.cuh"
 #include "project_take.cuh"
 
@@ -16,46 +17,50 @@ struct StreamPackParams {
   float eps;
 };
 
-enum { MOST_TILES = 24 * WARPS }; // of rows that are normed
+enum { THREADS = 4 * PER * WARPS, CHUNK = WARPS * PER * 16, AHEAD = 4 }; // loads under way of a thread
 
-// The sum of a row's squares by slices of k, as project_take.cuh adds them.
-__device__ __forceinline__ float row_factor(const StreamPackParams &p, const float *squares) {
+// The factor of a row, from the squares that the threads of a slice have.
+__device__ __forceinline__ float row_factor(const StreamPackParams &p, float sum) {
   __shared__ float slices[WARPS];
-  const int w = threadIdx.x / 4, t = threadIdx.x % 4;
-  if (threadIdx.x < WARPS * 4) {
-    float sum = 0;
-    for (int i = 0; i < p.tiles / WARPS; i++) sum += squares[(i / PER * PER * WARPS + w * PER + i % PER) * 4 + t];
-    sum += __shfl_xor_sync(0xffffffff, sum, 1);
-    sum += __shfl_xor_sync(0xffffffff, sum, 2);
-    if (t == 0) slices[w] = sum;
-  }
+  sum += __shfl_xor_sync(0xffffffff, sum, 4);
+  sum += __shfl_xor_sync(0xffffffff, sum, 1);
+  sum += __shfl_xor_sync(0xffffffff, sum, 2);
+  if (threadIdx.x % 8 == 0) slices[threadIdx.x / 8] = sum;
   __syncthreads();
-  float sum = 0;
+  sum = 0;
 #pragma unroll
   for (int i = 0; i < WARPS; i++) sum += slices[i];
   return 1 / sqrtf(sum / p.k + p.eps);
 }
 
-extern "C" __global__ void __launch_bounds__(512) stream_pack(const __grid_constant__ StreamPackParams p) {
-  __shared__ float squares[MOST_TILES * 4];
-  const int m = blockIdx.x;
+// Thread 8w+4j+t has tiles of index j of what lanes t of warp w have in project_take.cuh,
+// and adds up as they do.
+extern "C" __global__ void __launch_bounds__(THREADS, 16) stream_pack(const __grid_constant__ StreamPackParams p) {
+  const int m = blockIdx.x, w = threadIdx.x / 8, j = threadIdx.x / 4 % 2, t = threadIdx.x % 4, row = m % 8;
   const float *x = p.x + (int64_t)m * p.ldx;
+  uint8_t *to = p.dst + (w * p.groups + m / 8) * GROUP_BYTES + row * 64 + 4 * t; // as packed_at has it
   let_next_start();
   wait_for_previous();
-  for (int i = threadIdx.x; i < p.tiles * 4; i += 512) {
-    const int k = 4 * i;
-    float4 v = load_x(x, k, p.k);
-    if (p.gamma) {
-      squares[i] = squares_of(v);
-      v = times(v, four(p.gamma_type, p.gamma, k < p.k ? k : 0));
+  float sum = 0;
+  for (int k = (w * PER + j) * 16 + 4 * t; k < p.tiles * 16; k += AHEAD * CHUNK) {
+    float4 v[AHEAD];
+#pragma unroll
+    for (int i = 0; i < AHEAD; i++) v[i] = load_x(x, k + i * CHUNK, p.k);
+#pragma unroll
+    for (int i = 0; i < AHEAD; i++) {
+      if (k + i * CHUNK >= p.tiles * 16) break;
+      if (p.gamma) {
+        sum += squares_of(v[i]);
+        v[i] = times(v[i], four(p.gamma_type, p.gamma, k + i * CHUNK < p.k ? k + i * CHUNK : 0));
+      }
+      *(uint32_t *)(to + (2 * j ^ row / 2) * 16) = pack(v[i].x, v[i].y);
+      *(uint32_t *)(to + (2 * j + 1 ^ row / 2) * 16) = pack(v[i].z, v[i].w);
+      to += WARPS * GROUP_BYTES * p.groups;
     }
-    *(uint32_t *)(p.dst + packed_at(p.groups, m / 8, m % 8, k)) = pack(v.x, v.y);
-    *(uint32_t *)(p.dst + packed_at(p.groups, m / 8, m % 8, k + 2)) = pack(v.z, v.w);
   }
   if (!p.gamma) return;
-  __syncthreads();
-  const float factor = row_factor(p, squares);
+  const float factor = row_factor(p, sum);
   if (threadIdx.x == 0) p.factors[m] = factor;
   if (!p.norm) return;
-  for (int k = threadIdx.x; k < p.k; k += 512) p.norm[(int64_t)m * p.k + k] = x[k] * factor * plain_element(p.gamma_type, p.gamma, k);
+  for (int k = threadIdx.x; k < p.k; k += THREADS) p.norm[(int64_t)m * p.k + k] = x[k] * factor * plain_element(p.gamma_type, p.gamma, k);
 }
