@@ -26,9 +26,7 @@ __device__ __forceinline__ void barrier_wait(uint64_t *b, uint32_t parity) {
       "{\n.reg .pred p;\nW%=:\nmbarrier.try_wait.parity.shared::cta.b64 p, [%0], %1;\n@p bra D%=;\nbra W%=;\nD%=:\n}" ::"r"(shared(b)), "r"(parity)
       : "memory");
 }
-__device__ __forceinline__ void barrier_arrive(uint64_t *b) {
-  asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared(b)) : "memory");
-}
+__device__ __forceinline__ void barrier_arrive(uint32_t b) { asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(b) : "memory"); }
 // Copies STAGE bytes; they are not wanted again in L2.
 __device__ __forceinline__ void fetch(void *to, const void *from, uint64_t *full, uint64_t policy) {
   asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared(full)), "r"(STAGE) : "memory");
@@ -58,11 +56,16 @@ template <int TH> __device__ __forceinline__ void multiply(Room &room, const uns
 #else
     const uint4 *tile = from + i * (STAGE / 16);
 #endif
+    uint32_t loaded = 0;
 #pragma unroll
-    for (int j = 0; j < PER; j++) mma(c, tile[(w * PER + j) * 32 + lane], xb[i * PER + j][0], xb[i * PER + j][1]);
+    for (int j = 0; j < PER; j++) {
+      const uint4 a = tile[(w * PER + j) * 32 + lane];
+      mma(c, a, xb[i * PER + j][0], xb[i * PER + j][1]);
+      loaded |= a.x;
+    }
 #if __CUDA_ARCH__ >= 900
     __syncwarp();
-    if (lane == 0) barrier_arrive(&room.empty[at.stage]);
+    if (lane == 0) barrier_arrive(shared(&room.empty[at.stage]) + once_loaded(loaded));
     if (++at.stage == STAGES) at.stage = 0, at.parity ^= 1;
 #endif
   }

@@ -34,6 +34,13 @@ __device__ __forceinline__ void mma(float (&c)[4], uint4 a, uint32_t b0, uint32_
       : "r"(a.x), "r"(a.y), "r"(a.z), "r"(a.w), "r"(b0), "r"(b1));
 }
 
+// Zero, but not before v has come: an address that it is added to waits for a load. What
+// gives memory back at a barrier needs that. The compiler moves an arrival between a load
+// and the first use of its result, and then the arrival may overtake the load: others
+// write where it has yet to read. (Weights of the next tile were read, now and then, by
+// warps that were late.) The grids here are one block deep, which a compiler cannot know.
+__device__ __forceinline__ uint32_t once_loaded(uint32_t v) { return v & (gridDim.z - 1); }
+
 __device__ __forceinline__ uint32_t pack(float lo, float hi) {
   __nv_bfloat162 v = __floats2bfloat162_rn(lo, hi);
   return *(uint32_t *)&v;

@@ -90,8 +90,11 @@ template <class S> struct Consumer {
     const uint32_t from = ring_x + at_x.slot * S::BYTES_X + w * S::GROUPS * 512 + row * 64 + (chunk ^ row / 2) * 16;
 #pragma unroll
     for (int n = 0; n < S::GROUPS; n++) b[n] = load_fragments(from + n * 512);
+    uint32_t loaded = 0;
+#pragma unroll
+    for (int n = 0; n < S::GROUPS; n++) loaded |= b[n].x;
     __syncwarp();
-    if (lane == 0) barrier_arrive(shared_address(&room.empty_x[at_x.slot]), cluster_rank());
+    if (lane == 0) barrier_arrive(shared_address(&room.empty_x[at_x.slot]) + once_loaded(loaded), cluster_rank());
     at_x.next();
   }
 
@@ -101,43 +104,71 @@ template <class S> struct Consumer {
     barrier_wait(shared_address(&room.full[at.slot]), at.parity);
     const uint32_t from = ring + at.slot * STAGE + (w * PER * 32 + lane) * 16;
     const uint4 first = load_shared(from), second = load_shared(from + 512);
-    __syncwarp();
-    if (lane == 0) barrier_arrive(shared_address(&room.empty[at.slot]), cluster_rank());
 #pragma unroll
     for (int n = 0; n < S::GROUPS; n++) mma(sums[n], first, b[n].x, b[n].y);
 #pragma unroll
     for (int n = 0; n < S::GROUPS; n++) mma(sums[n], second, b[n].z, b[n].w);
+    __syncwarp();
+    if (lane == 0) barrier_arrive(shared_address(&room.empty[at.slot]) + once_loaded(first.x | second.x), cluster_rank());
     at.next();
   }
 };
 
+// The warps' sums of a strip go into a table, [group][warp][lane].
 template <class S> __device__ __forceinline__ void tabulate(float4 *table, const float (&sums)[S::GROUPS][4]) {
 #pragma unroll
   for (int n = 0; n < S::GROUPS; n++) table[n * WARPS * 32 + threadIdx.x] = make_float4(sums[n][0], sums[n][1], sums[n][2], sums[n][3]);
 }
 
-// Adds up the warps' sums of a strip, which are in the table, and does with them what the
-// epilogue wants: a warp for each 8 rows of activations, others for the next strip.
-template <class S> __device__ __forceinline__ void close(const StreamParams &q, StreamRoom<S> &room, const float4 *table, int strip, int turn) {
-  const int lane = threadIdx.x & 31, w = threadIdx.x >> 5, t = lane & 3;
-  const int group = (w - turn * S::GROUPS) & (WARPS - 1);
-  Meeting e;
-  if (group < S::GROUPS) e = meet<true>(q.p, room.places, strip, 8 * group);
-  all_consumers();
-  float4 a;
-  if (group < S::GROUPS) {
-    a = table[group * WARPS * 32 + lane];
+// The sum over the warps, in their order, of a group of 8 rows.
+__device__ __forceinline__ float4 total(const float4 *table, int group) {
+  table += group * WARPS * 32 + (threadIdx.x & 31);
+  float4 a = table[0];
 #pragma unroll
-    for (int i = 1; i < WARPS; i++) {
-      const float4 b = table[(group * WARPS + i) * 32 + lane];
-      a.x += b.x, a.y += b.y, a.z += b.z, a.w += b.w;
-    }
+  for (int i = 1; i < WARPS; i++) {
+    const float4 b = table[i * 32];
+    a.x += b.x, a.y += b.y, a.z += b.z, a.w += b.w;
   }
-  all_consumers();
-  if (group >= S::GROUPS) return;
-  const int m = 8 * group + 2 * t;
+  return a;
+}
+
+template <class S> __device__ __forceinline__ void finish_group(const StreamParams &q, const StreamRoom<S> &room, const Meeting &e, int group, float4 a) {
+  const int m = 8 * group + 2 * (threadIdx.x & 3);
   if (m < q.p.m) finish<true>(q.p, room.places, e, 0, m, a.x * room.factors[m], a.z * room.factors[m]);
   if (m + 1 < q.p.m) finish<true>(q.p, room.places, e, 1, m + 1, a.y * room.factors[m + 1], a.w * room.factors[m + 1]);
+}
+
+// What becomes of the sums of n strips: one after the other, through room for one, each
+// with a warp for every 8 rows, while the ring goes on filling up.
+template <class S> __device__ __forceinline__ void close(const StreamParams &q, const StreamRoom<S> &room, float4 *table, int first, int n, const float (&sums)[S::STRIPS][S::GROUPS][4]) {
+  for (int strip = 0; strip < n; strip++) {
+#pragma unroll
+    for (int r = 0; r < S::STRIPS; r++)
+      if (r == strip) tabulate<S>(table, sums[r]);
+    const int group = ((threadIdx.x >> 5) - strip * S::GROUPS) & (WARPS - 1);
+    const bool mine = group < S::GROUPS;
+    Meeting e;
+    float4 a;
+    if (mine) e = meet<true>(q.p, room.places, first + strip, 8 * group);
+    all_consumers();
+    if (mine) a = total(table, group);
+    all_consumers();
+    if (mine) finish_group<S>(q, room, e, group, a);
+  }
+}
+
+// The same of the last strips, all at once: the ring is free then.
+template <class S> __device__ __forceinline__ void close_last(const StreamParams &q, const StreamRoom<S> &room, float4 *ring, int first, int n, const float (&sums)[S::STRIPS][S::GROUPS][4]) {
+  static_assert(S::STRIPS * S::GROUPS <= WARPS && S::STRIPS * S::GROUPS * WARPS * 512 <= S::SLOTS * STAGE, "");
+  const int w = threadIdx.x >> 5, strip = w / S::GROUPS, group = w % S::GROUPS;
+  Meeting e;
+  if (strip < n) e = meet<true>(q.p, room.places, first + strip, 8 * group);
+  all_consumers();
+#pragma unroll
+  for (int r = 0; r < S::STRIPS; r++)
+    if (r < n) tabulate<S>(ring + r * S::GROUPS * WARPS * 32, sums[r]);
+  all_consumers();
+  if (strip < n) finish_group<S>(q, room, e, group, total(ring + strip * S::GROUPS * WARPS * 32, group));
 }
 
 // Zeros behind a result in operand order, for the product that reads it.
@@ -165,12 +196,8 @@ template <class S> __device__ __forceinline__ void consume(const StreamParams &q
       for (int r = 0; r < S::STRIPS; r++)
         if (r < n) c.multiply(sums[r], b);
     }
-    for (int strip = 0; strip < n; strip++) {
-#pragma unroll
-      for (int r = 0; r < S::STRIPS; r++)
-        if (r == strip) tabulate<S>(table, sums[r]);
-      close<S>(q, room, table, first + strip, strip);
-    }
+    if (turn + 1 < mine.turns) close<S>(q, room, table, first, n, sums);
+    else close_last<S>(q, room, (float4 *)ring, first, n, sums);
   }
 }
 
