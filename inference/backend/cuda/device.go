@@ -28,8 +28,10 @@ type Device struct {
 	operands     operands
 	splits       splitRoom
 	factors      driver.Ptr // of the norm that a streamed projection begins with, by row
-	streamFrom   int        // rows from which they are streamed, less one
-	mostScratch  int        // elements of the largest allocation of scratch
+	tickets      driver.Ptr // counters of strips, of which the plan under way has used so many
+	drawn        int
+	streamFrom   int // rows from which they are streamed, less one
+	mostScratch  int // elements of the largest allocation of scratch
 	loader       *loader
 	stream       driver.Stream
 	batch        batch
@@ -110,6 +112,9 @@ func (d *Device) start() (err error) {
 		return err
 	}
 	if d.factors, err = d.alloc(backend.Scratch, 4*streamRows); err != nil {
+		return err
+	}
+	if d.tickets, err = d.alloc(backend.Scratch, 4*mostTickets); err != nil {
 		return err
 	}
 	if d.chosen, err = d.drv.HostAlloc(4 * mostIDs); err != nil {

@@ -133,6 +133,10 @@ func (d *Device) project(p *projection, chunks []chunk, f *fusion, m, n int) {
 	params.packedX, params.packedDst = flag(d.packed == x.Data && x.Data != nil), flag(f.packed)
 	for _, c := range chunks {
 		params.k0 = int32(c.k0)
+		params.own, params.tickets = ownStrips(p.strips, d.blocks, c.passes), 0
+		if params.own > 0 && d.hopper {
+			params.tickets = d.nextTickets()
+		}
 		d.launchProject(c.geometry, &params)
 		params.next()
 	}

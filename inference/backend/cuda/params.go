@@ -103,6 +103,8 @@ type projectParams struct {
 	packedX               int32
 	eps                   float32
 	packedDst             int32
+	tickets               driver.Ptr
+	own, _                int32
 }
 
 type streamParams struct {

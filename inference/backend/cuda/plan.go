@@ -135,6 +135,7 @@ func (d *Device) flush() {
 func (d *Device) run(plan []op, programmatic bool) {
 	d.programmatic = programmatic && d.hopper
 	d.operands.packed, d.operands.left = false, nil
+	d.resetTickets()
 	for i := 0; i < len(plan); {
 		n := d.fused(plan[i:])
 		if n == 0 {

@@ -4,7 +4,9 @@
 // and after is part of it: RMSNorm of x; SwiGLU, rotation with the store of keys and
 // values, or the addition to the residual stream.
 //
-// A block owns a contiguous range of strips. One lane fetches their tiles into a ring in
+// A block owns a contiguous range of strips, and where there are many takes more of them
+// by ticket when it is through with those: multiprocessors do not get the same share of
+// the memory's bandwidth, and the slowest would have all others wait. One lane fetches their tiles into a ring in
 // shared memory, from before the kernel in front has ended; 16 warps own a slice of k
 // each, with its activations in registers, and add up their sums of a strip in the order
 // of the warps. So a result depends on its two rows only.
@@ -71,30 +73,82 @@ template <int TH> __device__ __forceinline__ void multiply(Room &room, const uns
   }
 }
 
-// Fetches the block's strips, pass by pass, in the order in which the warps take them.
-template <int TH, int P> __device__ __forceinline__ void produce(const ProjectParams &p, Room &room, unsigned char *ring, int s0, int n) {
-#if __CUDA_ARCH__ >= 900
+// Who fetches the weights: one lane.
+struct Producer {
+  Room &room;
+  unsigned char *ring;
   uint64_t policy;
-  asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
-  int i = 0;
-  for (int pass = 0; pass < P; pass++)
-    for (int s = 0; s < n; s++) {
-      const unsigned char *from = (const unsigned char *)(strip_at(p, s0 + s) + (int64_t)pass * TH * WARPS * 32);
-      for (int c = 0; c < TH / PER; c++, i++) {
-        const int stage = i % STAGES;
-        if (i >= STAGES) barrier_wait(&room.empty[stage], ((i / STAGES) & 1) ^ 1);
-        fetch(ring + stage * STAGE, from + (int64_t)c * STAGE, &room.full[stage], policy);
-      }
-    }
-  let_next_start();
+  int stage = 0;
+  bool full = false; // the ring has been filled once
+
+  __device__ __forceinline__ Producer(Room &room, unsigned char *ring) : room(room), ring(ring) {
+#if __CUDA_ARCH__ >= 900
+    asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
 #endif
+  }
+#if __CUDA_ARCH__ >= 900
+  uint32_t parity = 1;
+  __device__ __forceinline__ void wait() {
+    if (full) barrier_wait(&room.empty[stage], parity);
+  }
+  __device__ __forceinline__ void next() {
+    if (++stage == STAGES) stage = 0, full = true, parity ^= 1;
+  }
+  // Fetches so many stages from a strip, or a part of one.
+  __device__ __forceinline__ void strip(const uint4 *from, int stages) {
+    for (int c = 0; c < stages; c++, next()) {
+      wait();
+      fetch(ring + stage * STAGE, from + (int64_t)c * (STAGE / 16), &room.full[stage], policy);
+    }
+  }
+  __device__ __forceinline__ void end() {
+    wait();
+    barrier_arrive(shared(&room.full[stage]));
+  }
+#endif
+};
+
+// Fetches the block's own strips, pass by pass, in the order in which the warps take them.
+template <int TH, int P> __device__ __forceinline__ void produce(const ProjectParams &p, Producer &producer, int s0, int n) {
+#if __CUDA_ARCH__ >= 900
+  for (int pass = 0; pass < P; pass++)
+    for (int s = 0; s < n; s++) producer.strip(strip_at(p, s0 + s) + (int64_t)pass * TH * WARPS * 32, TH / PER);
+#endif
+}
+
+// Then strips by ticket. The next ticket is drawn before the strip at hand is fetched.
+template <int TH> __device__ __forceinline__ void produce_more(const ProjectParams &p, Room &room, Producer &producer, int n) {
+#if __CUDA_ARCH__ >= 900
+  const int first = p.own * gridDim.x;
+  wait_for_previous(); // it may be what sets tickets to zero
+  int next = first + (int)atomicAdd(p.tickets, 1);
+  for (int s = n;; s++) {
+    const int strip = next;
+    room.jobs[s % JOBS] = strip < p.strips ? strip : -1;
+    if (strip >= p.strips) break;
+    next = first + (int)atomicAdd(p.tickets, 1);
+    producer.strip(strip_at(p, strip), TH / PER);
+  }
+  producer.end();
+#endif
+}
+
+// Strip number s of the block, -1 behind its last.
+__device__ __forceinline__ int strip_of(const ProjectParams &p, Room &room, const Cursor &at, int s0, int n, int s) {
+  if (s < n) return s0 + s;
+  if (!p.tickets) return -1;
+#if __CUDA_ARCH__ >= 900
+  barrier_wait(&room.full[at.stage], at.parity);
+#endif
+  return room.jobs[s % JOBS];
 }
 
 template <int TH, int P> __device__ __forceinline__ void project(const ProjectParams &p) {
   extern __shared__ __align__(128) unsigned char ring[];
   __shared__ Room room;
   const int lane = threadIdx.x & 31, w = threadIdx.x >> 5;
-  const int s0 = (int)((int64_t)p.strips * blockIdx.x / gridDim.x), n = (int)((int64_t)p.strips * (blockIdx.x + 1) / gridDim.x) - s0;
+  const int s0 = p.tickets ? p.own * blockIdx.x : (int)((int64_t)p.strips * blockIdx.x / gridDim.x);
+  const int n = p.tickets ? p.own : (int)((int64_t)p.strips * (blockIdx.x + 1) / gridDim.x) - s0;
 #if __CUDA_ARCH__ >= 900
   if (threadIdx.x == 0) {
     for (int i = 0; i < STAGES; i++) barrier_init(&room.full[i], 1), barrier_init(&room.empty[i], WARPS);
@@ -103,7 +157,11 @@ template <int TH, int P> __device__ __forceinline__ void project(const ProjectPa
   __syncthreads();
 #endif
   if (w == WARPS) {
-    if (lane == 0) produce<TH, P>(p, room, ring, s0, n);
+    if (lane != 0) return;
+    Producer producer(room, ring);
+    produce<TH, P>(p, producer, s0, n);
+    if (P == 1 && p.tickets) produce_more<TH>(p, room, producer, n);
+    let_next_start();
     return;
   }
   wait_for_previous();
@@ -116,12 +174,13 @@ template <int TH, int P> __device__ __forceinline__ void project(const ProjectPa
   if (P == 1 && (p.epilogue == ROPE || p.norm)) all_warps();
   if (P == 1 && p.norm) write_norm(p, room);
   if constexpr (P == 1) {
-    for (int s = 0; s < n; s++) {
+    int strip;
+    for (int s = 0; (strip = strip_of(p, room, at, s0, n, s)) >= 0; s++) {
       float c[4] = {0, 0, 0, 0};
-      multiply<TH>(room, ring, at, strip_at(p, s0 + s), xb, c);
+      multiply<TH>(room, ring, at, strip_at(p, strip), xb, c);
       room.sums[s & 1][w][lane] = make_float4(c[0], c[1], c[2], c[3]);
       Meeting e;
-      if (w == s % WARPS) e = meet<true>(p, room.places, s0 + s, 0);
+      if (w == s % WARPS) e = meet<true>(p, room.places, strip, 0);
       all_warps();
       if (w == s % WARPS) close_strip<true>(p, room, s & 1, e);
     }

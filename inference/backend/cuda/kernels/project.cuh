@@ -21,6 +21,8 @@ struct ProjectParams {
   int32_t kv, packed_x;                    // heads of keys; whether x is bf16, rows as far apart
   float eps;
   int32_t packed_dst;                      // how SwiGLU writes: PackedDst
+  uint32_t *tickets;                       // strips taken of those that no block owns, zero before; null: all are owned
+  int32_t own, pad;                        // strips that each block owns, with tickets
 };
 
 __device__ __forceinline__ const Part &part_of(const ProjectParams &p, int strip, int *within) {
@@ -43,9 +45,12 @@ struct Place {
   int32_t position;
 };
 
+enum { JOBS = 16 }; // more than the ring has stages
+
 struct Room {
   float4 sums[2][WARPS][32];
   float squares[WARPS][8];
   Place places[8];
   uint64_t full[STAGES], empty[STAGES];
+  int jobs[JOBS]; // strips that were taken by ticket, by their number in the block; -1: there is no more
 };
