@@ -10,6 +10,11 @@
 // in one buffer (batch.go). Graphs launch their kernels programmatically, so that the
 // weights of one are on their way while the one before ends.
 //
+// Projections of one or two decode rows have their activations in registers (project.cu).
+// More rows, up to 32 in a launch, stream them beside the weights (stream.cu), after a
+// small kernel has put them into operand order; SwiGLU leaves its own so. Either way the
+// weights are read once, and bits are the same.
+//
 // Weights in bf16 are put into fragment order (layout.go) when the first plan shows what
 // they are for, in place, in the warm-up: the order in which the matrix unit takes them,
 // with rows whose results meet side by side. Every other format is multiplied as files

@@ -236,6 +236,14 @@ func (d *Device) instantiate(r *recorded, g driver.Graph) (err error) {
 	return d.drv.GraphUpload(r.exec, d.stream)
 }
 
+// forgetAll drops all graphs: what they point to has moved.
+func (d *Device) forgetAll() {
+	for rows, r := range d.graphs {
+		d.forget(r)
+		delete(d.graphs, rows)
+	}
+}
+
 func (d *Device) forget(r *recorded) {
 	if r != nil && r.exec != 0 {
 		d.check(d.drv.StreamSynchronize(d.stream))

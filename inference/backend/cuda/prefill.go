@@ -70,15 +70,19 @@ func (d *Device) gateInPlace(c *gemmCall, f *fusion, from int) {
 	}
 }
 
-// operandRoom is memory of at least so many bytes. It is made for the largest step that
-// the model's own scratch has room for, since nothing is allocated once a model is loaded.
+// operandRoom is memory of at least so many bytes. That of prompts is made for the largest
+// step that the model's own scratch has room for, since nothing is allocated once a model is
+// loaded.
 func (d *Device) operandRoom(i, bytes int) driver.Ptr {
 	r := &d.operands
 	if r.bytes[i] >= bytes {
 		return r.rooms[i]
 	}
-	bytes = max(bytes, 2*d.mostScratch+1<<16)
+	if i < 2 {
+		bytes = max(bytes, 2*d.mostScratch+1<<16)
+	}
 	if r.rooms[i] != 0 {
+		d.forgetAll() // graphs have its address
 		d.check(d.drv.StreamSynchronize(d.stream))
 		d.check(d.release(r.rooms[i]))
 	}

@@ -40,6 +40,7 @@ func packedBytes(rows, cols int) int64 { return int64(ceilDiv(rows, 16)) * int64
 // not done before.
 func (d *Device) prepare(plan []op) {
 	var room driver.Ptr
+	tiles := 0
 	for i := range plan {
 		o := &plan[i]
 		if o.kind != opLinear || d.projections[o.linear[0].W.Data] != nil || !d.canPack(o.linear) {
@@ -54,9 +55,13 @@ func (d *Device) prepare(plan []op) {
 			d.check(err)
 			break
 		}
+		tiles = max(tiles, p.tiles)
 		for _, part := range o.linear {
 			d.projections[part.W.Data] = p
 		}
+	}
+	if tiles > 0 && d.hopper { // of steps to come, so that nothing is allocated in one
+		d.operandRoom(2, operandBytes(graphRows, 16*tiles))
 	}
 	if room != 0 {
 		d.check(d.drv.StreamSynchronize(d.stream))

@@ -17,10 +17,7 @@ import (
 // set chooses how steps of several rows are multiplied, and forgets the graphs of others.
 func (d *Device) set(from int) {
 	d.streamFrom = from
-	for n, r := range d.graphs {
-		d.forget(r)
-		delete(d.graphs, n)
-	}
+	d.forgetAll()
 }
 
 // bits returns the logits of a step of n sequences that begin, four times: launched one by
