@@ -16,16 +16,25 @@
 // weights are rounded to the cache's format, and count in their sum as they were rounded.
 //
 // It may be launched to overlap with the kernel before it: what the batch says (positions, page
-// tables) is read ahead of the wait, so no kernel of the same step may write that.
+// tables) is read ahead of the wait, so no kernel of the same step may write that. L2 is asked
+// for keys and values that early, too: what of them is not written yet is no matter there.
 //
-// Measured on an H200, bf16, launched in a row in one graph, plain and overlapping:
+// Measured on an H200, bf16, launched in a row in one graph, plain and overlapping, as it was
+// before L2 was asked for anything and with every split counted:
 //   32 heads of 128, one each: context 300, 1 row 9.1 and 7.9 µs, 32 rows 56.5 and 55.0 µs (2.9 TB/s);
 //     context 4096, 1 row 26.6 µs (2.5 TB/s), 8 rows 151 µs, 32 rows 536 µs (4.0 TB/s; earlier runs, on
 //     cards and versions that were not told apart, 502 to 512)
 //   32 heads of 128 on 8: 9.0 and 8.0, 20.4 and 18.9 µs; 12.8 and 12.2, 51.3, 162 µs (3.3 TB/s)
 //   32 heads of 64 on 4: 8.1 and 7.1, 11.8 and 10.9 µs; 10.7 and 9.7, 19.9, 53.8 µs (2.5 TB/s)
+// Where that went, overlapping, 32 heads of 128, context 300, 1, 8 and 32 rows: 7.9, 16.8 and
+// 54.8 µs; without count and merge 5.6, 14.0 and 46.6; warps' sums not joined either, 5.2, 13.1
+// and 42.1. With L2 asked for the first two blocks of each part and nothing else changed: 7.0,
+// 15.7 and 50.6; context 4096, 27.5, 141 and 510 where it was 26.4, 150 and 535.
 // Tried: cp.async through shared memory for what goes to registers (slower: 3.1 TB/s at 32 rows
 // of 4096, where this has 4 and more); a barrier that does not wait between the splits (no gain).
+// L2 asked for every block two ahead: 549 µs at 32 rows of 4096. The next part's keys and values
+// loaded while one is put together: 17.5 and 55.3 µs at 8 and 32 rows of 300 (no gain); with one
+// split for up to 6 blocks 16.6 and 49.5, but 9.6 for 1 row.
 #include "attend_decode.cuh"
 
 template <int T, int DIM> struct Decode : DecodePlace {
@@ -198,7 +207,6 @@ template <int T, int DIM> struct Decode : DecodePlace {
     for (int w = 0; w < WARPS; w++) factor[w] = exp2_fast(factor[w] - peak), all += factor[w] * sh.totals[room][w][query];
     const int64_t at = (int64_t)row * p.heads.q + head + query;
     const bool whole = cut.splits == 1;
-    float *to = whole ? p.dst + at * DIM : p.part + (at * p.most + split) * DIM;
     const float inverse = whole ? 1 / all : 1;
 #pragma unroll
     for (int i = 0; i < PAIRS; i += WARPS) {
@@ -209,15 +217,19 @@ template <int T, int DIM> struct Decode : DecodePlace {
         const float2 x = sh.sums[room][w][n][i + warp][lane];
         y.x = fmaf(factor[w], x.x, y.x), y.y = fmaf(factor[w], x.y, y.y);
       }
-      *(float2 *)(to + dim_of(i + warp)) = make_float2(y.x * inverse, y.y * inverse);
+      const int d = dim_of(i + warp);
+      if (whole) *(float2 *)(p.dst + at * DIM + d) = make_float2(y.x * inverse, y.y * inverse);
+      else *(float2 *)(p.part + (at * p.most + split) * DIM + d) = y;
     }
     if (!whole && warp == 0 && g == 0) p.peaks[at * p.most + split] = make_float2(peak, all);
   }
 
   // Counts splits done, and tells every thread whether they were the last. The block's
-  // writes come before the count, and what other blocks wrote is seen after it.
+  // writes come before the count, and what other blocks wrote is seen after it. Who has all of
+  // them need not count.
   __device__ bool finished(int done) {
     __syncthreads();
+    if (done == cut.splits) return true;
     if (threadIdx.x == 0) {
       uint32_t *ticket = p.tickets + row * parts() + part, before;
       asm volatile("atom.acq_rel.gpu.global.add.u32 %0, [%1], %2;" : "=r"(before) : "l"(ticket), "r"(done) : "memory");
@@ -268,28 +280,42 @@ template <int T, int DIM> struct Decode : DecodePlace {
       sums[(warp * QUERIES + query) * (DIM / 4) + d / 4] = y;
     }
     __syncthreads();
-    for (int i = threadIdx.x; i < count * DIM; i += WARPS * 32) {
-      float y = 0;
+    for (int i = threadIdx.x; i < count * (DIM / 2); i += WARPS * 32) {
+      float2 y = make_float2(0, 0);
 #pragma unroll
-      for (int w = 0; w < WARPS; w++) y += ((const float *)sums)[w * QUERIES * DIM + i];
-      p.dst[at * DIM + i] = y;
+      for (int w = 0; w < WARPS; w++) {
+        const float2 x = ((const float2 *)sums)[w * QUERIES * (DIM / 2) + i];
+        y.x += x.x, y.y += x.y;
+      }
+      ((float2 *)(p.dst + at * DIM))[i] = y;
     }
   }
 
-  // Takes splits of the row and part at hand, from the one at hand on.
-  __device__ __forceinline__ void take(int splits) {
+  __device__ __forceinline__ void ask(const Tile &x) const {
+    const int64_t at = (int64_t)x.slot * (2 * DIM);
+    if (x.count) prefetch(p.cache.k + at, x.count * (2 * DIM)), prefetch(p.cache.v + at, x.count * (2 * DIM));
+  }
+
+  // Takes splits of the row and part at hand, from the one at hand on; behind them come so
+  // many others of this block. Loads pause between parts, so what the next one begins with is
+  // asked for as this one ends, and what the first one begins with before the wait.
+  __device__ __forceinline__ void take(int splits, int others, bool first) {
     int block = cut.block + split * cut.each;
     const int end = min(block + splits * cut.each, cut.block + cut.blocks);
     int ahead = page(block);
     const int next = page(block + 1);
     int at = slot(block, ahead);
+    if (first && lane < min((int)AHEAD, end - block)) ask(tile(cut, pages, kv, block + lane));
     wait_for_earlier();
     load_keys(at), load_values(at);
     ahead = next;
     let_next_begin();
+    const Tile coming = next_tile(others);
+    const int when = max(block, end - AHEAD + lane);
     stage(), clear();
     __syncthreads(); // queries are staged
     for (int left = cut.each; block < end; block++) {
+      if (block == when) ask(coming);
       const int begin = block * BLOCK + warp * TILE;
       const bool seen = begin <= cut.last && begin + TILE > cut.first, more = block + 1 < end;
       float s[4];
@@ -308,10 +334,11 @@ template <int T, int DIM> struct Decode : DecodePlace {
   __device__ __forceinline__ void run() {
     int left = begin();
     if (left == 0) wait_for_earlier(); // whoever follows counts on every block's wait
-    while (left > 0) {
+    for (bool first = true; left > 0; first = false) {
       const int splits = min(cut.splits - split, left);
-      take(splits);
-      if ((left -= splits) > 0) advance();
+      left -= splits;
+      take(splits, left, first);
+      if (left > 0) advance();
     }
   }
 };

@@ -6,6 +6,7 @@
 
 enum { WARPS = 4, TILE = 16, BLOCK = WARPS * TILE }; // positions of a warp and of a block at a time
 enum { QUERIES = 8, MOST = 64 };                     // query heads of a block, splits of a row
+enum { AHEAD = 2 };                                  // blocks of a part that are asked for early
 
 struct DecodeParams {
   float *dst;
@@ -62,6 +63,19 @@ __device__ __forceinline__ uint32_t load4(const uint8_t *p) {
   asm volatile("ld.global.L1::no_allocate.u32 %0, [%1];" : "=r"(v) : "l"(p));
   return v;
 }
+
+// Asks for memory to be brought into L2.
+__device__ __forceinline__ void prefetch(const uint8_t *p, uint32_t bytes) {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(p), "r"(bytes) : "memory");
+#endif
+}
+
+// A warp's part of a block: where it begins in the cache, and how many positions are in
+// sight from there on, 0 where none is.
+struct Tile {
+  int slot, count;
+};
 
 struct DecodePlace {
   const DecodeParams &p;
@@ -128,6 +142,28 @@ struct DecodePlace {
     split = 0;
     if (++part == parts()) part = 0, row++;
     settle();
+  }
+
+  __device__ __forceinline__ Tile tile(const Cut &c, const int32_t *pages, int kv, int block) const {
+    const int begin = block * BLOCK + warp * TILE;
+    if (p.cache.size < TILE || begin > c.last || begin + TILE <= c.first) return {0, 0};
+    return {(pages[begin >> p.shift] * p.heads.kv + kv << p.shift) + (begin & p.cache.size - 1), min((int)TILE, c.last - begin + 1)};
+  }
+
+  // The tile of block `lane` of the part that comes next, of which so many splits are this
+  // block's: lanes below AHEAD have one.
+  __device__ __forceinline__ Tile next_tile(int splits) const {
+    if (lane >= AHEAD || splits <= 0) return {0, 0};
+    int next = part + 1;
+    Cut c = cut;
+    const int32_t *table = pages;
+    if (next == parts()) {
+      next = 0;
+      table = p.batch.pages + p.batch.tables[row + 1];
+      c = cut_of(p, p.batch.positions[row + 1]);
+    }
+    if (lane >= min(min(splits, c.splits) * c.each, c.blocks)) return {0, 0};
+    return tile(c, table, quotient(next, p.shares), c.block + lane);
   }
 
   // The position that lane%16 looks up for this warp in a block. What is out of sight
