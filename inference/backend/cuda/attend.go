@@ -98,8 +98,9 @@ func (d *Device) AttendRounds(cache tensor.DType, _ bool) tensor.DType {
 	return tensor.F32
 }
 
-// attend launches attention for all rows of a batch.
-func (d *Device) attend(o *op) {
+// attend launches attention for all rows of a batch. Decode rows go to the room for
+// activations in operand order where the projection that follows wants them there.
+func (d *Device) attend(o *op, leave bool) {
 	h, kv, b := o.heads, o.kv, d.batch.of
 	p := attendParams{dst: address(o.dst), qkv: address(o.x), batch: d.batch.params(), cache: cacheOf(kv), heads: headsOf(h)}
 	if !d.kern.attention.takes(kv, h) {
@@ -107,7 +108,13 @@ func (d *Device) attend(o *op) {
 		return
 	}
 	kind := attendKind{kv.K.Type, h.Dim}
-	d.attendDecode(d.kern.attention.decode[kind], p, h, b.Decode)
+	decode, tiles := p, 0
+	if leave {
+		tiles = tilesFor(o.dst.Cols)
+		decode.dst = d.operandRoom(2, ceilDiv(b.Decode, 8)*tiles*256)
+		d.operands.left = o.dst.Data
+	}
+	d.attendDecode(d.kern.attention.decode[kind], decode, h, b.Decode, tiles)
 	d.attendPrefill(d.kern.attention.prefill[kind], p, h, b)
 }
 
@@ -127,8 +134,9 @@ func (d *Device) attendPrefill(k prefillKernel, p attendParams, h backend.Heads,
 }
 
 // attendDecode launches the kernel for the first rows of a batch, as many at once as
-// there is room for their splits.
-func (d *Device) attendDecode(f driver.Function, p attendParams, h backend.Heads, rows int) {
+// there is room for their splits. Results go in operand order of so many tiles of 16 k, 0:
+// as float32.
+func (d *Device) attendDecode(f driver.Function, p attendParams, h backend.Heads, rows, tiles int) {
 	if rows == 0 || d.dead() {
 		return
 	}
@@ -142,8 +150,11 @@ func (d *Device) attendDecode(f driver.Function, p attendParams, h backend.Heads
 		n := min(most, rows-at)
 		c := driver.LaunchConfig{Grid: grid(decodeBlocks(h.Dim, d.blocks), 1), Block: [3]uint32{attendThreads}, Programmatic: d.programmatic}
 		dp := d.splits.params(p, s, h, n)
+		dp.tiles, dp.from, dp.all = int32(tiles), int32(at), int32(rows)
 		d.check(d.drv.Launch(f, d.stream, c, driver.Params(&dp)))
-		p.dst += driver.Ptr(4 * n * h.Q * h.Dim)
+		if tiles == 0 {
+			p.dst += driver.Ptr(4 * n * h.Q * h.Dim)
+		}
 		p.qkv += driver.Ptr(4 * n * (h.Q + 2*h.KV) * h.Dim)
 		p.batch.positions += driver.Ptr(4 * n)
 		p.batch.tables += driver.Ptr(4 * n)

@@ -160,7 +160,7 @@ func benchmarkDecode(b *testing.B, h backend.Heads, context, rows int) {
 		d.programmatic = programmatic
 		us := timed(b, d, layers, func() {
 			for _, p := range at {
-				d.attendDecode(f, attendParams{dst: address(dst), qkv: address(qkv), batch: p, cache: cacheOf(kv), heads: headsOf(h)}, h, rows)
+				d.attendDecode(f, attendParams{dst: address(dst), qkv: address(qkv), batch: p, cache: cacheOf(kv), heads: headsOf(h)}, h, rows, 0)
 			}
 		})
 		name := ""

@@ -12,8 +12,8 @@
 //
 // Projections of one or two decode rows have their activations in registers (project.cu).
 // More rows, up to 32 in a launch, stream them beside the weights (stream.cu), after a
-// small kernel has put them into operand order; SwiGLU leaves its own so. Either way the
-// weights are read once, and bits are the same.
+// small kernel has put them into operand order; SwiGLU and attention leave theirs so.
+// Either way the weights are read once, and bits are the same.
 //
 // Weights in bf16 are put into fragment order (layout.go) when the first plan shows what
 // they are for, in place, in the warm-up: the order in which the matrix unit takes them,

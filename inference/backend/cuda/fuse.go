@@ -24,6 +24,10 @@ type fusion struct {
 // fused launches the ops that ops begin with as one kernel and returns how many they
 // are, 0 where there is no such kernel.
 func (d *Device) fused(ops []op) int {
+	if ops[0].kind == opAttend {
+		d.attend(&ops[0], d.leaves(ops))
+		return 1
+	}
 	f, i := fusion{}, 0
 	if ops[0].kind == opNorm && len(ops) > 1 {
 		f.norm, i = &ops[0], 1
@@ -64,6 +68,14 @@ func (d *Device) fused(ops []op) int {
 		d.packed = f.after.dst.Data
 	}
 	return f.ops
+}
+
+// leaves tells whether attention writes its decode rows for the projection that follows,
+// which streams them: in operand order, and nowhere else.
+func (d *Device) leaves(ops []op) bool {
+	o := &ops[0]
+	return d.hopper && d.kern.attention.takes(o.kv, o.heads) && d.onlyReader(ops[1:], o.dst) &&
+		ops[1].decode > d.streamFrom && ops[1].decode == d.batch.of.Decode
 }
 
 // onlyReader tells whether t is read by the projection that follows and by nobody else.

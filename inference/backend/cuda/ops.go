@@ -99,8 +99,6 @@ func (d *Device) plain(o *op) {
 		d.plainLinear(o)
 	case opRopeStore:
 		d.ropeStore(o, 0)
-	case opAttend:
-		d.attend(o)
 	}
 }
 

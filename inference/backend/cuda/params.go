@@ -141,6 +141,7 @@ type decodeParams struct {
 	part, peaks, tickets driver.Ptr
 	most, least, n       int32
 	group, shares, shift int32
+	tiles, from, all     int32
 }
 
 type prefillParams struct {

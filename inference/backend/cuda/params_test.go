@@ -29,7 +29,7 @@ func TestParams(t *testing.T) {
 		"embedP":    {unsafe.Sizeof(embedPackedParams{}), 32},
 		"greedy":    {unsafe.Sizeof(greedyParams{}), 24},
 		"attend":    {unsafe.Sizeof(attendParams{}), 96},
-		"decode":    {unsafe.Sizeof(decodeParams{}), 144},
+		"decode":    {unsafe.Sizeof(decodeParams{}), 160},
 		"prefill":   {unsafe.Sizeof(prefillParams{}), 104},
 	} {
 		if s[0] != s[1] {

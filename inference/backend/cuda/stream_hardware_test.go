@@ -20,12 +20,12 @@ func (d *Device) set(from int) {
 	d.forgetAll()
 }
 
-// bits returns the logits of a step of n sequences that begin, four times: launched one by
-// one, and then as a graph.
-func (m *benchModel) bits(t *testing.T, n int) [4][]uint32 {
+// bits returns the logits of a step of n sequences of so many positions, four times:
+// launched one by one, and then as a graph.
+func (m *benchModel) bits(t *testing.T, n, context int) [4][]uint32 {
 	var got [4][]uint32
 	for i := range got {
-		m.step(t, decodeBatch(n, 1))
+		m.step(t, decodeBatch(n, context))
 		raw := make([]byte, n*m.vocab*4)
 		m.d.Download(raw, m.logits.Slice(0, n))
 		if err := m.d.Sync(); err != nil {
@@ -49,29 +49,54 @@ func TestStreamAgrees(t *testing.T) {
 	} {
 		t.Run(s.name, func(t *testing.T) {
 			d := openHardware(t)
-			m := newBenchModel(t, d, s, 64)
+			m := newBenchModel(t, d, s, 40*ceilDiv(streamContext, benchPage))
+			m.fillCaches()
 			angles := make([]byte, m.rope.Cos.Bytes())
 			for i := 0; i < len(angles); i += 4 {
 				binary.LittleEndian.PutUint32(angles[i:], math.Float32bits(float32(math.Cos(float64(i)))))
 			}
 			d.Upload(m.rope.Cos, angles)
 			for _, n := range []int{3, 8, 9, 13, 16, 17, 24, 25, 32, 40} {
-				d.set(math.MaxInt)
-				want := m.bits(t, n)[0]
-				if distinct(want) < len(want)/100 {
-					t.Fatalf("%d rows: %d logits with %d values: nothing is compared", n, len(want), distinct(want))
-				}
-				d.set(2)
-				for run, got := range m.bits(t, n) {
-					if rows := differing(got, want, s.vocab); slices.Max(rows) > 0 {
-						t.Errorf("%d rows, run %d: so many logits of each row differ: %d", n, run, rows)
-					}
-				}
+				m.agree(t, n, 1)
+			}
+			for _, n := range []int{3, 13, 40} {
+				m.agree(t, n, streamContext)
 			}
 			if err := d.Close(); err != nil {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// streamContext is one whose positions are more than one split.
+const streamContext = 140
+
+// fillCaches writes noise where positions lie that no step has written.
+func (m *benchModel) fillCaches() {
+	for i := range m.layer {
+		for _, c := range []backend.Tensor{m.layer[i].kv.K, m.layer[i].kv.V} {
+			for at, rows := 0, len(m.noise)/c.RowBytes(); at < c.Rows; at += rows {
+				part := c.Slice(at, min(at+rows, c.Rows))
+				m.d.Upload(part, m.noise[:part.Bytes()])
+			}
+		}
+	}
+}
+
+// agree compares the bits of a step with those of project.cu.
+func (m *benchModel) agree(t *testing.T, n, context int) {
+	t.Helper()
+	m.d.set(math.MaxInt)
+	want := m.bits(t, n, context)[0]
+	if distinct(want) < len(want)/100 {
+		t.Fatalf("%d rows of %d: %d logits with %d values: nothing is compared", n, context, len(want), distinct(want))
+	}
+	m.d.set(2)
+	for run, got := range m.bits(t, n, context) {
+		if rows := differing(got, want, m.vocab); slices.Max(rows) > 0 {
+			t.Errorf("%d rows of %d, run %d: so many logits of each row differ: %d", n, context, run, rows)
+		}
 	}
 }
 

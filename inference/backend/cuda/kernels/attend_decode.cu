@@ -1,7 +1,7 @@
 // Attention of the rows of the decode phase: dst = softmax(q·kᵀ·scale)·v over the paged
 // cache, split over positions, the splits put together in the same launch.
 //
-// Shapes: qkv [n × (q+2·kv)·dim] and dst [n × q·dim] F32, the cache F16 or BF16, its pages a
+// Shapes: qkv [n × (q+2·kv)·dim] F32, dst [n × q·dim] F32 or in operand order, the cache F16 or BF16, its pages a
 // power of two of positions. Up to 8 query heads of a key head share a block.
 // Launch: as many blocks of 128 as are resident at once. The number of splits follows from
 // the row's own length, so its bits do not depend on who is beside it, and a graph can be
@@ -218,7 +218,7 @@ template <int T, int DIM> struct Decode : DecodePlace {
         y.x = fmaf(factor[w], x.x, y.x), y.y = fmaf(factor[w], x.y, y.y);
       }
       const int d = dim_of(i + warp);
-      if (whole) *(float2 *)(p.dst + at * DIM + d) = make_float2(y.x * inverse, y.y * inverse);
+      if (whole) store(row, head + query, d, make_float2(y.x * inverse, y.y * inverse));
       else *(float2 *)(p.part + (at * p.most + split) * DIM + d) = y;
     }
     if (!whole && warp == 0 && g == 0) p.peaks[at * p.most + split] = make_float2(peak, all);
@@ -287,7 +287,7 @@ template <int T, int DIM> struct Decode : DecodePlace {
         const float2 x = ((const float2 *)sums)[w * QUERIES * (DIM / 2) + i];
         y.x += x.x, y.y += x.y;
       }
-      ((float2 *)(p.dst + at * DIM))[i] = y;
+      store(row, head + i / (DIM / 2), i % (DIM / 2) * 2, y);
     }
   }
 
@@ -307,6 +307,7 @@ template <int T, int DIM> struct Decode : DecodePlace {
     int at = slot(block, ahead);
     if (first && lane < min((int)AHEAD, end - block)) ask(tile(cut, pages, kv, block + lane));
     wait_for_earlier();
+    if (first) fill();
     load_keys(at), load_values(at);
     ahead = next;
     let_next_begin();
@@ -333,7 +334,7 @@ template <int T, int DIM> struct Decode : DecodePlace {
 
   __device__ __forceinline__ void run() {
     int left = begin();
-    if (left == 0) wait_for_earlier(); // whoever follows counts on every block's wait
+    if (left == 0) wait_for_earlier(), fill(); // whoever follows counts on every block's wait
     for (bool first = true; left > 0; first = false) {
       const int splits = min(cut.splits - split, left);
       left -= splits;

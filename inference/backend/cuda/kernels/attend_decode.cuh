@@ -3,10 +3,12 @@
 // before the kernels in front have ended.
 #pragma once
 #include "attend.cuh"
+#include "operand.cuh"
 
 enum { WARPS = 4, TILE = 16, BLOCK = WARPS * TILE }; // positions of a warp and of a block at a time
 enum { QUERIES = 8, MOST = 64 };                     // query heads of a block, splits of a row
 enum { AHEAD = 2 };                                  // blocks of a part that are asked for early
+enum { STREAM_ROWS = 32 };                           // rows that lie together in operand order: streamRows
 
 struct DecodeParams {
   float *dst;
@@ -23,6 +25,8 @@ struct DecodeParams {
   int32_t group;     // query heads of a key head
   int32_t shares;    // blocks that share a key head: ceil(group/8)
   int32_t shift;     // log2 of the positions of a page
+  int32_t tiles;     // of 16 k of dst in operand order, in bf16; 0: dst is F32
+  int32_t from, all; // in operand order: the first row's place, and the rows that lie there in all
 };
 
 // One row's positions cut into splits.
@@ -164,6 +168,24 @@ struct DecodePlace {
     }
     if (lane >= min(min(splits, c.splits) * c.each, c.blocks)) return {0, 0};
     return tile(c, table, quotient(next, p.shares), c.block + lane);
+  }
+
+  // Writes elements d and d+1 of a query head.
+  __device__ __forceinline__ void store(int row, int head, int d, float2 y) const {
+    const int k = head * p.heads.dim + d;
+    if (p.tiles == 0) {
+      *(float2 *)(p.dst + (int64_t)row * p.heads.q * p.heads.dim + k) = y;
+      return;
+    }
+    const int m = p.from + row, chunk = m / STREAM_ROWS, groups = (min((int)STREAM_ROWS, p.all - chunk * STREAM_ROWS) + 7) / 8;
+    uint8_t *to = (uint8_t *)p.dst + (int64_t)chunk * STREAM_ROWS * p.tiles * 32;
+    *(uint32_t *)(to + packed_at(groups, m % STREAM_ROWS / 8, m % 8, k)) = pack<BF16>(y.x, y.y);
+  }
+
+  // Zeros from the end of a row to that of its last chunk of k.
+  __device__ __forceinline__ void fill() const {
+    for (int row = blockIdx.x; row < p.n; row += gridDim.x)
+      for (int k = p.heads.q * p.heads.dim + 2 * threadIdx.x; k < p.tiles * 16; k += 2 * WARPS * 32) store(row, 0, k, make_float2(0, 0));
   }
 
   // The position that lane%16 looks up for this warp in a block. What is out of sight
