@@ -6,7 +6,6 @@ package synthetic
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -96,15 +95,6 @@ func Ensure(dir string, s Shape, format string) (path string, err error) {
 		return "", fmt.Errorf("synthetic: %w", err)
 	}
 	return path, nil
-}
-
-// create writes a file.
-func create(path string, write func(io.Writer) error) error {
-	f, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(write(f), f.Close())
 }
 
 // writeFolder writes a model in the HF layout.
