@@ -33,6 +33,7 @@ type Metrics struct {
 	residency prometheus.Gauge
 	restored  prometheus.Counter
 	onDevice  *prometheus.GaugeVec // without labels: absent for devices without memory of their own
+	card      cardMetrics
 	serving   atomic.Pointer[serving]
 	mirrors   bool
 	mirror    atomic.Pointer[mirror] // nil until a model is loaded, or for ever
@@ -71,6 +72,7 @@ func NewMetrics(workerID string, m *Machine, started time.Time) *Metrics {
 		x.refusals.WithLabelValues(reason)
 	}
 	worker.MustRegister(x.requests, x.refusals, x.generated, x.duration, x.resident, x.residency, x.restored, x.onDevice)
+	x.card = newCardMetrics(worker)
 	x.registerLive(worker, m, started)
 	h := promhttp.HandlerFor(r, promhttp.HandlerOpts{})
 	x.handler = func(c *gin.Context) { h.ServeHTTP(c.Writer, c.Request) }

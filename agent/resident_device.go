@@ -71,6 +71,7 @@ func (w *worker) judgeDevice(ctx context.Context) (residency.Report, error) {
 	if err != nil {
 		return residency.Report{}, err
 	}
+	w.metrics.card.observed(o.Card)
 	return residency.VerifyDevice(observed(o)), nil
 }
 

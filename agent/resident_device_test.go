@@ -50,6 +50,28 @@ func TestDeviceResidencyIsTold(t *testing.T) {
 	f.value("llorch_device_process_bytes", "", 503<<20)
 }
 
+// What a card measures of itself is in /metrics, and nothing is where it does not say.
+func TestCardIsTold(t *testing.T) {
+	w, m, f := onDevice(t)
+	m.o.Card = inference.Card{Corrected: 7, Uncorrected: 2, Remapped: 1, Celsius: 41, Milliwatts: 350_500, Throttled: 1}
+	if err := w.recheck(t.Context(), "timer"); err != nil {
+		t.Fatal(err)
+	}
+	f.value("llorch_device_ecc_errors", "corrected", 7)
+	f.value("llorch_device_ecc_errors", "uncorrected", 2)
+	f.value("llorch_device_remapped_rows", "", 1)
+	f.value("llorch_device_temperature_celsius", "", 41)
+	f.value("llorch_device_power_watts", "", 350.5)
+	f.value("llorch_device_throttled", "", 1)
+	m.o.Card = backend.NoCard
+	if err := w.recheck(t.Context(), "timer"); err != nil {
+		t.Fatal(err)
+	}
+	if got := text(t, f.do("GET", "/metrics", "")); strings.Contains(got, "llorch_device_ecc_errors{") || strings.Contains(got, "llorch_device_power_watts{") {
+		t.Error("series of a card that does not say")
+	}
+}
+
 // Each way in which the evidence can fail makes the worker degraded, with the reason, and it heals with the evidence.
 // Twice is asked before: an account read in two parts may be of two moments.
 func TestDeviceEvidenceFails(t *testing.T) {

@@ -330,7 +330,7 @@ func TestCUDAObserves(t *testing.T) {
 	d.card.mu.Lock()
 	d.card.err, d.card.health = &nvml.Error{Code: nvml.CodeGPUIsLost, Text: "GPU is lost", Call: "nvml"}, nvml.Health{Uncorrected: 2}
 	d.card.mu.Unlock()
-	if o, err = e.Observe(t.Context()); err != nil || o.Err == nil || !strings.Contains(o.Err.Error(), "fell off the bus") || o.Uncorrected != 2 {
+	if o, err = e.Observe(t.Context()); err != nil || o.Err == nil || !strings.Contains(o.Err.Error(), "fell off the bus") || o.Uncorrected != 2 || o.Card.Uncorrected != 2 {
 		t.Errorf("%+v %v", o.Occupancy, err)
 	}
 }

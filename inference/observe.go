@@ -9,6 +9,9 @@ import (
 // Observation is what the driver of a device with memory of its own says of it.
 type Observation = backend.Observation
 
+// Card is what the device measures of itself.
+type Card = backend.Card
+
 // OwnMemory reports whether the device has memory of its own, which Observe tells
 // of. Else it computes from this process's memory, at Regions.
 func (e *Engine) OwnMemory() bool { return backend.Observing(e.dev) != nil }
@@ -20,13 +23,10 @@ func (e *Engine) OwnMemory() bool { return backend.Observing(e.dev) != nil }
 func (e *Engine) Observe(ctx context.Context) (Observation, error) {
 	o := backend.Observing(e.dev)
 	answer := make(chan Observation, 1) // nobody may be waiting any more
-	e.mu.Lock()
-	e.asides = append(e.asides, func() error {
+	e.aside(func() error {
 		answer <- o.Observe()
 		return e.dev.Sync() // a context may be lost while nobody computes
 	})
-	e.mu.Unlock()
-	signal(e.wake)
 	select {
 	case seen := <-answer:
 		// Its library may take milliseconds, which no step need wait for.
@@ -36,8 +36,21 @@ func (e *Engine) Observe(ctx context.Context) (Observation, error) {
 		return Observation{}, context.Cause(ctx)
 	case <-e.stopped:
 	}
+	return Observation{}, e.ended()
+}
+
+// aside has the loop run something between two steps.
+func (e *Engine) aside(run func() error) {
+	e.mu.Lock()
+	e.asides = append(e.asides, run)
+	e.mu.Unlock()
+	signal(e.wake)
+}
+
+// ended is why nothing runs asides any more.
+func (e *Engine) ended() error {
 	if err := e.Fault(); err != nil {
-		return Observation{}, err
+		return err
 	}
-	return Observation{}, ErrClosed
+	return ErrClosed
 }

@@ -45,7 +45,19 @@ type Occupancy struct {
 	Process     int64 // bytes of this process
 	Err         error // why Process is not known
 	Uncorrected int64 // errors of the device's memory that could not be corrected, since it was opened; −1: it does not say
+	Card        Card
 }
+
+// Card is what a card measures of itself, whoever uses it; −1 where it does not say.
+type Card struct {
+	Corrected, Uncorrected int64 // errors of its memory since the driver was loaded
+	Remapped               int64 // rows of memory that were replaced, for either
+	Celsius, Milliwatts    int64
+	Throttled              int64 // 1 while something holds its clocks back
+}
+
+// NoCard is one that says nothing.
+var NoCard = Card{-1, -1, -1, -1, -1, -1}
 
 // Observing returns d's ability, nil if it computes from memory of the host.
 func Observing(d Device) Observer {

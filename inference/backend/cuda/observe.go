@@ -50,7 +50,7 @@ func (d *Device) place(p driver.Ptr) (backend.Place, error) {
 
 // Occupied implements backend.Observer.
 func (d *Device) Occupied() backend.Occupancy {
-	o := backend.Occupancy{Uncorrected: -1}
+	o := backend.Occupancy{Uncorrected: -1, Card: backend.NoCard}
 	if o.Process, o.Err = d.processBytes(); o.Err != nil {
 		if advice := nvml.Advice(o.Err); advice != "" {
 			o.Err = fmt.Errorf("%w: %s", o.Err, advice)
@@ -59,10 +59,26 @@ func (d *Device) Occupied() backend.Occupancy {
 	if d.card == nil {
 		return o
 	}
-	if now := d.card.Health().Uncorrected; now >= 0 && d.facts.Health.Uncorrected >= 0 {
-		o.Uncorrected = max(0, now-d.facts.Health.Uncorrected)
+	now := d.card.Health()
+	o.Card = cardOf(now)
+	if now.Uncorrected >= 0 && d.facts.Health.Uncorrected >= 0 {
+		o.Uncorrected = max(0, now.Uncorrected-d.facts.Health.Uncorrected)
 	}
 	return o
+}
+
+// cardOf sums the rows that were replaced, for whatever errors.
+func cardOf(h nvml.Health) backend.Card {
+	c := backend.Card{
+		Corrected: h.Corrected, Uncorrected: h.Uncorrected, Remapped: -1, Celsius: h.Celsius, Milliwatts: h.Milliwatts,
+	}
+	if h.RemapCorrected >= 0 && h.RemapUncorrected >= 0 {
+		c.Remapped = h.RemapCorrected + h.RemapUncorrected
+	}
+	if len(h.Throttled) > 0 {
+		c.Throttled = 1
+	}
+	return c
 }
 
 func (d *Device) processBytes() (int64, error) {
