@@ -26,7 +26,7 @@ type Options struct {
 	MaxContext  int            // tokens of one sequence; 0 = the model's, at most 4096
 	CacheBytes  int64          // keys and values of all sequences; 0 = from Available
 	CacheType   tensor.DType   // 0 = F16
-	ChunkTokens int            // prefill rows of one step; 0 = 512
+	ChunkTokens int            // prefill rows of one step; 0 = 512, with OwnMemory 2048
 	MixedTokens int            // the same while others decode; 0 = 128
 	PrefixCache PrefixCache    // "" = PrefixCacheOn
 	Verify      Verify         // "" = VerifyAuto
@@ -130,6 +130,9 @@ func (o Options) withDefaults() Options {
 		o.now = time.Now
 	}
 	def(&o.MaxBatch, 8)
+	if o.OwnMemory { // a GPU takes as long for one such step as a CPU for a few rows, and is the faster for it
+		def(&o.ChunkTokens, 2048)
+	}
 	def(&o.ChunkTokens, 512)
 	def(&o.MixedTokens, 128)
 	// A step must be able to take a whole quantum, or a prefill would stand still.

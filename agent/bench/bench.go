@@ -9,8 +9,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
+	"llorch/agent"
 	"llorch/inference"
 )
 
@@ -20,9 +22,12 @@ type Options struct {
 	Load     inference.Options
 	Repeats  int       // of each timing; the median counts. 0 = 3
 	Tokens   int       // decoded for one timing; 0 = 48
-	Contexts []int     // prompts before one sequence decodes, in tokens; nil = 16, 1024; empty = none
-	Batches  []int     // sequences that decode at once after a prompt of 16; nil = 4, 8
-	Prompts  []int     // prompts of prefill, in tokens; nil = 128, 512
+	Contexts []int     // prompts before one sequence decodes, in tokens; empty = none; nil, here and below = as the device wants it
+	Batches  []int     // sequences that decode at once
+	Prompts  []int     // prompts of prefill, in tokens
+	Before   int       // tokens before each sequence of a batch; 0 = as the device wants it
+	Heat     float32   // temperature at which decode chooses its tokens; 0 = greedy
+	Widen    bool      // the engine's MaxBatch grows to the largest of Batches
 	Spawn    *Spawn    // starts the worker's process; nil = start and private memory are not measured
 	Progress io.Writer // hears what is being measured; nil = nobody
 }
@@ -34,14 +39,30 @@ func (o Options) withDefaults() Options {
 	if o.Tokens <= 0 {
 		o.Tokens = 48
 	}
+	return o
+}
+
+// cases are what is measured where nobody has said it. A GPU computes hundreds of tokens
+// in the time that a CPU takes for one.
+func (o Options) cases(own bool) Options {
+	contexts, batches, prompts, before := []int{16, 1024}, []int{4, 8}, []int{128, 512}, 16
+	if own {
+		contexts, batches, prompts, before = []int{16, 300, 1024}, []int{8, 32}, []int{512, 2048}, 300
+	}
 	if o.Contexts == nil {
-		o.Contexts = []int{16, 1024}
+		o.Contexts = contexts
 	}
 	if o.Batches == nil {
-		o.Batches = []int{4, 8}
+		o.Batches = batches
 	}
 	if o.Prompts == nil {
-		o.Prompts = []int{128, 512}
+		o.Prompts = prompts
+	}
+	if o.Before <= 0 {
+		o.Before = before
+	}
+	if o.Widen && len(o.Batches) > 0 {
+		o.Load.MaxBatch = max(o.Load.MaxBatch, slices.Max(o.Batches))
 	}
 	return o
 }
@@ -57,10 +78,12 @@ type Report struct {
 	Device       string        `json:"device"`
 	ISA          string        `json:"isa"`
 	Threads      int           `json:"threads"`
+	OwnMemory    bool          `json:"own_memory"` // of the device: the host's holds no weights
 	Model        string        `json:"model"`
 	Format       string        `json:"format"`
 	Limits       []Limits      `json:"limits"` // in the order of time, one more than there are timings
 	Load         time.Duration `json:"load_ns"`
+	Phases       []Phase       `json:"load_phases"`
 	TTFT         time.Duration `json:"ttft_ns"` // a prompt of 16 tokens
 	HTTP         time.Duration `json:"http_ns"` // of one token through HTTP and SSE
 	WeightBytes  int64         `json:"weight_bytes"`
@@ -68,6 +91,7 @@ type Report struct {
 	ScratchBytes int64         `json:"scratch_bytes"`
 	StepBytes    int64         `json:"step_weight_bytes"`     // of weights, read by one decode step
 	TokenBytes   int64         `json:"cache_bytes_per_token"` // of context
+	Temperature  float32       `json:"temperature,omitempty"` // of decode
 	Decode       []Decode      `json:"decode"`
 	Prefill      []Prefill     `json:"prefill"`
 	Process      *Process      `json:"process,omitempty"`
@@ -75,13 +99,15 @@ type Report struct {
 
 // Decode is the speed of sequences that decode at once.
 type Decode struct {
-	Batch     int     `json:"batch"`
-	Prompt    int     `json:"prompt"`  // tokens of each before it decodes
-	Context   int     `json:"context"` // tokens of each in the middle of the timing
-	TokensSec float64 `json:"tokens_per_second"`
-	StepBytes float64 `json:"step_bytes"`         // weights once, and each sequence's cache
-	GBs       float64 `json:"read_gb_per_second"` // reached
-	Limits    Limits  `json:"limits"`             // the larger of those before and after
+	Batch     int           `json:"batch"`
+	Prompt    int           `json:"prompt"`  // tokens of each before it decodes
+	Context   int           `json:"context"` // tokens of each in the middle of the timing
+	Steps     int           `json:"steps"`   // that were timed; their median counts
+	TokensSec float64       `json:"tokens_per_second"`
+	P99       time.Duration `json:"step_p99_ns"`
+	StepBytes float64       `json:"step_bytes"`         // weights once, and each sequence's cache
+	GBs       float64       `json:"read_gb_per_second"` // reached
+	Limits    Limits        `json:"limits"`             // the larger of those before and after
 }
 
 // Fraction is the share of the read limit that was reached.
@@ -106,38 +132,54 @@ func (p Prefill) Fraction(u Unit) float64 {
 
 // Run measures. The engine's device must be able to measure its limits.
 func Run(ctx context.Context, o Options) (*Report, error) {
-	o = o.withDefaults()
+	_, own, err := inference.RoomFor(o.Load)
+	if err != nil {
+		return nil, fmt.Errorf("bench: %w", err)
+	}
+	o = o.withDefaults().cases(own)
 	var process *Process
 	if o.Spawn != nil {
-		var err error
 		if process, err = measureProcess(ctx, o); err != nil {
 			return nil, err
 		}
 	}
-	began := time.Now()
+	phases := phaseMeter{began: time.Now()}
 	ins, err := inference.Inspect(o.Model)
 	if err != nil {
 		return nil, err
 	}
-	cost := costOf(ins, ins.Plan(o.Load))
+	plan, _, err := agent.Forecast(ctx, ins, &o.Load) // the cache is planned as a worker's is
+	if err != nil {
+		_ = ins.Close()
+		return nil, err
+	}
+	cost := costOf(ins, plan)
+	o.Load.Progress = phases.step
 	e, err := inference.Load(ctx, ins, o.Load)
 	if err != nil {
 		return nil, err
 	}
 	defer e.Close()
-	info := e.Info()
-	cost.cached(info.Plan)
-	r := &Report{
-		Device: info.Device.Name, ISA: info.Device.ISA, Threads: info.Device.Threads,
-		Model: info.Name, Format: info.Quant, Load: time.Since(began),
-		WeightBytes: info.Plan.Weights, CacheBytes: info.Plan.Cache, ScratchBytes: info.Plan.Scratch,
-		StepBytes: cost.weightBytes, TokenBytes: cost.cacheBytes, Process: process,
-	}
+	r := newReport(e, &cost, process)
+	r.Temperature = o.Heat
+	r.Load, r.Phases = phases.end()
 	m := &meter{ctx: ctx, e: e, o: o, cost: cost}
 	if err := m.measure(r); err != nil {
 		return nil, err
 	}
 	return r, nil
+}
+
+// newReport has what is known before anything is measured.
+func newReport(e *inference.Engine, c *cost, p *Process) *Report {
+	info := e.Info()
+	c.cached(info.Plan)
+	return &Report{
+		Device: info.Device.Name, ISA: info.Device.ISA, Threads: info.Device.Threads, OwnMemory: e.OwnMemory(),
+		Model: info.Name, Format: info.Quant,
+		WeightBytes: info.Plan.Weights, CacheBytes: info.Plan.Cache, ScratchBytes: info.Plan.Scratch,
+		StepBytes: c.weightBytes, TokenBytes: c.cacheBytes, Process: p,
+	}
 }
 
 // measure fills r. Limits are measured before the first timing and after each.
@@ -158,6 +200,9 @@ func (m *meter) measure(r *Report) (err error) {
 	}
 	r.Limits = append(r.Limits, m.last)
 	for _, n := range m.o.Prompts {
+		if n == m.e.Info().MaxPrompt+1 { // the model's whole context, in which an answer must fit too
+			n--
+		}
 		if !m.fits(1, n, 1) {
 			continue
 		}
@@ -183,10 +228,6 @@ func (m *meter) measure(r *Report) (err error) {
 // decoding is one case of decode.
 type decoding struct{ batch, prompt int }
 
-// batchPrompt is short, so that the first of a batch still decodes when the
-// last one begins to.
-const batchPrompt = 16
-
 // decodes lists one sequence after each context, then the batches.
 func (o Options) decodes() []decoding {
 	var list []decoding
@@ -194,7 +235,7 @@ func (o Options) decodes() []decoding {
 		list = append(list, decoding{1, c})
 	}
 	for _, b := range o.Batches {
-		list = append(list, decoding{b, batchPrompt})
+		list = append(list, decoding{b, o.Before})
 	}
 	return list
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -55,6 +56,9 @@ func TestRun(t *testing.T) {
 	if want := int64(2 * 4 * s.Layers * s.KVHeads * s.HeadDim); r.TokenBytes != want {
 		t.Errorf("a token of context is %d bytes, want %d: keys and values in F32", r.TokenBytes, want)
 	}
+	if len(r.Phases) < 3 || r.Phases[0].Name != "open" || r.Load <= 0 {
+		t.Errorf("load: %v, %+v", r.Load, r.Phases)
+	}
 	if len(r.Decode) != 2 || len(r.Prefill) != 1 || len(r.Limits) != 4 || r.Process != nil {
 		t.Fatalf("report: %+v", r)
 	}
@@ -63,7 +67,7 @@ func TestRun(t *testing.T) {
 	}
 	for _, d := range r.Decode {
 		want := float64(r.StepBytes) + float64(d.Batch*d.Context)*float64(r.TokenBytes)
-		if d.StepBytes != want || d.Limits.ReadGBs <= 0 || !near(d.GBs, want*d.TokensSec/float64(d.Batch)/1e9) {
+		if d.Steps < 7 || d.StepBytes != want || d.Limits.ReadGBs <= 0 || !near(d.GBs, want*d.TokensSec/float64(d.Batch)/1e9) {
 			t.Errorf("%+v, want a step of %v bytes", d, want)
 		}
 	}
@@ -144,17 +148,40 @@ func TestServe(t *testing.T) {
 	}
 }
 
-func TestCommonStep(t *testing.T) {
+func TestCommonSteps(t *testing.T) {
 	at := func(ms ...int) (s stream) {
 		for _, m := range ms {
 			s.at = append(s.at, time.UnixMilli(int64(m)))
 		}
 		return s
 	}
-	// The second starts at 30 and the first ends at 60: three steps of 10 ms.
-	d, n := commonStep([]stream{at(10, 20, 30, 40, 50, 60), at(30, 40, 50, 60, 70, 80)})
-	if d != 10*time.Millisecond || n != 3 {
-		t.Errorf("%v over %d tokens, want 10ms over 3", d, n)
+	// The second starts at 30 and the first ends at 65: steps of 10, 11 and 14 ms.
+	steps := commonSteps([]stream{at(10, 20, 30, 40, 51, 65), at(30, 40, 51, 65, 70, 80)})
+	if want := []time.Duration{10 * time.Millisecond, 11 * time.Millisecond, 14 * time.Millisecond}; !slices.Equal(steps, want) {
+		t.Errorf("%v, want %v", steps, want)
+	}
+	if steps := commonSteps([]stream{at(10, 20), at(30, 40)}); len(steps) > 0 {
+		t.Errorf("%v of streams that missed each other", steps)
+	}
+}
+
+// TestPhases: what a load takes is the sum of its parts, the first before any progress.
+func TestPhases(t *testing.T) {
+	m := phaseMeter{began: time.Now().Add(-time.Second)}
+	for _, name := range []string{"populate", "populate", "place", "warmup", "warmup"} {
+		m.step(inference.Progress{Phase: name})
+	}
+	took, all := m.end()
+	var sum time.Duration
+	var names []string
+	for _, p := range all {
+		sum, names = sum+p.Took, append(names, p.Name)
+	}
+	if got := strings.Join(names, " "); got != "open populate place warmup" || sum != took || all[0].Took < time.Second {
+		t.Errorf("%v of %v: %+v", sum, took, all)
+	}
+	if text := phasesText(all); !strings.HasPrefix(text, " (open 1.0") {
+		t.Errorf("%q", text)
 	}
 }
 

@@ -47,7 +47,7 @@ func (l Limits) of(u Unit) float64 {
 // computing are the units that prefill is held against, best first.
 var computing = []Unit{Tile, Int8, FMA}
 
-// limits measures them now; the engine must be idle.
+// limits measures them now, between two steps of the engine.
 func (m *meter) limits() (Limits, error) {
 	l, err := m.e.Limits()
 	return Limits{ReadGBs: l.ReadGBs, FMAGFlops: l.GFlops, Int8Gops: l.IntGops, TileGFlops: l.TileGFlops}, err

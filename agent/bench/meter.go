@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"llorch/inference"
+	"llorch/inference/sample"
 )
 
 // meter runs requests and takes times.
@@ -26,8 +27,8 @@ type meter struct {
 
 // stream is one answer's times.
 type stream struct {
-	first time.Duration // until the first token
-	at    []time.Time   // of each token
+	first time.Duration // until the first token was read
+	at    []time.Time   // of each token, when its step ended
 }
 
 // prompt returns n random letters: a token each, for a tokenizer without
@@ -49,7 +50,9 @@ func (m *meter) stream(prompt string, tokens int) (s stream, err error) {
 	id := fmt.Sprintf("bench-%d", m.asks)
 	m.mu.Unlock()
 	began := time.Now()
-	events, err := m.e.Generate(m.ctx, inference.Request{ID: id, Prompt: prompt, MaxTokens: tokens})
+	events, err := m.e.Generate(m.ctx, inference.Request{
+		ID: id, Prompt: prompt, MaxTokens: tokens, Sampling: sample.Params{Temperature: m.o.Heat, TopP: 1, Seed: 1},
+	})
 	if err != nil {
 		return s, err
 	}
@@ -58,13 +61,15 @@ func (m *meter) stream(prompt string, tokens int) (s stream, err error) {
 		case ev.Err != nil:
 			return s, ev.Err
 		case ev.End == nil:
-			s.at = append(s.at, time.Now())
+			if len(s.at) == 0 {
+				s.first = time.Since(began)
+			}
+			s.at = append(s.at, ev.At)
 		}
 	}
 	if len(s.at) == 0 {
 		return s, fmt.Errorf("bench: the model ended its text at once")
 	}
-	s.first = s.at[0].Sub(began)
 	return s, nil
 }
 
@@ -97,60 +102,66 @@ func (m *meter) prefill(n int) (Prefill, error) {
 	}, nil
 }
 
-// decode runs batch sequences at once and times the steps in which all of them
-// decode: from the latest first token to the earliest last one. Repeats have
-// the same prompts: where prefixes are cached, only the first computes them.
+// decode runs batch sequences at once and takes the median of the steps in which all of
+// them decode. Repeats have the same prompts: where prefixes are cached, only the first
+// computes them.
 func (m *meter) decode(batch, prompt int) (Decode, error) {
 	m.o.say("decode, %d at once, context %d", batch, prompt)
 	prompts := make([]string, batch)
 	for i := range prompts {
 		prompts[i] = m.prompt(prompt)
 	}
-	var tokens int
-	var step time.Duration
-	limits, err := m.between(func() (err error) {
-		step, err = m.median(func() (d time.Duration, err error) {
-			for range togetherTries {
-				if d, tokens, err = m.together(prompts); err != nil || d > 0 {
-					return d, err
-				}
+	var steps []time.Duration
+	limits, err := m.between(func() error {
+		for range m.o.Repeats {
+			some, err := m.together(prompts)
+			if err != nil {
+				return err
 			}
-			return 0, fmt.Errorf("bench: %d sequences never ran together: the machine is too busy, or %d tokens are too few", batch, m.o.Tokens)
-		})
-		return err
+			steps = append(steps, some...)
+		}
+		return nil
 	})
 	if err != nil {
 		return Decode{}, err
 	}
-	d := Decode{Batch: batch, Prompt: prompt, Context: prompt + tokens/2, TokensSec: float64(batch) / step.Seconds(), Limits: limits}
+	step := quantile(steps, 0.5).Seconds()
+	d := Decode{
+		Batch: batch, Prompt: prompt, Context: prompt + m.o.Tokens/2, Steps: len(steps), TokensSec: float64(batch) / step,
+		P99: quantile(steps, 0.99), Limits: limits,
+	}
 	d.StepBytes = m.cost.decodeBytes(batch, d.Context)
-	d.GBs = d.StepBytes / step.Seconds() / 1e9
+	d.GBs = d.StepBytes / step / 1e9
 	return d, nil
 }
 
 // togetherTries is how often a batch is started again whose sequences missed
-// each other, as short ones may on a busy machine.
+// each other: on a busy machine, or while long prompts were not cached yet.
 const togetherTries = 5
 
-// together runs a sequence for each prompt at once. The time of a step is not
-// above 0 when one was over before the last one began.
-func (m *meter) together(prompts []string) (step time.Duration, tokens int, err error) {
-	streams, errs := make([]stream, len(prompts)), make([]error, len(prompts))
-	var wg sync.WaitGroup
-	for i, p := range prompts {
-		wg.Go(func() { streams[i], errs[i] = m.stream(p, m.o.Tokens) })
+// together runs a sequence for each prompt at once and returns the times of the steps
+// in which all decoded, at least half of those of a sequence.
+func (m *meter) together(prompts []string) ([]time.Duration, error) {
+	for range togetherTries {
+		streams, errs := make([]stream, len(prompts)), make([]error, len(prompts))
+		var wg sync.WaitGroup
+		for i, p := range prompts {
+			wg.Go(func() { streams[i], errs[i] = m.stream(p, m.o.Tokens) })
+		}
+		wg.Wait()
+		if err := errors.Join(errs...); err != nil {
+			return nil, err
+		}
+		if steps := commonSteps(streams); len(steps) > 0 && len(steps) >= (m.o.Tokens-1)/2 {
+			return steps, nil
+		}
 	}
-	wg.Wait()
-	if err := errors.Join(errs...); err != nil {
-		return 0, 0, err
-	}
-	step, tokens = commonStep(streams)
-	return step, tokens, nil
+	return nil, fmt.Errorf("bench: %d sequences never ran together: the machine is too busy, or %d tokens are too few", len(prompts), m.o.Tokens)
 }
 
-// commonStep returns the mean time of a step while all streams ran, and the
-// tokens of one stream in that time.
-func commonStep(streams []stream) (time.Duration, int) {
+// commonSteps returns the times between the tokens of the first stream while all ran:
+// from the latest first token to the earliest last one.
+func commonSteps(streams []stream) (steps []time.Duration) {
 	from, to := streams[0].at[0], streams[0].at[len(streams[0].at)-1]
 	for _, s := range streams {
 		if t := s.at[0]; t.After(from) {
@@ -160,11 +171,10 @@ func commonStep(streams []stream) (time.Duration, int) {
 			to = t
 		}
 	}
-	n := 0
-	for _, t := range streams[0].at {
-		if t.After(from) && !t.After(to) {
-			n++
+	for i, t := range streams[0].at {
+		if i > 0 && !streams[0].at[i-1].Before(from) && !t.After(to) {
+			steps = append(steps, t.Sub(streams[0].at[i-1]))
 		}
 	}
-	return to.Sub(from) / time.Duration(max(n, 1)), n
+	return steps
 }

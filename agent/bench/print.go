@@ -16,11 +16,18 @@ var unitNames = map[Unit]string{
 // Print writes the report as a table: bytes or operations, the limit measured
 // around the timing, what was reached of it.
 func (r *Report) Print(w io.Writer) {
-	fmt.Fprintf(w, "%s %s on %s, %s, %d threads\n", r.Model, r.Format, r.Device, r.ISA, r.Threads)
-	fmt.Fprintf(w, "limits in this run   %s\n", r.limitsText())
-	fmt.Fprintf(w, "load                 %.2f s, first token of a 16-token prompt after %.0f ms\n", r.Load.Seconds(), ms(r.TTFT))
+	fmt.Fprintf(w, "%s %s on %s", r.Model, r.Format, r.Device)
+	if r.Threads > 0 {
+		fmt.Fprintf(w, ", %s, %d threads", r.ISA, r.Threads)
+	}
+	fmt.Fprintf(w, "\nlimits in this run   %s\n", r.limitsText())
+	fmt.Fprintf(w, "load                 %.2f s%s, first token of a 16-token prompt after %.1f ms\n", r.Load.Seconds(), phasesText(r.Phases), ms(r.TTFT))
 	if len(r.Decode) > 0 {
-		fmt.Fprintf(w, "\n%-22s %9s %12s %12s %12s %9s\n", "decode", "tok/s", "a step", "limit now", "reached", "fraction")
+		head := "decode"
+		if r.Temperature > 0 {
+			head += fmt.Sprintf(", temperature %.2g", r.Temperature)
+		}
+		fmt.Fprintf(w, "\n%-22s %9s %12s %12s %12s %9s\n", head, "tok/s", "a step", "limit now", "reached", "fraction")
 	}
 	for _, d := range r.Decode {
 		fmt.Fprintf(w, "%-22s %9.2f %9.0f MB %7.1f GB/s %7.1f GB/s %7.0f %%  of %s\n",
@@ -30,23 +37,48 @@ func (r *Report) Print(w io.Writer) {
 		fmt.Fprintf(w, "\n%-22s %9s %12s %12s %12s %9s\n", "prefill", "tok/s", "a prompt", "limit now", "reached", "fraction")
 	}
 	for _, p := range r.Prefill {
-		head, tok := fmt.Sprintf("%d tokens", p.Tokens), fmt.Sprintf("%9.1f %9.0f GF", p.TokensSec, p.GFlops*float64(p.Tokens)/p.TokensSec)
-		for _, u := range computing {
-			if p.Limits.of(u) <= 0 {
-				continue
-			}
-			fmt.Fprintf(w, "%-22s %22s %8.0f Gop/s %6.0f Gop/s %7.1f %%  of %s\n", head, tok, p.Limits.of(u), p.GFlops, 100*p.Fraction(u), unitNames[u])
-			head, tok = "", ""
+		r.printPrefill(w, p)
+	}
+	r.printMemory(w)
+}
+
+// printPrefill has a line for each unit. On a GPU nobody would multiply but with the best.
+func (r *Report) printPrefill(w io.Writer, p Prefill) {
+	head, tok := fmt.Sprintf("%d tokens", p.Tokens), fmt.Sprintf("%9.1f %9.0f GF", p.TokensSec, p.GFlops*float64(p.Tokens)/p.TokensSec)
+	for _, u := range computing {
+		if p.Limits.of(u) <= 0 {
+			continue
+		}
+		fmt.Fprintf(w, "%-22s %22s %s %s %7.1f %%  of %s\n", head, tok, speed(p.Limits.of(u), 8), speed(p.GFlops, 6), 100*p.Fraction(u), unitNames[u])
+		if head, tok = "", ""; r.OwnMemory {
+			return
 		}
 	}
+}
+
+// speed writes 10⁹ operations a second in so many columns, those of a GPU in thousands.
+func speed(gops float64, width int) string {
+	if gops >= 1e5 {
+		return fmt.Sprintf("%*.1f Top/s", width, gops/1e3)
+	}
+	return fmt.Sprintf("%*.0f Gop/s", width, gops)
+}
+
+func (r *Report) printMemory(w io.Writer) {
 	fmt.Fprintf(w, "\nmemory               weights %d MiB, %d of them read by a step; cache %d, %d bytes a token; scratch %d\n",
 		r.WeightBytes>>20, r.StepBytes>>20, r.CacheBytes>>20, r.TokenBytes, r.ScratchBytes>>20)
 	fmt.Fprintf(w, "HTTP and SSE         %.0f µs a token, from the engine's channel to a client on loopback\n", float64(r.HTTP)/1e3)
-	if p := r.Process; p != nil {
-		fmt.Fprintf(w, "worker's process     ready after %.2f s, first token after %.2f s\n", p.Ready.Seconds(), p.FirstToken.Seconds())
-		fmt.Fprintf(w, "                     peak private memory %d MiB = cache %d + %d; peak RSS %d, mapped files included\n",
-			p.Private>>20, p.Cache>>20, p.Beyond>>20, p.Peak>>20)
+	p := r.Process
+	if p == nil {
+		return
 	}
+	fmt.Fprintf(w, "worker's process     ready after %.2f s, first token after %.2f s\n", p.Ready.Seconds(), p.FirstToken.Seconds())
+	if r.OwnMemory {
+		fmt.Fprintf(w, "                     peak of its private memory on the host %d MiB; peak RSS %d\n", p.Private>>20, p.Peak>>20)
+		return
+	}
+	fmt.Fprintf(w, "                     peak private memory %d MiB = cache %d + %d; peak RSS %d, mapped files included\n",
+		p.Private>>20, p.Cache>>20, p.Beyond>>20, p.Peak>>20)
 }
 
 // limitsText gives each limit's range over the run.
@@ -62,11 +94,12 @@ func (r *Report) limitsText() string {
 		if len(all) == 0 {
 			continue
 		}
-		name, measure, digits := strings.TrimSuffix(strings.TrimPrefix(unitNames[u], "the "), " limit"), "Gop/s", 0
+		name, least, most := strings.TrimSuffix(strings.TrimPrefix(unitNames[u], "the "), " limit"), slices.Min(all), slices.Max(all)
 		if u == Read {
-			measure, digits = "GB/s", 1
+			parts = append(parts, fmt.Sprintf("%s %.1f to %.1f GB/s", name, least, most))
+			continue
 		}
-		parts = append(parts, fmt.Sprintf("%s %.*f to %.*f %s", name, digits, slices.Min(all), digits, slices.Max(all), measure))
+		parts = append(parts, fmt.Sprintf("%s %s to %s", name, strings.Fields(speed(least, 0))[0], speed(most, 0)))
 	}
 	return strings.Join(parts, ", ")
 }

@@ -72,9 +72,11 @@ func (f *benchFlags) register(s *pflag.FlagSet) {
 	s.BoolVar(&f.json, "json", false, "print JSON")
 	s.IntVar(&f.o.Repeats, "repeats", 3, "times each measurement is taken; the median counts")
 	s.IntVar(&f.o.Tokens, "tokens", 48, "tokens decoded in one measurement, or by one stream")
-	s.IntSliceVar(&f.contexts, "contexts", []int{16, 1024}, "tokens before one sequence decodes; 0: not measured")
-	s.IntSliceVar(&f.batches, "batches", []int{4, 8}, "sequences that decode at once; 0: not measured")
-	s.IntSliceVar(&f.prompts, "prompts", []int{128, 512}, "tokens of a prefill; 0: not measured")
+	s.IntSliceVar(&f.contexts, "contexts", nil, "tokens before one sequence decodes; 0: not measured (16,1024; on a GPU 16,300,1024)")
+	s.IntSliceVar(&f.batches, "batches", nil, "sequences that decode at once; 0: not measured (4,8; on a GPU 8,32)")
+	s.IntVar(&f.o.Before, "batch-context", 0, "tokens before each of those (16; on a GPU 300)")
+	s.IntSliceVar(&f.prompts, "prompts", nil, "tokens of a prefill; 0: not measured (128,512; on a GPU 512,2048)")
+	s.Float32Var(&f.o.Heat, "temperature", 0, "at which decode chooses its tokens; 0: the most likely")
 	s.BoolVar(&f.process, "process", true, "start the worker's process for its start and its memory")
 	s.BoolVar(&f.check, "check", false, "hold decode and prefill against the table of thresholds")
 	s.BoolVar(&f.serve, "serve", false, "drive the HTTP server of a worker's process")
@@ -98,6 +100,7 @@ func (f *benchFlags) options(p *Program, flags *pflag.FlagSet, cfg config.Config
 		}
 	}
 	f.o.Contexts, f.o.Batches, f.o.Prompts = positive(f.contexts), positive(f.batches), positive(f.prompts)
+	f.o.Widen = !flags.Changed("max-batch")
 	f.t.Tokens = f.o.Tokens
 	if f.o.Load, err = agent.EngineOptions(cfg); err != nil {
 		return err
@@ -118,8 +121,11 @@ func (f *benchFlags) options(p *Program, flags *pflag.FlagSet, cfg config.Config
 	return nil
 }
 
-// positive returns those above 0, never nil.
+// positive returns those above 0, nil only where nothing was given.
 func positive(list []int) []int {
+	if len(list) == 0 {
+		return nil
+	}
 	return slices.DeleteFunc(append([]int{}, list...), func(n int) bool { return n <= 0 })
 }
 

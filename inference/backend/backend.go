@@ -216,13 +216,19 @@ func Encoder(d Device) tensor.Encoder {
 }
 
 // Limiter is the optional ability of a device to measure what its hardware
-// allows, with threads of its own and without touching the device's state. It
-// takes about a second.
+// allows, in up to a second and without touching the device's state. It is called as
+// all others are, from the device's goroutine between steps.
 type Limiter interface{ Limits() (Limits, error) }
 
-// Limits are measured now, with as many threads as the device computes with. A
-// limit is 0 where the instruction set that the device uses has no such unit.
-// Multiplication and addition count as two operations.
+// Limiting returns d's ability, nil if it has none.
+func Limiting(d Device) Limiter {
+	l, _ := ability[Limiter](d)
+	return l
+}
+
+// Limits are measured now, with all that the device computes with. A limit is 0 where
+// what the device uses has no such unit, or nobody measured it. Multiplication and
+// addition count as two operations.
 type Limits struct {
 	ReadGBs    float64 // reading memory that no cache holds, 10⁹ bytes a second
 	GFlops     float64 // float32 fused multiply-add, 10⁹ operations a second

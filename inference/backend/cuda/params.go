@@ -136,6 +136,17 @@ type greedyParams struct {
 	vocab       int64
 }
 
+type readParams struct {
+	from driver.Ptr
+	n    int64
+	sink driver.Ptr
+}
+
+type peakParams struct {
+	ops, sink driver.Ptr
+	rounds, _ int32
+}
+
 type decodeParams struct {
 	attendParams
 	part, peaks, tickets driver.Ptr

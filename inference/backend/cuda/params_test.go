@@ -28,6 +28,8 @@ func TestParams(t *testing.T) {
 		"repack":    {unsafe.Sizeof(repackParams{}), 40},
 		"embedP":    {unsafe.Sizeof(embedPackedParams{}), 32},
 		"greedy":    {unsafe.Sizeof(greedyParams{}), 24},
+		"read":      {unsafe.Sizeof(readParams{}), 24},
+		"peak":      {unsafe.Sizeof(peakParams{}), 24},
 		"attend":    {unsafe.Sizeof(attendParams{}), 96},
 		"decode":    {unsafe.Sizeof(decodeParams{}), 160},
 		"prefill":   {unsafe.Sizeof(prefillParams{}), 104},
