@@ -1,7 +1,6 @@
 package inference
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -104,28 +103,17 @@ func (e *Engine) load(ctx context.Context, ins *Inspection, o Options) error {
 	if err := ins.quantizable(o); err != nil {
 		return err
 	}
-	if err := ins.Source.Map(); err != nil {
-		return err
-	}
-	check, err := checkFiles(ctx, ins.Source, o.Verify)
+	w, err := deliver(ctx, ins, e.dev, o.Verify)
 	if err != nil {
 		return err
 	}
-	defer check.stop() // whatever happens: it reads the mapping
-	reading, stop := ins.untilUnreadable(ctx)
-	defer stop()
+	defer w.stop()
 	meter := newLoadMeter(o.Progress, ins.Source.FileBytes(), ins.Spec.Layers)
-	populated := int64(0)
-	meter.loaded = func() int64 { return populated }
-	if check != nil {
-		meter.loaded = check.Done // a byte counts when it is checked
+	w.watch(meter)
+	plan.limits.Placed, plan.limits.Later = meter.converting(ctx, plan.Quantized), w.later()
+	if err := w.populate(ctx, meter); err != nil {
+		return err
 	}
-	plan.limits.Placed = meter.converting(ctx, plan.Quantized)
-	err = ins.Source.Populate(reading, check.examination(), func(done, _ int64) { populated = done; meter.step("populate") })
-	if unreadable := ins.Await(); err != nil || unreadable != nil {
-		return cmp.Or(unreadable, err)
-	}
-	e.tok = ins.Tok
 	meter.step("place")
 	if e.model, err = ins.Config.Load(e.dev, ins.Source, plan.limits); err != nil {
 		return err
@@ -134,9 +122,13 @@ func (e *Engine) load(ctx context.Context, ins *Inspection, o Options) error {
 	if e.kv, err = allocCache(ctx, e.dev, ins, o, plan, meter); err != nil {
 		return err
 	}
+	if err := w.fill(meter); err != nil {
+		return err
+	}
+	e.tok = ins.Tok
 	// The check runs beside what came so far. The warm-up is not for damaged
 	// weights, and wants the cores to itself.
-	digest, err := check.digest(ctx, meter)
+	digest, err := w.check.digest(ctx, meter)
 	if err != nil {
 		return err
 	}

@@ -23,14 +23,21 @@ const (
 
 // fileCheck is the check of a model's files beside a load. Nil checks nothing.
 type fileCheck struct {
-	*weights.Examination
+	examined
 	source *weights.Source
 	stored *manifest.Manifest // nil: there is none
 	sha256 bool
 }
 
-// checkFiles begins to check. The files are mapped; stop must be called.
-func checkFiles(ctx context.Context, s *weights.Source, v Verify) (*fileCheck, error) {
+// examined is whoever reads the files and checks them: *weights.Examination, of a
+// mapping, or *weights.Pass.
+type examined interface {
+	Result() ([]weights.Sums, error)
+	Done() int64
+}
+
+// readyCheck reads the manifest and compares sizes, before anything large is read.
+func readyCheck(ctx context.Context, s *weights.Source, v Verify) (*fileCheck, error) {
 	if v == VerifyOff {
 		return nil, nil
 	}
@@ -46,22 +53,21 @@ func checkFiles(ctx context.Context, s *weights.Source, v Verify) (*fileCheck, e
 			return nil, err
 		}
 	}
-	c := &fileCheck{source: s, stored: stored, sha256: v == VerifySHA256}
-	c.Examination = s.Examine(ctx, weights.Checks{SHA256: c.sha256, Finite: true})
-	return c, nil
+	return &fileCheck{source: s, stored: stored, sha256: v == VerifySHA256}, nil
 }
 
-// examination is what Populate feeds.
-func (c *fileCheck) examination() *weights.Examination {
+// wanted is what must be done with every byte, nil if nothing.
+func (c *fileCheck) wanted() *weights.Checks {
 	if c == nil {
 		return nil
 	}
-	return c.Examination
+	return &weights.Checks{SHA256: c.sha256, Finite: true}
 }
 
-func (c *fileCheck) stop() {
+// by says who does it.
+func (c *fileCheck) by(x examined) {
 	if c != nil {
-		c.Stop()
+		c.examined = x
 	}
 }
 

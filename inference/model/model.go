@@ -22,7 +22,7 @@ type Config interface {
 	Check(s *weights.Source) error
 	// Scratch returns the bytes Load allocates beside weights, exactly.
 	Scratch(l Limits) int64
-	// Load places the weights of s, which is mapped, on the device.
+	// Load places the weights of s on the device; s is mapped, unless l.Later is there.
 	Load(d backend.Device, s *weights.Source, l Limits) (Model, error)
 }
 
@@ -54,4 +54,8 @@ type Limits struct {
 	// stretch of them that is done; its error stops the load.
 	Formats map[string]tensor.DType
 	Placed  func(bytes int64) error
+
+	// Later, where it is not nil, is told of each weight that has its memory on the
+	// device, and brings it the bytes when Load has returned: the files are not mapped.
+	Later func(from *weights.Tensor, to backend.Tensor)
 }

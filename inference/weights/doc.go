@@ -16,6 +16,8 @@
 //     fails with an error; Populate asks the kernel, which answers with an error
 //     code. The backend that reads Tensor.Data in its kernels handles the signal,
 //     and asks Changed for the cause.
+//   - A device with memory of its own needs no mapping: Pass reads the files by pread,
+//     several goroutines at once, into memory of the caller, and checks what it has read.
 //   - What Examine hashed and searched is what the mapping held when Populate had
 //     brought it in, each byte read once, and a file that changed meanwhile is an
 //     error. It does not wait for the disk, and the disk does not wait for it.

@@ -102,10 +102,7 @@ func (x *Examination) Stop() {
 // file reads one file to its end.
 func (x *Examination) file(i int) error {
 	f := &x.source.Files[i]
-	r := reader{file: f, tensors: x.source.tensorsOf(i), checks: x.checks, fast: xxh3.New128()}
-	if x.checks.SHA256 {
-		r.slow = sha256.New()
-	}
+	r := x.source.newReader(i, x.checks)
 	for at := 0; at < len(f.mapped); {
 		select {
 		case <-x.ctx.Done():
@@ -116,7 +113,7 @@ func (x *Examination) file(i int) error {
 				if x.ctx.Err() != nil {
 					return context.Cause(x.ctx)
 				}
-				if err := f.guarded(func() error { return r.block(at, to) }); err != nil {
+				if err := f.guarded(func() error { return r.block(f.mapped[at:to], int64(at)) }); err != nil {
 					return err
 				}
 				x.done.Add(int64(to - at))
@@ -139,27 +136,39 @@ type reader struct {
 	slow    hash.Hash
 }
 
-// block reads bytes [from,to) of the file, which follow those before.
-func (r *reader) block(from, to int) error {
-	b := r.file.mapped[from:to]
-	_, _ = r.fast.Write(b) // a hash never fails
-	if r.slow != nil {
-		_, _ = r.slow.Write(b)
+func (s *Source) newReader(file int, c Checks) *reader {
+	r := &reader{file: &s.Files[file], tensors: s.tensorsOf(file), checks: c, fast: xxh3.New128()}
+	if c.SHA256 {
+		r.slow = sha256.New()
 	}
+	return r
+}
+
+// block reads b, the bytes of the file from byte `from` on, which follow those before.
+func (r *reader) block(b []byte, from int64) error {
+	r.hash(b)
+	to := from + int64(len(b))
 	for len(r.tensors) > 0 && r.checks.Finite {
 		t := r.tensors[0]
-		start, end := max(int64(from), t.Offset), min(int64(to), t.Offset+t.Bytes)
+		start, end := max(from, t.Offset), min(to, t.Offset+t.Bytes)
 		if start < end {
-			if err := t.finite(r.file, start, end); err != nil {
+			if err := t.finite(r.file, b[start-from:end-from], start); err != nil {
 				return err
 			}
 		}
-		if t.Offset+t.Bytes > int64(to) {
+		if t.Offset+t.Bytes > to {
 			break
 		}
 		r.tensors = r.tensors[1:]
 	}
 	return nil
+}
+
+func (r *reader) hash(b []byte) {
+	_, _ = r.fast.Write(b) // a hash never fails
+	if r.slow != nil {
+		_, _ = r.slow.Write(b)
+	}
 }
 
 func (r *reader) sums() Sums {

@@ -29,20 +29,21 @@ func (f floatFormat) full(word uint64) bool { return (word&f.exponent+f.unit)&f.
 // has, and that costs one operation a word. Else each word is looked at.
 const sieve = 4 << 10
 
-// finite searches bytes [from,to) of the file, all of t, for NaN and ±Inf.
-func (t *Tensor) finite(f *File, from, to int64) error {
+// finite searches b, the bytes of the file from byte `from` on, all of t, for NaN and
+// ±Inf.
+func (t *Tensor) finite(f *File, b []byte, from int64) error {
 	if len(t.Type.Scales()) > 0 {
-		return t.finiteBlocks(f, from, to)
+		return t.finiteBlocks(f, b, from)
 	}
 	format, ok := floatFormats[t.Format]
 	if !ok {
 		return nil
 	}
-	if at := format.search(f.mapped[from:to]); at >= 0 {
+	if at := format.search(b); at >= 0 {
 		element := (from - t.Offset + int64(at)) / int64(format.bits/8)
 		return &Error{File: f.Path, Tensor: t.Name, Offset: from + int64(at), Reason: fmt.Sprintf(
 			"element %d of its %d is %s, and weights must be numbers; the file is damaged, or was written by a training that failed "+
-				"(--verify-weights off loads it all the same)", element, t.Bytes*8/int64(format.bits), format.name(f.mapped[from+int64(at):to]))}
+				"(--verify-weights off loads it all the same)", element, t.Bytes*8/int64(format.bits), format.name(b[at:]))}
 	}
 	return nil
 }

@@ -66,22 +66,24 @@ func Spoiled(d tensor.DType, b []byte) error {
 	return nil
 }
 
-// finiteBlocks searches bytes [from,to) of the file, all of t, for blocks with a
-// scale that is NaN or ±Inf. Blocks may begin before from and end behind to;
+// finiteBlocks searches b, the bytes of the file from byte `from` on, all of t, for
+// blocks with a scale that is NaN or ±Inf. Blocks may begin before them and end behind;
 // from and to are even offsets into t, as blocks and scales are.
-func (t *Tensor) finiteBlocks(f *File, from, to int64) error {
+func (t *Tensor) finiteBlocks(f *File, b []byte, from int64) error {
 	bytes, elements := int64(t.Type.BlockBytes()), int64(t.Type.Block())
 	for _, offset := range t.Type.Scales() {
 		scale := t.Offset + int64(offset)
 		first := scale + (max(from-scale, 0)+bytes-1)/bytes*bytes
-		at := spoiled(f.mapped[:to], first, bytes)
+		at := spoiled(b, first-from, bytes)
 		if at < 0 {
 			continue
 		}
+		name := floatFormats["F16"].name(b[at:])
+		at += from
 		block := (at - t.Offset) / bytes
 		return &Error{File: f.Path, Tensor: t.Name, Offset: at, Reason: fmt.Sprintf(
 			"the scale of elements %d to %d is %s, and weights must be numbers; the file is damaged, or was made of weights that were not numbers "+
-				"(--verify-weights off loads it all the same)", block*elements, (block+1)*elements-1, floatFormats["F16"].name(f.mapped[at:]))}
+				"(--verify-weights off loads it all the same)", block*elements, (block+1)*elements-1, name)}
 	}
 	return nil
 }

@@ -7,7 +7,6 @@ import (
 
 	"llorch/inference/backend"
 	"llorch/inference/backend/cuda/driver"
-	"llorch/inference/sample"
 	"llorch/inference/tensor"
 )
 
@@ -32,7 +31,7 @@ type Device struct {
 	drawn        int
 	streamFrom   int // rows from which they are streamed, less one
 	mostScratch  int // elements of the largest allocation of scratch
-	loader       *loader
+	loader       loader
 	stream       driver.Stream
 	batch        batch
 	plan         []op      // recorded and not launched
@@ -45,12 +44,11 @@ type Device struct {
 	ids          driver.Ptr                     // greedy choices of a step
 	chosen       driver.Pinned                  // the same on the host
 	drawing      []drawing                      // Sample calls that wait for their logits
-	chooser      sample.Chooser
-	logits       []float32 // their rows on the host
-	contextBytes int64     // of device memory, before the first allocation
-	graphBytes   int64     // of graphs, since
-	err          error     // first failure since the last Sync
-	rowErr       error     // first row since then that no token could be chosen for
+	draws        drawRoom
+	contextBytes int64 // of device memory, before the first allocation
+	graphBytes   int64 // of graphs, since
+	err          error // first failure since the last Sync
+	rowErr       error // first row since then that no token could be chosen for
 	fault        *backend.Fault
 }
 
@@ -79,7 +77,7 @@ func New(drv driver.Driver, k *Kernels, card management, f DeviceFacts) (*Device
 // fails.
 func newDevice(drv driver.Driver, o opened) (*Device, error) {
 	d := &Device{
-		memory: memory{drv: drv}, opened: o, hopper: o.facts.Capability >= 90,
+		memory: memory{drv: drv}, opened: o, loader: loader{drv: drv}, hopper: o.facts.Capability >= 90,
 		streamFrom: streamFrom,
 		graphs:     map[int]*recorded{}, projections: map[unsafe.Pointer]*projection{}, sizes: map[unsafe.Pointer][2]int{},
 	}
@@ -100,9 +98,6 @@ func (d *Device) start() (err error) {
 		return err
 	}
 	if d.batch.passed, err = d.drv.EventCreate(false); err != nil {
-		return err
-	}
-	if d.loader, err = newLoader(d.drv); err != nil {
 		return err
 	}
 	if d.contextBytes, err = d.processBytes(); err != nil {
@@ -202,13 +197,11 @@ func (d *Device) Close() error {
 			errs = append(errs, d.drv.ExecDestroy(r.exec))
 		}
 	}
-	if d.loader != nil {
-		errs = append(errs, d.loader.close())
-	}
+	errs = append(errs, d.loader.close())
 	if d.chosen.Bytes != nil {
 		errs = append(errs, d.drv.HostFree(d.chosen))
 	}
-	errs = append(errs, d.freeBatch())
+	errs = append(errs, d.draws.free(d.drv), d.freeBatch())
 	if d.batch.passed != 0 {
 		errs = append(errs, d.drv.EventDestroy(d.batch.passed))
 	}

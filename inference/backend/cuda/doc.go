@@ -28,7 +28,8 @@
 //   - Everything that the device computes from is a plain allocation of device memory
 //     (memory.go); weights get there through a small pinned ring (loader.go). There is no
 //     managed memory and no computing from the host's.
-//   - All calls come from one goroutine on one OS thread.
+//   - All calls come from one goroutine on one OS thread. Those that read files into the
+//     ring (feed.go) call nothing of the driver.
 //   - Every kernel waits for the one before it (griddepcontrol.wait), also those that
 //     need nothing of it: who comes later relies on that.
 //   - The first failure is kept for Sync. One that has spoiled the context is latched

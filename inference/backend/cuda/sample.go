@@ -76,28 +76,6 @@ func (d *Device) take(s *drawing, ids []int32) {
 	}
 }
 
-// draw chooses on the host. A row without an honest choice gets −1.
-func (d *Device) draw(s *drawing) {
-	n := s.logits.Cols
-	if cap(d.logits) < s.logits.Rows*n {
-		d.logits = make([]float32, s.logits.Rows*n)
-	}
-	all := d.logits[:s.logits.Rows*n]
-	d.Download(driver.Bytes(all), s.logits)
-	for i := range s.params {
-		s.dst[i] = -1
-		if d.broken() {
-			continue
-		}
-		id, err := d.chooser.Choose(all[i*n:(i+1)*n], &s.params[i])
-		if err != nil {
-			d.odd(fmt.Errorf("cuda: row %d: %w", i, err))
-			id = -1
-		}
-		s.dst[i] = id
-	}
-}
-
 // odd keeps the first row without an honest choice: its neighbours are right.
 func (d *Device) odd(err error) {
 	if d.rowErr == nil {

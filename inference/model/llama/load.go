@@ -67,7 +67,7 @@ func (c *Config) Scratch(l model.Limits) int64 {
 
 // Load implements model.Config.
 func (c *Config) Load(d backend.Device, s *weights.Source, l model.Limits) (model.Model, error) {
-	p, names := placer{d: d, s: s, formats: l.Formats, placed: l.Placed}, c.layout()
+	p, names := placer{d: d, s: s, formats: l.Formats, placed: l.Placed, later: l.Later}, c.layout()
 	m := &Model{dev: d, eps: c.NormEps}
 	m.embed = p.tensor(names.embed)
 	m.norm = p.tensor(names.norm)
@@ -115,8 +115,9 @@ func (c *Config) heads(i int) backend.Heads {
 type placer struct {
 	d       backend.Device
 	s       *weights.Source
-	formats map[string]tensor.DType // of matrices that are converted
-	placed  func(bytes int64) error // nil: nobody asks
+	formats map[string]tensor.DType               // of matrices that are converted
+	placed  func(bytes int64) error               // nil: nobody asks
+	later   func(*weights.Tensor, backend.Tensor) // nil: a weight is there when it is placed
 	err     error
 }
 
@@ -142,9 +143,14 @@ func (p *placer) tensor(name string) backend.Tensor {
 	}
 	var placed backend.Tensor
 	var err error
-	if convert {
+	switch {
+	case convert:
 		placed, err = p.convert(t, rows, cols, to)
-	} else {
+	case p.later != nil:
+		if placed, err = p.d.Alloc(backend.Weights, t.Type, rows, cols); err == nil {
+			p.later(t, placed)
+		}
+	default:
 		placed, err = p.d.Place(t.Type, rows, cols, t.Data)
 	}
 	if err != nil {
