@@ -24,10 +24,29 @@ type shape struct {
 	heads                      backend.Heads
 }
 
+// shapeFormats are the formats of weights by the shape's name, for those that are not all
+// bf16. more: of a layer whose v and down have more bits where a recipe mixes formats.
+var shapeFormats = map[string]func(name string, more bool) tensor.DType{"llama3-8b-q8_0": allQ8_0, "llama3-8b-q4_k_m": q4KM}
+
+func allQ8_0(string, bool) tensor.DType { return tensor.Q8_0 }
+
+// q4KM is the mix of files called Q4_K_M: half of the layers' v and down, and the head, have 6 bits.
+func q4KM(name string, more bool) tensor.DType {
+	if name == "head" || more && (name == "v" || name == "down") {
+		return tensor.Q6_K
+	}
+	return tensor.Q4_K
+}
+
+// moreBits: which layers of n those are.
+func moreBits(i, n int) bool { return i < n/8 || i >= 7*n/8 || (i-n/8)%3 == 2 }
+
 var shapes = []shape{
 	{"tinyllama-1.1b", 22, 2048, 5632, 32000, backend.Heads{Q: 32, KV: 4, Dim: 64}},
 	{"llama2-7b", 32, 4096, 11008, 32000, backend.Heads{Q: 32, KV: 32, Dim: 128}},
 	{"llama3-8b", 32, 4096, 14336, 128256, backend.Heads{Q: 32, KV: 8, Dim: 128}},
+	{"llama3-8b-q8_0", 32, 4096, 14336, 128256, backend.Heads{Q: 32, KV: 8, Dim: 128}},
+	{"llama3-8b-q4_k_m", 32, 4096, 14336, 128256, backend.Heads{Q: 32, KV: 8, Dim: 128}},
 }
 
 // benchModel is the forward pass of a llama by hand: no files, no engine.
@@ -39,8 +58,8 @@ type benchModel struct {
 	head                                      backend.Linear
 	rope                                      backend.Rope
 	x, h, qkv, att, gateUp, act, last, logits backend.Tensor
-	bytes                                     int64 // of weights that a step reads
-	noise                                     []byte
+	bytes, products                           int64 // of weights that a step reads, and their number but the head's
+	noise                                     map[tensor.DType][]byte
 }
 
 type benchLayer struct {
@@ -53,22 +72,22 @@ const benchPage, benchRows = 16, 2048
 func newBenchModel(b testing.TB, d *Device, s shape, pages int) *benchModel {
 	m := &benchModel{shape: s, d: d}
 	m.heads.Scale = float32(1 / math.Sqrt(float64(s.heads.Dim)))
-	r := rand.New(rand.NewPCG(1, 1))
-	m.noise = make([]byte, 32<<20)
-	for i := 0; i < len(m.noise); i += 2 { // normal numbers of 0.01 or so
-		v := uint16(0x3c00 | r.Uint32()&0x80ff)
-		m.noise[i], m.noise[i+1] = byte(v), byte(v>>8)
-	}
+	m.noise = map[tensor.DType][]byte{}
 	wide := (s.heads.Q + 2*s.heads.KV) * s.heads.Dim
-	m.embed, m.norm = m.weight(b, s.vocab, s.hidden), m.weight(b, 1, s.hidden)
-	for range s.layers {
+	m.embed, m.norm = m.weight(b, m.formatOf("embed", 0), s.vocab, s.hidden), m.weight(b, tensor.BF16, 1, s.hidden)
+	for i := range s.layers {
 		q, k := s.heads.Q*s.heads.Dim, s.heads.KV*s.heads.Dim
-		l := benchLayer{qkv: m.linear(b, s.hidden, q, k, k), o: m.linear(b, q, s.hidden), gateUp: m.linear(b, s.hidden, s.ffn, s.ffn), down: m.linear(b, s.ffn, s.hidden)}
+		l := benchLayer{
+			qkv: m.linear(b, i, s.hidden, "q", q, "k", k, "v", k), o: m.linear(b, i, q, "o", s.hidden),
+			gateUp: m.linear(b, i, s.hidden, "gate", s.ffn, "up", s.ffn), down: m.linear(b, i, s.ffn, "down", s.hidden),
+		}
 		rows := pages * s.heads.KV * benchPage
 		l.kv = backend.KV{K: m.alloc(b, backend.Cache, tensor.F16, rows, s.heads.Dim), V: m.alloc(b, backend.Cache, tensor.F16, rows, s.heads.Dim), PageSize: benchPage}
 		m.layer = append(m.layer, l)
 	}
-	m.head = m.linear(b, s.hidden, s.vocab)
+	all := m.products
+	m.head = m.linear(b, 0, s.hidden, "head", s.vocab)
+	m.products = all
 	f := func(cols int) backend.Tensor { return m.alloc(b, backend.Scratch, tensor.F32, benchRows, cols) }
 	m.x, m.h, m.last, m.qkv, m.att = f(s.hidden), f(s.hidden), f(s.hidden), f(wide), f(s.heads.Q*s.heads.Dim)
 	m.gateUp, m.act, m.logits = f(2*s.ffn), f(s.ffn), m.alloc(b, backend.Scratch, tensor.F32, 64, s.vocab)
@@ -85,10 +104,33 @@ func (m *benchModel) alloc(b testing.TB, use backend.Use, t tensor.DType, rows, 
 	return out
 }
 
-func (m *benchModel) weight(b testing.TB, rows, cols int) backend.Tensor {
-	t := m.alloc(b, backend.Weights, tensor.BF16, rows, cols)
-	first := min(t.Bytes(), len(m.noise))
-	m.d.Upload(backend.Tensor{Type: tensor.BF16, Rows: 1, Cols: first / 2, Data: t.Data}, m.noise[:first])
+func (m *benchModel) formatOf(name string, layer int) tensor.DType {
+	format := shapeFormats[m.name]
+	if format == nil {
+		return tensor.BF16
+	}
+	return format(name, moreBits(layer, m.layers))
+}
+
+// noiseOf is a piece of a weight of a format: normal numbers of 0.01 or so.
+func (m *benchModel) noiseOf(t tensor.DType) []byte {
+	if m.noise[t] == nil {
+		r := rand.New(rand.NewPCG(1, 1))
+		v := make([]float32, 1<<19)
+		for i := range v {
+			v[i] = float32(0.01 * r.NormFloat64())
+		}
+		m.noise[t] = make([]byte, t.RowBytes(len(v)))
+		t.Encode(m.noise[t], v)
+	}
+	return m.noise[t]
+}
+
+func (m *benchModel) weight(b testing.TB, format tensor.DType, rows, cols int) backend.Tensor {
+	t := m.alloc(b, backend.Weights, format, rows, cols)
+	noise := m.noiseOf(format)
+	first := min(t.Bytes(), len(noise))
+	m.d.Upload(backend.Tensor{Type: format, Rows: 1, Cols: first / format.BlockBytes() * format.Block(), Data: t.Data}, noise[:first])
 	for at := first; at < t.Bytes(); at += first {
 		n := min(first, t.Bytes()-at)
 		m.d.check(m.d.drv.CopyDtoDAsync(address(t)+driver.Ptr(at), address(t), int64(n), m.d.stream))
@@ -96,10 +138,12 @@ func (m *benchModel) weight(b testing.TB, rows, cols int) backend.Tensor {
 	return t
 }
 
-func (m *benchModel) linear(b testing.TB, in int, outs ...int) (l backend.Linear) {
-	for _, out := range outs {
-		l = append(l, backend.Part{W: m.weight(b, out, in)})
-		m.bytes += int64(out) * int64(in) * 2
+// linear has parts of a layer by name and number of rows.
+func (m *benchModel) linear(b testing.TB, layer, in int, outs ...any) (l backend.Linear) {
+	for i := 0; i < len(outs); i += 2 {
+		w := m.weight(b, m.formatOf(outs[i].(string), layer), outs[i+1].(int), in)
+		l = append(l, backend.Part{W: w})
+		m.bytes, m.products = m.bytes+int64(w.Bytes()), m.products+int64(w.Rows)*int64(in)
 	}
 	return l
 }
@@ -232,7 +276,7 @@ func TestBenchSteps(t *testing.T) {
 		for _, n := range []int{256, 2048} {
 			all, _ := m.median(t, 6, prefillBatch(n))
 			fmt.Printf("  prefill %d: %.2f ms = %.0f tok/s, products at %.0f TFLOP/s\n", n, all*1e3, float64(n)/all,
-				float64(n)*float64(m.bytes-int64(s.vocab*s.hidden*2))/all/1e12)
+				2*float64(n)*float64(m.products)/all/1e12)
 		}
 		if err := d.Close(); err != nil {
 			t.Error(err)

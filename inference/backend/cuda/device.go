@@ -30,6 +30,7 @@ type Device struct {
 	tickets      driver.Ptr // counters of strips, of which the plan under way has used so many
 	drawn        int
 	streamFrom   int // rows from which they are streamed, less one
+	wide         wideRoom
 	mostScratch  int // elements of the largest allocation of scratch
 	loader       loader
 	stream       driver.Stream
@@ -217,10 +218,11 @@ func (d *Device) Close() error {
 	return errors.Join(errs...)
 }
 
-// Rounds implements backend.Rounder: the matrix unit multiplies bf16 weights with
-// activations rounded to bf16. Other formats are multiplied in float32.
+// Rounds implements backend.Rounder: the matrix unit multiplies activations rounded to bf16,
+// with bf16 weights, with integers of quantised ones, and for prompts with these rounded to
+// bf16. Other formats are multiplied in float32.
 func (d *Device) Rounds(weights tensor.DType, _ bool) tensor.DType {
-	if weights == tensor.BF16 {
+	if weights == tensor.BF16 || quantised(weights) {
 		return tensor.BF16
 	}
 	return tensor.F32

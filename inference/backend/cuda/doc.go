@@ -17,8 +17,11 @@
 //
 // Weights in bf16 are put into fragment order (layout.go) when the first plan shows what
 // they are for, in place, in the warm-up: the order in which the matrix unit takes them,
-// with rows whose results meet side by side. Every other format is multiplied as files
-// have it by kernels that are exact and slow (linear.cu).
+// with rows whose results meet side by side. Weights in Q8_0, Q4_0, Q4_K and Q6_K become
+// records in the same way (quant.go), of the size that they had: their integers are
+// multiplied as they are, by activations in f16 whose range is moved to fit, and sums are
+// scaled in float32. For prompts they are rounded to bf16, slice by slice. Every other
+// format is multiplied as files have it by kernels that are exact and slow (linear.cu).
 //
 // What must always hold:
 //
@@ -35,7 +38,8 @@
 //   - The first failure is kept for Sync. One that has spoiled the context is latched
 //     as a backend.Fault, and nothing is launched or copied any more.
 //
-// Projections of bf16 round the activations that they multiply to bf16; sums are
+// Projections of bf16 round the activations that they multiply to bf16, those of quantised
+// weights to f16 (decode) and to bf16, as the weights then, too (prompts); sums are
 // float32, and so is the residual stream. Greedy tokens are chosen on the device, others
 // by package sample on the host.
 //

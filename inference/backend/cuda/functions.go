@@ -11,11 +11,13 @@ import (
 type functions struct {
 	embed, embedPacked, rows, rmsNorm, headNorm, swiglu, ropeStore, repack, greedy driver.Function
 
-	linear, attend map[tensor.DType]driver.Function
-	project        map[geometry]driver.Function
-	gemms          *gemms
-	streams        *streams
-	attention      *attention
+	linear, attend                   map[tensor.DType]driver.Function
+	project                          map[geometry]driver.Function
+	quantOne, quantMany              driver.Function
+	quantPack, quantWide, quantEmbed map[tensor.DType]driver.Function
+	gemms                            *gemms
+	streams                          *streams
+	attention                        *attention
 }
 
 // findFunctions looks all kernels up and asks for the shared memory that they need.
@@ -45,6 +47,23 @@ func findFunctions(drv driver.Driver, index int, k *Kernels, hopper bool) (f *fu
 			err = drv.SetFunctionAttribute(fn, driver.FunctionMaxShared, ringBytes)
 		}
 		f.project[g] = fn
+	}
+	f.quantPack, f.quantWide, f.quantEmbed = map[tensor.DType]driver.Function{}, map[tensor.DType]driver.Function{}, map[tensor.DType]driver.Function{}
+	for t := range quantFormats {
+		f.quantPack[t], f.quantWide[t], f.quantEmbed[t] = find("quant_pack_"+t.String()), find("quant_wide_"+t.String()), find("quant_embed_"+t.String())
+	}
+	f.quantOne, f.quantMany = find("quant_one"), find("quant_many")
+	for _, fn := range []driver.Function{f.quantOne, f.quantMany} {
+		shared := plainShared
+		if hopper {
+			shared = quantShared
+		}
+		if err == nil {
+			err = drv.SetFunctionAttribute(fn, driver.FunctionMaxShared, shared)
+		}
+		if err == nil && hopper {
+			err = drv.SetFunctionAttribute(fn, driver.FunctionCarveout, 100)
+		}
 	}
 	if err == nil {
 		f.gemms, err = findGemms(drv, index, k)

@@ -40,8 +40,12 @@ func (d *Device) fused(ops []op) int {
 	if p == nil {
 		return 0
 	}
-	chunks := chunksFor(p.tiles, p.strips, d.blocks)
-	whole := len(chunks) == 1 && chunks[0].passes == 1 // kernels that do more than multiply
+	var chunks []chunk
+	whole := true // kernels that do more than multiply
+	if len(p.formats) == 0 {
+		chunks = chunksFor(p.tiles, p.strips, d.blocks)
+		whole = len(chunks) == 1 && chunks[0].passes == 1
+	}
 	if f.norm != nil && (f.linear.x != f.norm.dst || f.norm.dst == f.norm.x || !whole || f.norm.w.Type.Block() > 1) {
 		return 0
 	}
@@ -53,8 +57,12 @@ func (d *Device) fused(ops []op) int {
 	rest := ops[f.ops:]
 	f.normRead = f.norm != nil && read(rest, f.norm.dst)
 	f.pairsRead = f.after != nil && f.after.kind == opSwiGLU && read(rest, f.linear.dst)
-	f.packed = f.after != nil && f.after.kind == opSwiGLU && d.onlyReader(rest, f.after.dst)
+	f.packed = f.after != nil && f.after.kind == opSwiGLU && d.onlyReader(len(p.formats) > 0, rest, f.after.dst)
 	d.prefill(p, &f, f.linear.decode)
+	if len(p.formats) > 0 {
+		d.multiplyQuant(p, &f)
+		return f.ops
+	}
 	if d.hopper && f.linear.decode > d.streamFrom {
 		d.multiplyStreamed(p, chunks, &f, f.linear.decode)
 		d.packed = nil
@@ -74,13 +82,19 @@ func (d *Device) fused(ops []op) int {
 // which streams them: in operand order, and nowhere else.
 func (d *Device) leaves(ops []op) bool {
 	o := &ops[0]
-	return d.hopper && d.kern.attention.takes(o.kv, o.heads) && d.onlyReader(ops[1:], o.dst) &&
+	return d.hopper && d.kern.attention.takes(o.kv, o.heads) && d.onlyReader(false, ops[1:], o.dst) &&
 		ops[1].decode > d.streamFrom && ops[1].decode == d.batch.of.Decode
 }
 
-// onlyReader tells whether t is read by the projection that follows and by nobody else.
-func (d *Device) onlyReader(rest []op, t backend.Tensor) bool {
-	return len(rest) > 0 && rest[0].kind == opLinear && rest[0].x == t && d.projections[rest[0].linear[0].W.Data] != nil && !read(rest[1:], t)
+// onlyReader tells whether t is read by the projection that follows and by nobody else, and
+// whether that is of quantised weights or not, as is asked for: the kernels for those and for
+// bf16 do not read what the others pack.
+func (d *Device) onlyReader(quantised bool, rest []op, t backend.Tensor) bool {
+	if len(rest) == 0 || rest[0].kind != opLinear || rest[0].x != t || read(rest[1:], t) {
+		return false
+	}
+	next := d.projections[rest[0].linear[0].W.Data]
+	return next != nil && (len(next.formats) > 0) == quantised
 }
 
 // takes tells whether the projection's kernels do the next op, too.
@@ -107,7 +121,7 @@ func (d *Device) projectParams(p *projection, f *fusion, m, n int) projectParams
 		parts: int32(len(p.parts)), strips: int32(p.strips), m: int32(n), k: int32(p.k), ldx: int32(x.Cols), tiles: int32(p.tiles),
 		epilogue: epilogueStore,
 	}
-	copy(params.part[:], p.parts)
+	copy(params.part[:], p.partsFor(o.linear))
 	if o.add {
 		params.epilogue = epilogueAdd
 	}

@@ -128,7 +128,14 @@ func (d *Device) ropeStore(o *op, from int) {
 
 func (d *Device) embed(o *op) {
 	tokens := d.batch.word(d.batch.at.tokens)
-	if p := d.projections[o.w.Data]; p != nil { // a head that is tied to the table
+	p := d.projections[o.w.Data] // of a head that is tied to the table
+	if p != nil && len(p.formats) > 0 {
+		launch(d, d.kern.quantEmbed[o.w.Type], grid(o.dst.Rows, 1), 512, &quantEmbedParams{
+			dst: address(o.dst), table: address(o.w), tokens: tokens, cols: int32(o.dst.Cols), chunks: int32(recordsFor(p.k)),
+		})
+		return
+	}
+	if p != nil {
 		launch(d, d.kern.embedPacked, grid(o.dst.Rows, 1), 256, &embedPackedParams{
 			dst: address(o.dst), table: address(o.w), tokens: tokens, cols: int32(o.dst.Cols), tiles: int32(p.tiles),
 		})

@@ -120,6 +120,34 @@ type streamPackParams struct {
 	eps                          float32
 }
 
+// quantParams are those of kernels/quant.cu.
+type quantParams struct {
+	projectParams
+	run                     [4]run
+	runs, chunks, xBytes, _ int32
+}
+
+// run is where the parts of one format begin: its first block, its first strip, and the stages
+// of its ring.
+type run struct{ format, block, strip, stages int32 }
+
+type quantPackParams struct {
+	dst, src              driver.Ptr
+	rowBytes              int64
+	rows, k, chunks, kind int32
+	span, first           int32
+}
+
+type quantWideParams struct {
+	dst, src  driver.Ptr
+	chunks, _ int32
+}
+
+type quantEmbedParams struct {
+	dst, table, tokens driver.Ptr
+	cols, chunks       int32
+}
+
 type repackParams struct {
 	dst, src             driver.Ptr
 	rows, k, tiles, kind int32

@@ -26,7 +26,7 @@ func (d *Device) prefill(p *projection, f *fusion, from int) {
 	if rows <= 0 || d.dead() {
 		return
 	}
-	c := gemmCall{n: rows, k: p.k, tiles: p.tiles, parts: p.parts, out: rowOf(o.dst, from), ldd: o.dst.Cols, epilogue: epilogueStore}
+	c := gemmCall{n: rows, k: p.k, tiles: p.tiles, parts: p.partsFor(o.linear), out: rowOf(o.dst, from), ldd: o.dst.Cols, epilogue: epilogueStore}
 	if o.add {
 		c.epilogue = epilogueAdd
 	}
@@ -36,7 +36,11 @@ func (d *Device) prefill(p *projection, f *fusion, from int) {
 	if f.after != nil && f.after.kind == opSwiGLU && !f.pairsRead {
 		d.gateInPlace(&c, f, from)
 	}
-	d.gemm(d.kern.gemms, &c)
+	if len(p.formats) > 0 {
+		d.gemmQuant(&c, c.parts)
+	} else {
+		d.gemm(d.kern.gemms, &c)
+	}
 	if a := f.after; a != nil && a.kind == opRopeStore {
 		d.ropeStore(a, from)
 	} else if a != nil && f.pairsRead {

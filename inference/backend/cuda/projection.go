@@ -2,6 +2,7 @@ package cuda
 
 import (
 	"fmt"
+	"slices"
 
 	"llorch/inference/backend"
 	"llorch/inference/backend/cuda/driver"
@@ -12,11 +13,13 @@ import (
 // when a plan first asked for it: only there it shows what follows, and with it which
 // rows should lie together.
 type projection struct {
-	parts  []part
-	k      int
-	tiles  int // of a strip
-	strips int
-	pairs  rowKind // of the first part
+	parts   []part
+	k       int
+	tiles   int // of a strip
+	strips  int
+	pairs   rowKind        // of the first part
+	formats []tensor.DType // of quantised parts, each once; empty: they are bf16
+	from    []cut          // which rows of the projection each part has; empty: gate and up
 }
 
 // part is a stretch of strips that lie in one allocation. The first of them is strip
@@ -25,16 +28,41 @@ type part struct {
 	w, bias                 driver.Ptr
 	strips, rows, col, kind int32
 	span, biasFormat, first int32
-	_                       int32
+	format                  int32 // of the weights
+}
+
+// partsFor is the parts with the biases that an op has for their rows: the same weights may
+// come with others.
+func (p *projection) partsFor(l backend.Linear) []part {
+	all := slices.Clone(p.parts)
+	for i, c := range p.from {
+		if b := l[c.part].B; b.Data != nil {
+			all[i].bias, all[i].biasFormat = address(b)+driver.Ptr(c.row*b.Type.RowBytes(1)), int32(b.Type)
+		}
+	}
+	return all
 }
 
 // packable tells whether a tensor that is allocated can be put into fragment order in
 // its place; then its allocation has room for the padding.
 func packable(use backend.Use, t tensor.DType, rows, cols int) bool {
-	return use == backend.Weights && t == tensor.BF16 && rows >= 16 && cols >= 16 && cols%4 == 0
+	if use != backend.Weights || rows < 16 {
+		return false
+	}
+	return t == tensor.BF16 && cols >= 16 && cols%4 == 0 || quantised(t) && recordsFor(cols) <= mostRecords
 }
 
-func packedBytes(rows, cols int) int64 { return int64(ceilDiv(rows, 16)) * int64(tilesFor(cols)) * 512 }
+func packedBytes(t tensor.DType, rows, cols int) int64 {
+	return int64(ceilDiv(rows, 16)) * int64(stripBytes(t, cols))
+}
+
+// stripBytes is the size of a strip of rows of k elements.
+func stripBytes(t tensor.DType, k int) int {
+	if quantised(t) {
+		return recordsFor(k) * recordBytes(t)
+	}
+	return tilesFor(k) * 512
+}
 
 // prepare puts the weights of a plan's projections into fragment order where that was
 // not done before.
@@ -55,7 +83,9 @@ func (d *Device) prepare(plan []op) {
 			d.check(err)
 			break
 		}
-		tiles = max(tiles, p.tiles)
+		if len(p.formats) == 0 {
+			tiles = max(tiles, p.tiles)
+		}
 		for _, part := range o.linear {
 			d.projections[part.W.Data] = p
 		}
@@ -69,13 +99,14 @@ func (d *Device) prepare(plan []op) {
 	}
 }
 
-// canPack tells whether all parts are whole tensors with room for their padding.
+// canPack tells whether all parts are whole tensors with room for their padding, all bf16
+// or all quantised.
 func (d *Device) canPack(l backend.Linear) bool {
 	if len(l) > 3 {
 		return false
 	}
 	for i := range l {
-		if w := l[i].W; l[i].W.Cols != l[0].W.Cols || d.sizes[w.Data] != [2]int{w.Rows, w.Cols} || d.projections[w.Data] != nil {
+		if w := l[i].W; w.Cols != l[0].W.Cols || quantised(w.Type) != quantised(l[0].W.Type) || d.sizes[w.Data] != [2]int{w.Rows, w.Cols} || d.projections[w.Data] != nil {
 			return false
 		}
 	}
@@ -129,7 +160,10 @@ func turnable(l backend.Linear, o *op) bool {
 // gated tells whether a projection is gate and up, in one part or two, without biases,
 // that go into SwiGLU.
 func gated(l backend.Linear, next *op) bool {
-	if next == nil || next.kind != opSwiGLU || len(l) > 2 || l.Out()%32 != 0 || len(l) == 2 && l[0].W.Rows != l[1].W.Rows {
+	if next == nil || next.kind != opSwiGLU || len(l) > 2 || l.Out()%32 != 0 {
+		return false
+	}
+	if len(l) == 2 && (l[0].W.Rows != l[1].W.Rows || l[0].W.Type != l[1].W.Type) {
 		return false
 	}
 	return l[0].B.Data == nil && l[len(l)-1].B.Data == nil
@@ -139,6 +173,9 @@ func gated(l backend.Linear, next *op) bool {
 func (d *Device) pack(o, next *op, room *driver.Ptr) (*projection, error) {
 	l := o.linear
 	p := &projection{k: l[0].W.Cols, tiles: tilesFor(l[0].W.Cols)}
+	if quantised(l[0].W.Type) { // as wide as bf16, where a prompt wants them so
+		p.tiles = recordsFor(p.k) * recordK / 16
+	}
 	total := int64(0)
 	for i := range l {
 		total += int64(l[i].W.Bytes())
@@ -170,6 +207,9 @@ func (d *Device) pack(o, next *op, room *driver.Ptr) (*projection, error) {
 	} else {
 		d.packCuts(p, l, cuts(l, next), *room)
 	}
+	if len(p.formats) > 0 {
+		return p, d.growWide(p)
+	}
 	return p, nil
 }
 
@@ -178,7 +218,9 @@ func (d *Device) packGateUp(p *projection, l backend.Linear, room driver.Ptr) {
 	span, first := l.Out()/2, 0
 	for i := range l {
 		n := l[i].W.Rows / 16
-		p.add(part{w: address(l[i].W), strips: int32(n), rows: int32(2 * span), kind: int32(gateUp), span: int32(span), first: int32(first)})
+		p.add(part{
+			w: address(l[i].W), strips: int32(n), rows: int32(2 * span), kind: int32(gateUp), span: int32(span), first: int32(first), format: int32(l[i].W.Type),
+		})
 		d.repackStrips(p, &p.parts[i], room, 2*span)
 		first += n
 	}
@@ -193,15 +235,13 @@ func (d *Device) packCuts(p *projection, l backend.Linear, all []cut, room drive
 		at += driver.Ptr(l[i].W.Bytes())
 	}
 	for _, c := range all {
-		w, b := l[c.part].W, l[c.part].B
+		w := l[c.part].W
 		q := part{
-			w:      address(w) + driver.Ptr(c.row/16*p.tiles*512),
-			strips: int32(ceilDiv(c.rows, 16)), rows: int32(c.rows), col: int32(col), kind: int32(c.kind), span: int32(c.span),
-		}
-		if b.Data != nil {
-			q.bias, q.biasFormat = address(b)+driver.Ptr(c.row*b.Type.RowBytes(1)), int32(b.Type)
+			w:      address(w) + driver.Ptr(c.row/16*stripBytes(w.Type, p.k)),
+			strips: int32(ceilDiv(c.rows, 16)), rows: int32(c.rows), col: int32(col), kind: int32(c.kind), span: int32(c.span), format: int32(w.Type),
 		}
 		p.add(q)
+		p.from = append(p.from, c)
 		d.repackStrips(p, &q, starts[c.part]+driver.Ptr(c.row*w.RowBytes()), c.rows)
 		col += c.rows
 	}
@@ -210,9 +250,19 @@ func (d *Device) packCuts(p *projection, l backend.Linear, all []cut, room drive
 func (p *projection) add(q part) {
 	p.parts = append(p.parts, q)
 	p.strips += int(q.strips)
+	if t := tensor.DType(q.format); quantised(t) && !slices.Contains(p.formats, t) {
+		p.formats = append(p.formats, t)
+	}
 }
 
 func (d *Device) repackStrips(p *projection, q *part, from driver.Ptr, rows int) {
+	if t := tensor.DType(q.format); quantised(t) {
+		records := recordsFor(p.k)
+		launch(d, d.kern.quantPack[t], grid(int(q.strips), records), 32*warps, &quantPackParams{
+			dst: q.w, src: from, rowBytes: int64(t.RowBytes(p.k)), rows: int32(rows), k: int32(p.k), chunks: int32(records), kind: q.kind, span: q.span, first: q.first,
+		})
+		return
+	}
 	launch(d, d.kern.repack, grid(int(q.strips), ceilDiv(p.tiles, 8)), 256, &repackParams{
 		dst: q.w, src: from, rows: int32(rows), k: int32(p.k), tiles: int32(p.tiles), kind: q.kind, span: q.span, first: q.first,
 	})

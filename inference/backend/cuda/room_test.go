@@ -15,7 +15,7 @@ func TestTakesIsAllocated(t *testing.T) {
 	for _, c := range []struct {
 		t          tensor.DType
 		rows, cols int
-	}{{tensor.BF16, 16, 16}, {tensor.BF16, 17, 20}, {tensor.BF16, 5, 64}, {tensor.BF16, 64, 30}, {tensor.F32, 33, 48}, {tensor.Q8_0, 3, 64}, {tensor.F16, 1, 7}} {
+	}{{tensor.BF16, 16, 16}, {tensor.BF16, 17, 20}, {tensor.BF16, 5, 64}, {tensor.BF16, 64, 30}, {tensor.F32, 33, 48}, {tensor.Q8_0, 3, 64}, {tensor.Q8_0, 32, 64}, {tensor.Q6_K, 17, 768}, {tensor.Q5_K, 32, 256}, {tensor.F16, 1, 7}} {
 		before := fake.Used()
 		if _, err := d.Place(c.t, c.rows, c.cols, make([]byte, c.rows*c.t.RowBytes(c.cols))); err != nil {
 			t.Fatal(err)
@@ -24,8 +24,8 @@ func TestTakesIsAllocated(t *testing.T) {
 			t.Errorf("%v %d×%d: %d bytes, planned %d", c.t, c.rows, c.cols, got, want)
 		}
 	}
-	if beside(tensor.BF16, 1000) != 1000 || beside(tensor.Q8_0, 1000) != 0 {
-		t.Error("what is laid out anew is bf16")
+	if beside(tensor.BF16, 1000) != 1000 || beside(tensor.Q4_K, 1000) != 1000 || beside(tensor.Q5_K, 1000) != 0 {
+		t.Error("what is laid out anew is bf16 and some quantised formats")
 	}
 	if held := d.Held()[backend.Weights]; held == 0 {
 		t.Error("no weights are held")

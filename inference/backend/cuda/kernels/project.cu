@@ -16,36 +16,7 @@
 // kernel stores or adds, nothing else: it has no registers left.
 #include "project_finish.cuh"
 #include "project_take.cuh"
-
-__device__ __forceinline__ uint32_t shared(const void *p) { return (uint32_t)__cvta_generic_to_shared(p); }
-
-#if __CUDA_ARCH__ >= 900
-__device__ __forceinline__ void barrier_init(uint64_t *b, int count) {
-  asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared(b)), "r"(count));
-}
-__device__ __forceinline__ void barrier_wait(uint64_t *b, uint32_t parity) {
-  asm volatile(
-      "{\n.reg .pred p;\nW%=:\nmbarrier.try_wait.parity.shared::cta.b64 p, [%0], %1;\n@p bra D%=;\nbra W%=;\nD%=:\n}" ::"r"(shared(b)), "r"(parity)
-      : "memory");
-}
-__device__ __forceinline__ void barrier_arrive(uint32_t b) { asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(b) : "memory"); }
-// Copies STAGE bytes; they are not wanted again in L2.
-__device__ __forceinline__ void fetch(void *to, const void *from, uint64_t *full, uint64_t policy) {
-  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared(full)), "r"(STAGE) : "memory");
-  asm volatile(
-      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], %4;" ::"r"(shared(to)), "l"(from),
-      "r"(STAGE), "r"(shared(full)), "l"(policy)
-      : "memory");
-}
-#endif
-
-__device__ __forceinline__ void all_warps() { asm volatile("bar.sync 1, 512;" ::: "memory"); }
-
-// Where a warp is in the ring.
-struct Cursor {
-  int stage;
-  uint32_t parity;
-};
+#include "ring.cuh"
 
 // c += the warp's tiles of a strip times its activations.
 template <int TH> __device__ __forceinline__ void multiply(Room &room, const unsigned char *ring, Cursor &at, const uint4 *from, const uint32_t (&xb)[TH][2], float (&c)[4]) {
@@ -83,7 +54,7 @@ struct Producer {
 
   __device__ __forceinline__ Producer(Room &room, unsigned char *ring) : room(room), ring(ring) {
 #if __CUDA_ARCH__ >= 900
-    asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
+    policy = evict_first();
 #endif
   }
 #if __CUDA_ARCH__ >= 900
@@ -98,7 +69,7 @@ struct Producer {
   __device__ __forceinline__ void strip(const uint4 *from, int stages) {
     for (int c = 0; c < stages; c++, next()) {
       wait();
-      fetch(ring + stage * STAGE, from + (int64_t)c * (STAGE / 16), &room.full[stage], policy);
+      fetch(ring + stage * STAGE, from + (int64_t)c * (STAGE / 16), STAGE, &room.full[stage], policy);
     }
   }
   __device__ __forceinline__ void end() {

@@ -89,8 +89,9 @@ template <bool ALL> __device__ __forceinline__ void finish(const ProjectParams &
   if (e.hi < part.rows) y[e.hi] = e.b[j] + b;
 }
 
-// Sums of a strip over the warps, in their order, and what becomes of them.
-template <bool ALL> __device__ __forceinline__ void close_strip(const ProjectParams &p, const Room &room, int phase, const Meeting &e) {
+// Sums of a strip over the warps, in their order, and what becomes of them. first, second: the
+// norm's factors of activation rows 2t and 2t+1.
+template <bool ALL> __device__ __forceinline__ void close_scaled(const ProjectParams &p, const Room &room, int phase, const Meeting &e, float first, float second) {
   const int lane = threadIdx.x & 31, t = lane & 3;
   float4 a = room.sums[phase][0][lane];
 #pragma unroll
@@ -98,23 +99,24 @@ template <bool ALL> __device__ __forceinline__ void close_strip(const ProjectPar
     float4 b = room.sums[phase][w][lane];
     a.x += b.x, a.y += b.y, a.z += b.z, a.w += b.w;
   }
-  if (2 * t < p.m) {
-    float s = ALL ? factor(p, room, 2 * t) : 1;
-    finish<ALL>(p, room.places, e, 0, 2 * t, a.x * s, a.z * s);
-  }
-  if (2 * t + 1 < p.m) {
-    float s = ALL ? factor(p, room, 2 * t + 1) : 1;
-    finish<ALL>(p, room.places, e, 1, 2 * t + 1, a.y * s, a.w * s);
-  }
+  if (2 * t < p.m) finish<ALL>(p, room.places, e, 0, 2 * t, a.x * first, a.z * first);
+  if (2 * t + 1 < p.m) finish<ALL>(p, room.places, e, 1, 2 * t + 1, a.y * second, a.w * second);
 }
 
-__device__ __forceinline__ void find_rows(const ProjectParams &p, Place *places) {
-  const int m = threadIdx.x;
+// The same where each strip looks the factors up.
+template <bool ALL> __device__ __forceinline__ void close_strip(const ProjectParams &p, const Room &room, int phase, const Meeting &e) {
+  const int m = (threadIdx.x & 3) * 2;
+  const float first = ALL && m < p.m ? factor(p, room, m) : 1, second = ALL && m + 1 < p.m ? factor(p, room, m + 1) : 1;
+  close_scaled<ALL>(p, room, phase, e, first, second);
+}
+
+__device__ __forceinline__ void find_row(const ProjectParams &p, Place *places, int m) {
   if (p.epilogue != ROPE || m >= p.m) return;
   const int position = p.batch.positions[m];
   const int64_t page = p.batch.pages[p.batch.tables[m] + position / p.cache.size];
   places[m] = {page * p.kv * p.cache.size + position % p.cache.size, position};
 }
+__device__ __forceinline__ void find_rows(const ProjectParams &p, Place *places) { find_row(p, places, threadIdx.x); }
 
 // The normed rows, a part of them by each block: for who reads them later.
 __device__ void write_norm(const ProjectParams &p, const Room &room) {

@@ -9,7 +9,7 @@ enum Epilogue { STORE, ADD, SWIGLU, ROPE };
 struct Part {
   const uint4 *w;      // [strip][k16][lane]
   const uint8_t *bias; // null: none
-  int32_t strips, rows, col, kind, span, bias_type, first, pad; // first: of these strips in their matrix
+  int32_t strips, rows, col, kind, span, bias_type, first, format; // first: of these strips in their matrix
 };
 
 // Output columns, within a part, of rows g and g+8 of one of its strips.

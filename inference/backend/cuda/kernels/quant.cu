@@ -1,0 +1,176 @@
+// Projections of up to 8 decode rows with quantised weights, which are multiplied as they are:
+// integers, exact in f16, go through the matrix unit, and sums over the k that have one scale
+// are scaled in float32 (quant.cuh has the order they lie in).
+//
+//   dst[m][r] = sum_groups d[r][group] (sum_k q[r][k] f16(x[m][k])) - minimum[r][group] sum_k f16(x[m][k])
+//
+// What comes before and after is part of it, as for bf16 (project.cu), and so are the ring, its
+// producer and the slices of k of 16 warps.
+//
+// A product has 8 columns. With one row of activations they are 8 groups of it: each group's k
+// meet its column and zeros elsewhere, and a lane scales no sum twice. With more, columns are
+// rows. Either way a lane's sums are those of the same groups in the same order, four chains
+// by the group's number, so a row's bits do not depend on how many there are.
+#include "project_finish.cuh"
+#include "quant_multiply.cuh"
+
+__device__ __forceinline__ const unsigned char *record_at(const QuantParams &q, int strip, int bytes) {
+  int within;
+  const Part &part = part_of(q.p, strip, &within);
+  return (const unsigned char *)part.w + (int64_t)within * q.chunks * bytes;
+}
+
+// Fetches the records of a block's strips.
+template <class Q> __device__ __forceinline__ void produce(const QuantParams &q, Room &room, unsigned char *ring, int stages, int s0, int n) {
+#if __CUDA_ARCH__ >= 900
+  const uint64_t policy = evict_first();
+  int stage = 0, round = 0;
+  for (int s = 0; s < n; s++) {
+    const unsigned char *from = record_at(q, s0 + s, Q::BYTES);
+    for (int c = 0; c < q.chunks; c += Q::STAGE) {
+      if (round > 0) barrier_wait(&room.empty[stage], (round & 1) ^ 1);
+      fetch(ring + stage * (Q::STAGE * Q::BYTES), from + (int64_t)c * Q::BYTES, min((int)Q::STAGE, q.chunks - c) * Q::BYTES, &room.full[stage], policy);
+      if (++stage == stages) stage = 0, round++;
+    }
+  }
+  let_next_start();
+#endif
+}
+
+// Sums of strips on their way from the warps that multiply to the one that finishes: two places,
+// which are taken in turn.
+struct Places {
+  uint64_t full[2], empty[2];
+
+  __device__ __forceinline__ void init() {
+#if __CUDA_ARCH__ >= 900
+    for (int i = 0; i < 2; i++) barrier_init(&full[i], WARPS), barrier_init(&empty[i], 1);
+#endif
+  }
+  // Strip s of the block has a place that is free. Without such barriers, all meet when it is full:
+  // by then the strip before is finished.
+  __device__ __forceinline__ void wait_empty(int s) {
+#if __CUDA_ARCH__ >= 900
+    if (s > 1) barrier_wait(&empty[s & 1], (s / 2 & 1) ^ 1);
+#endif
+  }
+  __device__ __forceinline__ void fill(int s) {
+#if __CUDA_ARCH__ >= 900
+    __syncwarp();
+    if ((threadIdx.x & 31) == 0) barrier_arrive(shared(&full[s & 1]));
+#else
+    all_meet();
+#endif
+  }
+  __device__ __forceinline__ void wait_full(int s) {
+#if __CUDA_ARCH__ >= 900
+    barrier_wait(&full[s & 1], s / 2 & 1);
+#else
+    all_meet();
+#endif
+  }
+  __device__ __forceinline__ void release(int s) {
+#if __CUDA_ARCH__ >= 900
+    __syncwarp();
+    if ((threadIdx.x & 31) == 0) barrier_arrive(shared(&empty[s & 1]));
+#endif
+  }
+  static __device__ __forceinline__ void all_meet() { asm volatile("bar.sync 2, 544;" ::: "memory"); }
+};
+
+// What becomes of the strips of a block, by one warp.
+__device__ __forceinline__ void finish_strips(const ProjectParams &p, Room &room, Places &places, int s0, int n) {
+  wait_for_previous();
+  find_row(p, room.places, threadIdx.x & 31);
+  __syncwarp();
+  const int m = (threadIdx.x & 3) * 2;
+  float first = 1, second = 1;
+  for (int s = 0; s < n; s++) {
+    const Meeting e = meet<true>(p, room.places, s0 + s, 0);
+    places.wait_full(s);
+    if (s == 0) first = factor(p, room, min(m, p.m - 1)), second = factor(p, room, min(m + 1, p.m - 1));
+    close_scaled<true>(p, room, s & 1, e, first, second);
+    places.release(s);
+  }
+}
+
+// What the warps of a block share beside activations and ring.
+struct Shared {
+  Room room;
+  Places places;
+};
+
+// Multiplies strips s0 to s0+n-1 with activations that are there.
+template <class Q, bool ONE, bool KEEP>
+__device__ __forceinline__ void multiply_all(const QuantParams &q, Shared &shared, Records<Q> &records, const Taken &x, int s0, int n) {
+  const int lane = threadIdx.x & 31, w = threadIdx.x >> 5;
+  const Column column(ONE ? lane / 4 : 0);
+  uint4 kept[KEPT];
+  if (KEEP) {
+#pragma unroll
+    for (int c = 0; c < KEPT; c++) kept[c] = own_columns<Q>(column, c % Period<Q>::PERIOD, column_of<Q>(x, c / Period<Q>::PERIOD * Period<Q>::PERIOD));
+  }
+#pragma unroll 1
+  for (int s = 0; s < n; s++) {
+#if __CUDA_ARCH__ < 900
+    records.first = Q::at(record_at(q, s0 + s, Q::BYTES), w, lane);
+#endif
+    const float4 sums = ONE ? multiply_one<Q, KEEP>(records, x, column, kept) : multiply_many<Q>(records, x);
+    shared.places.wait_empty(s);
+    if (!ONE || lane % 4 == 0) shared.room.sums[s & 1][w][lane] = sums;
+    shared.places.fill(s);
+  }
+}
+
+template <class Q, bool ONE> __device__ __forceinline__ void multiply_strips(const QuantParams &q, Shared &shared, unsigned char *memory, int stages, int s0, int n) {
+  const ProjectParams &p = q.p;
+  Taken x;
+  x.chunks = ONE ? (q.chunks + 7) / 8 * 8 : q.chunks, x.rows = ONE ? 1 : p.m, x.stride = ONE ? 1 : 8;
+  x.x = (uint4 *)memory, x.factors = (float *)(x.x + x.chunks * WARPS * x.rows * 4), x.sums = x.factors + WARPS * 8;
+  take_quant<Q, ONE>(p, x, shared.room);
+  if (p.norm) {
+    all_warps();
+    write_norm(p, shared.room);
+  }
+  Records<Q> records = {shared.room, Q::at(memory + q.x_bytes, threadIdx.x >> 5, threadIdx.x & 31), {0, 0}, stages, q.chunks};
+  if (ONE && q.chunks == KEPT) multiply_all<Q, ONE, ONE>(q, shared, records, x, s0, n);
+  else multiply_all<Q, ONE, false>(q, shared, records, x, s0, n);
+}
+
+template <class Q, bool ONE> __device__ __forceinline__ void project(const QuantParams &q, const Run *run, Shared &shared, unsigned char *memory) {
+  const int lane = threadIdx.x & 31, w = threadIdx.x >> 5;
+  const int64_t block = (int)blockIdx.x - run->block, blocks = run[1].block - run->block, strips = run[1].strip - run->strip;
+  const int first = (int)(strips * block / blocks), n = (int)(strips * (block + 1) / blocks) - first, s0 = run->strip + first;
+#if __CUDA_ARCH__ >= 900
+  if (w == WARPS && lane < run->stages) {
+    barrier_init(&shared.room.full[lane], 1), barrier_init(&shared.room.empty[lane], WARPS);
+    if (lane == 0) shared.places.init();
+    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+  }
+  __syncthreads();
+#endif
+  if (w == WARPS) {
+    if (lane == 0) produce<Q>(q, shared.room, memory + q.x_bytes, run->stages, s0, n);
+  } else if (w > WARPS) {
+    finish_strips(q.p, shared.room, shared.places, s0, n);
+  } else {
+    multiply_strips<Q, ONE>(q, shared, memory, run->stages, s0, n);
+  }
+}
+
+// Blocks are shared out among the runs of one format.
+template <bool ONE> __device__ __forceinline__ void project_runs(const QuantParams &q) {
+  extern __shared__ __align__(128) unsigned char memory[];
+  __shared__ Shared shared;
+  int i = 0;
+  while (i + 1 < q.runs && (int)blockIdx.x >= q.run[i + 1].block) i++;
+  switch (q.run[i].format) {
+#define CASE(T) case T: return project<Quant<T>, ONE>(q, &q.run[i], shared, memory);
+    CASE(Q8_0) CASE(Q4_0) CASE(Q4_K) CASE(Q6_K)
+#undef CASE
+  }
+}
+
+// Grid: one block a multiprocessor; 576 threads; x_bytes and the ring of shared memory. One row, and up to 8.
+extern "C" __global__ void __launch_bounds__(576, 1) quant_one(const __grid_constant__ QuantParams q) { project_runs<true>(q); }
+extern "C" __global__ void __launch_bounds__(576, 1) quant_many(const __grid_constant__ QuantParams q) { project_runs<false>(q); }

@@ -1,0 +1,185 @@
+// Quantised weights as files have them into the records of quant.cuh, and values out of those
+// again: as bf16 in fragment order for the products of prompts, or as float32 rows of a table.
+//
+//   quant_pack_T   records of a stretch of strips        grid (strips, chunks) of 512
+//   quant_wide_T   bf16(w) in fragment order             grid (strips, chunks) of 512
+//   quant_embed_T  dst[i][k] = w[tokens[i]][k]           grid n blocks of 512
+#include "quant.cuh"
+
+struct QuantPackParams {
+  uint8_t *dst;
+  const uint8_t *src; // [rows] of rowbytes
+  int64_t rowbytes;
+  int32_t rows, k, chunks, kind, span, first; // first strip of the grid
+};
+
+// Integer k of a row, from 0 up.
+template <int T> __device__ __forceinline__ uint32_t level_at(const uint8_t *row, int k) {
+  const uint8_t *p = row + (int64_t)(k / Block<T>::size) * Block<T>::bytes;
+  const int i = k % Block<T>::size;
+  if constexpr (T == Q8_0) {
+    return p[2 + i] ^ 128;
+  } else if constexpr (T == Q4_0) {
+    return i < 16 ? p[2 + i] & 15 : p[2 + i - 16] >> 4;
+  } else if constexpr (T == Q4_K) {
+    return p[16 + i / 64 * 32 + i % 32] >> (i / 32 % 2 * 4) & 15;
+  } else {
+    const int h = i / 128, l = i % 128, b = p[64 * h + l % 64], high = p[128 + 32 * h + l % 32];
+    return (l < 64 ? b & 15 : b >> 4) | (high >> l / 32 * 2 & 3) << 4;
+  }
+}
+
+// The integers of one warp's lane, register by register, and what is beyond the matrix as zero.
+template <int T> struct Levels {
+  const uint8_t *lo, *hi; // rows g and g+8, null beyond the end
+  int k, end;             // of the lane's first tile
+  __device__ uint32_t at(int tile, int reg, int half) const {
+    const uint8_t *row = reg % 2 ? hi : lo;
+    const int i = k + 16 * tile + reg / 2 * 2 + half;
+    return row && i < end ? level_at<T>(row, i) : 0;
+  }
+};
+
+template <int T> __device__ __forceinline__ uint32_t nibbles(const Levels<T> &v, int tile) {
+  uint32_t n = 0;
+#pragma unroll
+  for (int i = 0; i < 8; i++) n |= (v.at(tile, i % 4, i / 4) & 15) << (i % 4 * 4 + i / 4 * 16);
+  return n;
+}
+
+template <int T> __device__ __forceinline__ void pack_levels(uint8_t *record, int w, int lane, const Levels<T> &v) {
+  const int at = w * 32 + lane;
+  if constexpr (T == Q8_0) {
+    uint32_t b[4] = {};
+#pragma unroll
+    for (int i = 0; i < 16; i++) b[i / 4] |= v.at(i / 8, i / 4 % 2 * 2 + i % 2, i % 4 / 2) << i % 4 * 8;
+    ((uint4 *)record)[at] = make_uint4(b[0], b[1], b[2], b[3]);
+    return;
+  }
+  ((uint2 *)record)[at] = make_uint2(nibbles(v, 0), nibbles(v, 1));
+  if constexpr (T == Q6_K) {
+    uint32_t high = 0;
+#pragma unroll
+    for (int i = 0; i < 16; i++) high |= (v.at(i / 8, i % 4, i / 4 % 2) >> 4) << (i / 8 * 8 + i % 4 / 2 * 2 + i % 2 * 4 + i / 4 % 2 * 16);
+    ((uint32_t *)(record + 4096))[at] = high;
+  }
+}
+
+// The block with k of a row, null beyond the matrix.
+template <int T> __device__ __forceinline__ const uint8_t *block_of(const uint8_t *row, int k, int end) {
+  return row && k < end ? row + (int64_t)(k / Block<T>::size) * Block<T>::bytes : nullptr;
+}
+__device__ __forceinline__ uint16_t half_bits(const uint8_t *p) { return p ? (uint16_t)(p[0] | p[1] << 8) : 0; }
+
+// What rows g (lo) and g+8 (hi) of warp w are scaled with, from k on.
+template <int T> __device__ __forceinline__ void pack_scales(uint8_t *record, int w, int g, const uint8_t *lo, const uint8_t *hi, int k, int end) {
+  const int at = w * 8 + g, super = w / 8 * 8 + g;
+  const uint8_t *b[2] = {block_of<T>(lo, k, end), block_of<T>(hi, k, end)};
+#pragma unroll
+  for (int h = 0; h < 2; h++) {
+    if constexpr (T == Q8_0 || T == Q4_0) {
+      ((uint16_t *)(record + (T == Q8_0 ? 8192 : 4096)))[2 * at + h] = half_bits(b[h]);
+    } else if constexpr (T == Q4_K) {
+      if (w % 8) continue;
+      ((uint16_t *)(record + 4096))[4 * super + 2 * h] = half_bits(b[h]);
+      ((uint16_t *)(record + 4096))[4 * super + 2 * h + 1] = half_bits(b[h] ? b[h] + 2 : b[h]);
+    } else {
+#pragma unroll
+      for (int u = 0; u < 2; u++) record[6144 + 4 * at + 2 * h + u] = b[h] ? b[h][192 + (k % 256) / 16 + u] : 0;
+      if (w % 8 == 0) ((uint16_t *)(record + 6656))[2 * super + h] = half_bits(b[h] ? b[h] + 208 : b[h]);
+    }
+  }
+  if constexpr (T == Q4_K) {
+    uint32_t levels = 0;
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+      int scale = 0, minus = 0;
+      if (b[h]) six_bits(b[h] + 4, k % 256 / 32, &scale, &minus);
+      levels |= (uint32_t)(scale | minus << 6) << 12 * h;
+    }
+    ((uint16_t *)(record + 4224))[at] = (uint16_t)levels;
+    record[4480 + at] = (uint8_t)(levels >> 16);
+  }
+}
+
+template <int T> __device__ __forceinline__ void pack_record(const QuantPackParams &p) {
+  const int w = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4, k = blockIdx.y * CHUNK + w * 32;
+  Part part = {};
+  part.kind = p.kind, part.span = p.span;
+  int lo, hi;
+  columns(part, p.first + blockIdx.x, g, &lo, &hi);
+  const uint8_t *low = lo < p.rows ? p.src + lo * p.rowbytes : nullptr, *high = hi < p.rows ? p.src + hi * p.rowbytes : nullptr;
+  uint8_t *record = p.dst + ((int64_t)blockIdx.x * p.chunks + blockIdx.y) * Quant<T>::BYTES;
+  pack_levels<T>(record, w, lane, {low, high, k + 4 * t, p.k});
+  if (t == 0) pack_scales<T>(record, w, g, low, high, k, p.k);
+}
+
+// The two numbers of a register as they would come out of package tensor.
+template <class Q> __device__ __forceinline__ float2 values(uint32_t a, const typename Q::Raw &raw, int h, int u) {
+  const float scale = Q::scale(raw, h, u), minus = Q::minus(raw, h), units = h ? UNITS / Q::HIGHER : UNITS;
+  float2 v;
+  v.x = (low_half(a) * units - Q::OFFSET) * scale;
+  v.y = (high_half(a) * units - Q::OFFSET) * scale;
+  if (Q::MINUS) v.x = __fsub_rn(v.x, minus), v.y = __fsub_rn(v.y, minus);
+  return v;
+}
+
+struct QuantWideParams {
+  uint4 *dst;         // [strip][k16][lane]
+  const uint8_t *src; // records of the first strip
+  int32_t chunks, pad;
+};
+
+template <class Q> __device__ __forceinline__ void widen(const QuantWideParams &p) {
+  wait_for_previous();
+  const int w = threadIdx.x / 32, lane = threadIdx.x % 32;
+  const int64_t record = (int64_t)blockIdx.x * p.chunks + blockIdx.y;
+  const typename Q::At at = Q::at(p.src + record * Q::BYTES, w, lane);
+  uint4 a[2];
+  typename Q::Raw raw;
+  Q::tiles(Q::bits(at, 0), a);
+  Q::load(at, 0, raw);
+#pragma unroll
+  for (int u = 0; u < 2; u++) {
+    const uint32_t in[4] = {a[u].x, a[u].y, a[u].z, a[u].w};
+    uint32_t out[4];
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+      const float2 v = values<Q>(in[i], raw, i % 2, Q::WIDE == 16 ? u : 0);
+      out[i] = pack(v.x, v.y);
+    }
+    p.dst[(record * 32 + w * 2 + u) * 32 + lane] = make_uint4(out[0], out[1], out[2], out[3]);
+  }
+}
+
+struct QuantEmbedParams {
+  float *dst;
+  const uint8_t *table; // records, kind NATURAL
+  const int32_t *tokens;
+  int32_t cols, chunks;
+};
+
+// A thread has four k of one tile.
+template <class Q> __device__ __forceinline__ void embed(const QuantEmbedParams &p) {
+  wait_for_previous();
+  const int row = p.tokens[blockIdx.x], i = row % 16, h = i / 8;
+  for (int k = 4 * threadIdx.x; k < p.cols; k += 4 * 512) {
+    const int w = k % CHUNK / 32, u = k / 16 % 2;
+    const int64_t record = (int64_t)(row / 16) * p.chunks + k / CHUNK;
+    const typename Q::At at = Q::at(p.table + record * Q::BYTES, w, i % 8 * 4 + k % 16 / 4);
+    uint4 a[2];
+    typename Q::Raw raw;
+    Q::tiles(Q::bits(at, 0), a);
+    Q::load(at, 0, raw);
+    const uint4 tile = u ? a[1] : a[0];
+    const int scale = Q::WIDE == 16 ? u : 0;
+    const float2 first = values<Q>(h ? tile.y : tile.x, raw, h, scale), second = values<Q>(h ? tile.w : tile.z, raw, h, scale);
+    *(float4 *)(p.dst + (int64_t)blockIdx.x * p.cols + k) = make_float4(first.x, first.y, second.x, second.y);
+  }
+}
+
+#define QUANT(T) \
+  extern "C" __global__ void __launch_bounds__(512) quant_pack_##T(const __grid_constant__ QuantPackParams p) { pack_record<T>(p); } \
+  extern "C" __global__ void __launch_bounds__(512) quant_wide_##T(const __grid_constant__ QuantWideParams p) { widen<Quant<T>>(p); } \
+  extern "C" __global__ void __launch_bounds__(512) quant_embed_##T(const __grid_constant__ QuantEmbedParams p) { embed<Quant<T>>(p); }
+QUANT(Q8_0) QUANT(Q4_0) QUANT(Q4_K) QUANT(Q6_K)

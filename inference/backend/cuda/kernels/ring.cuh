@@ -1,0 +1,41 @@
+// The ring in shared memory that the weights of projection kernels pass: bulk copies into its
+// stages, barriers that tell when one is full and when it is free again.
+#pragma once
+#include <stdint.h>
+
+__device__ __forceinline__ uint32_t shared(const void *p) { return (uint32_t)__cvta_generic_to_shared(p); }
+
+#if __CUDA_ARCH__ >= 900
+__device__ __forceinline__ void barrier_init(uint64_t *b, int count) {
+  asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared(b)), "r"(count));
+}
+__device__ __forceinline__ void barrier_wait(uint64_t *b, uint32_t parity) {
+  asm volatile(
+      "{\n.reg .pred p;\nW%=:\nmbarrier.try_wait.parity.shared::cta.b64 p, [%0], %1;\n@p bra D%=;\nbra W%=;\nD%=:\n}" ::"r"(shared(b)), "r"(parity)
+      : "memory");
+}
+__device__ __forceinline__ void barrier_arrive(uint32_t b) { asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(b) : "memory"); }
+// Copies so many bytes, a multiple of 16; they are not wanted again in L2.
+__device__ __forceinline__ void fetch(void *to, const void *from, uint32_t bytes, uint64_t *full, uint64_t policy) {
+  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared(full)), "r"(bytes) : "memory");
+  asm volatile(
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], %4;" ::"r"(shared(to)), "l"(from),
+      "r"(bytes), "r"(shared(full)), "l"(policy)
+      : "memory");
+}
+__device__ __forceinline__ uint64_t evict_first() {
+  uint64_t policy;
+  asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
+  return policy;
+}
+#endif
+
+// Waits for the 16 warps that multiply.
+__device__ __forceinline__ void all_warps() { asm volatile("bar.sync 1, 512;" ::: "memory"); }
+
+// Where a warp is in the ring.
+struct Cursor {
+  int stage;
+  uint32_t parity;
+};
+
