@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 
 	"github.com/zeebo/xxh3"
+
+	"llorch/inference/weights/longhash"
 )
 
 // Checks say what an examination does with the bytes it reads.
@@ -103,6 +105,7 @@ func (x *Examination) Stop() {
 func (x *Examination) file(i int) error {
 	f := &x.source.Files[i]
 	r := x.source.newReader(i, x.checks)
+	r.long = longhash.New(f.mapped)
 	for at := 0; at < len(f.mapped); {
 		select {
 		case <-x.ctx.Done():
@@ -132,6 +135,7 @@ type reader struct {
 	file    *File
 	tensors []*Tensor // not over yet, by offset
 	checks  Checks
+	long    *longhash.Hash // nil: fast
 	fast    *xxh3.Hasher128
 	slow    hash.Hash
 }
@@ -146,8 +150,8 @@ func (s *Source) newReader(file int, c Checks) *reader {
 
 // block reads b, the bytes of the file from byte `from` on, which follow those before.
 func (r *reader) block(b []byte, from int64) error {
-	r.hash(b)
 	to := from + int64(len(b))
+	r.hash(b, to)
 	for len(r.tensors) > 0 && r.checks.Finite {
 		t := r.tensors[0]
 		start, end := max(from, t.Offset), min(to, t.Offset+t.Bytes)
@@ -164,8 +168,13 @@ func (r *reader) block(b []byte, from int64) error {
 	return nil
 }
 
-func (r *reader) hash(b []byte) {
-	_, _ = r.fast.Write(b) // a hash never fails
+// hash takes b, which ends at byte `to` of the file, into the sums.
+func (r *reader) hash(b []byte, to int64) {
+	if r.long != nil {
+		r.long.UpTo(int(to))
+	} else {
+		_, _ = r.fast.Write(b) // a hash never fails
+	}
 	if r.slow != nil {
 		_, _ = r.slow.Write(b)
 	}
@@ -173,6 +182,9 @@ func (r *reader) hash(b []byte) {
 
 func (r *reader) sums() Sums {
 	sum := r.fast.Sum128().Bytes()
+	if r.long != nil {
+		sum = r.long.Sum().Bytes()
+	}
 	s := Sums{XXH3: hex.EncodeToString(sum[:])}
 	if r.slow != nil {
 		s.SHA256 = hex.EncodeToString(r.slow.Sum(nil))

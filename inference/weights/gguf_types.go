@@ -45,13 +45,24 @@ func init() {
 // spoiled returns where in b, from byte first on in steps of a block, a binary16
 // scale is NaN or ±Inf, -1 if none is.
 func spoiled(b []byte, first, step int64) int64 {
-	for at := first; at+2 <= int64(len(b)); at += step {
-		if binary.LittleEndian.Uint16(b[at:])&0x7c00 == 0x7c00 {
+	at := first
+	for span := 7*step + 2; at+span <= int64(len(b)); at += 8 * step {
+		p := b[at : at+span] // no branch a scale: eight are looked at together
+		if (full16(p)|full16(p[step:])|full16(p[2*step:])|full16(p[3*step:])|
+			full16(p[4*step:])|full16(p[5*step:])|full16(p[6*step:])|full16(p[7*step:]))&0x8000 != 0 {
+			break
+		}
+	}
+	for ; at+2 <= int64(len(b)); at += step {
+		if full16(b[at:])&0x8000 != 0 {
 			return at
 		}
 	}
 	return -1
 }
+
+// full16 has its bit 15 set where the exponent of the f16 at b has all bits set.
+func full16(b []byte) uint16 { return binary.LittleEndian.Uint16(b)&0x7c00 + 0x0400 }
 
 // Spoiled returns an error, without a file or tensor, if a block of b, whole blocks
 // of format d, has a scale that is no finite number: its elements were none, or too

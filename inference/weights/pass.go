@@ -160,11 +160,12 @@ func (p *Pass) hash(s Span, b []byte) error {
 func (p *Pass) hashOn(t *turn) {
 	for w := t.waiting[t.at]; w != nil && p.ctx.Err() == nil; w = t.waiting[t.at] {
 		delete(t.waiting, t.at)
+		end := t.at + int64(len(w.b))
 		t.mu.Unlock()
-		t.r.hash(w.b)
+		t.r.hash(w.b, end)
 		close(w.done)
 		t.mu.Lock()
-		t.at += int64(len(w.b))
+		t.at = end
 	}
 }
 

@@ -39,15 +39,17 @@ var allowed = []struct {
 	{"inference/convert", []string{"inference/model/llama", "inference/weights", "inference/tensor", "inference/tokenize"}},
 	{"inference/synthetic", []string{"inference/convert", "inference/model/llama", "inference/tensor", "inference/weights"}},
 	{"inference/weights/strictjson", nil},
-	{"inference/weights", []string{"inference/tensor", "inference/weights/strictjson"}},
+	{"inference/weights/longhash", nil},
+	{"inference/weights", []string{"inference/tensor", "inference/weights/strictjson", "inference/weights/longhash"}},
 	// A device may have packages of its own, which know no other device.
 	{"inference/backend/cuda/...", []string{"inference/backend", "inference/backend/cuda/...", "inference/tensor", "inference/sample"}},
 	{"inference/backend/...", []string{"inference/backend", "inference/tensor", "inference/sample"}},
 	{"inference/model/...", []string{"inference/model/...", "inference/weights/...", "inference/backend", "inference/tensor"}},
 }
 
-// withC may hold cgo: the devices, and the linker flags of the tokenizer library.
-var withC = []string{"inference/backend/...", "inference/tokenize"}
+// withC may hold cgo or assembler: the devices, the linker flags of the tokenizer library, and the sum of the files, which
+// is of no device and as fast as memory.
+var withC = []string{"inference/backend/...", "inference/tokenize", "inference/weights/longhash"}
 
 func fits(pattern, name string) bool {
 	if pattern == "..." {

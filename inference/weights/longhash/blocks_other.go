@@ -1,0 +1,9 @@
+//go:build !amd64
+
+package longhash
+
+const hashesBlocks = false
+
+func hashBlocks(*[8]uint64, *byte, int, *[192]byte) {
+	panic("longhash: no blocks are hashed on this host")
+}

@@ -1,0 +1,44 @@
+package longhash
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"github.com/zeebo/xxh3"
+	"pgregory.net/rapid"
+)
+
+// The library is the oracle: the sum is the same for every length, and however the
+// bytes arrive.
+func TestSum(t *testing.T) {
+	if !hashesBlocks {
+		t.Skip("the library hashes on this host")
+	}
+	all := make([]byte, 3*hashBlock+1)
+	for i, r := 0, rand.New(rand.NewPCG(5, 9)); i < len(all); i++ {
+		all[i] = byte(r.Uint32())
+	}
+	for n := range len(all) + 1 {
+		h := New(all[:n])
+		if (h == nil) != (n < shortestLong) {
+			t.Fatalf("%d bytes: %v", n, h)
+		}
+		if h == nil {
+			continue
+		}
+		if h.UpTo(n); h.Sum() != xxh3.Hash128(all[:n]) {
+			t.Fatalf("%d bytes: %x, want %x", n, h.Sum(), xxh3.Hash128(all[:n]))
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		from := rapid.IntRange(0, 64).Draw(t, "from") // at any address
+		b := all[from : from+rapid.IntRange(shortestLong, len(all)-from).Draw(t, "bytes")]
+		h := New(b)
+		for end := 0; end < len(b); h.UpTo(end) {
+			end = rapid.IntRange(end, len(b)).Draw(t, "end")
+		}
+		if h.Sum() != xxh3.Hash128(b) {
+			t.Fatalf("%x, want %x", h.Sum(), xxh3.Hash128(b))
+		}
+	})
+}
