@@ -7,7 +7,7 @@ import (
 )
 
 // What the steps after the last byte are taken to do in a second, before they
-// have shown it: clear new memory, and read the weights twice for the warm-up.
+// have shown it: clear new memory, and read the weights for the warm-up.
 // They only matter to a load of a few seconds.
 const (
 	clearRate = 1.5e9
@@ -32,7 +32,7 @@ type loadMark struct {
 }
 
 func newLoadClock(p inference.Plan) loadClock {
-	seconds := float64(p.Cache+p.Scratch)/clearRate + 2*float64(p.Weights)/warmRate
+	seconds := float64(p.Cache+p.Scratch)/clearRate + float64(p.Weights)/warmRate
 	return loadClock{tail: time.Duration(seconds * float64(time.Second))}
 }
 

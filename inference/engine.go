@@ -195,7 +195,7 @@ func (e *Engine) loop() {
 				w.seq.started = began
 			}
 		}
-		err := e.run(step)
+		err := e.run(step, e.kv)
 		e.stats.steps.Add(1)
 		if backend.IsFault(err) {
 			e.latch(err)
@@ -233,10 +233,11 @@ func (e *Engine) learn(step []work, took time.Duration) {
 	e.admission.pace.stepped(took, prompts, decodes)
 }
 
-// run computes a step: logits, and the next token of each row that wants one.
-func (e *Engine) run(step []work) error {
+// run computes a step: logits, and the next token of each row that wants one. A
+// kv of fewer layers than the model has goes through so many alone.
+func (e *Engine) run(step []work, kv []backend.KV) error {
 	b := e.input.fill(step)
-	logits := e.model.Forward(b, e.kv)
+	logits := e.model.Forward(b, kv)
 	if len(e.input.params) > 0 {
 		e.dev.Sample(e.input.ids, logits, e.input.params)
 	}

@@ -10,7 +10,6 @@ import (
 
 	"llorch/inference/backend"
 	"llorch/inference/kvcache"
-	"llorch/inference/sample"
 )
 
 // queueRounds is the automatic bound of what waits, in caches full. All that can
@@ -199,33 +198,4 @@ func (ins *Inspection) info(o Options, p Plan) Info {
 		Heads: s.Heads, KVHeads: s.KVHeads, HeadDim: s.HeadDim, MaxBatch: o.MaxBatch, MaxQueue: queue, QueueTokens: tokens,
 		Params: ins.Params(), FileBytes: ins.Source.FileBytes(), Plan: p, BOS: s.BOS, EOS: s.EOS,
 	}
-}
-
-// warmUp runs one prefill and one decode step in page 0, which nobody holds
-// yet: code, tables and caches are warm before the first request, and a device
-// that cannot compute is found before the worker says that it is ready. The
-// prefill is timed for steps of chunk rows.
-func (e *Engine) warmUp(chunk int, m *loadMeter) error {
-	n := min(8, e.info.Context-1)
-	q := &sequence{ids: make([]int32, n), prompt: n, pages: []int32{0}}
-	for from, to := 0, n; from < n+1; from, to = to, to+1 {
-		work := []work{{seq: q, from: from, to: to, decode: from > 0}}
-		began := time.Now()
-		if err := e.run(work); err != nil {
-			return fmt.Errorf("warm-up: %w", err)
-		}
-		if e.input.ids[0] < 0 {
-			return fmt.Errorf("warm-up: %w: the weights are damaged", sample.ErrNotFinite)
-		}
-		if from == 0 {
-			e.info.LongStep = time.Since(began) * time.Duration(max(chunk/n, 1))
-		}
-		if work[0].decode {
-			e.admission.pace.stepped(time.Since(began), 0, 1)
-		}
-		q.ids = append(q.ids, e.input.ids[0])
-		m.warm += 0.5 // of two steps
-		m.step("warmup")
-	}
-	return nil
 }

@@ -10,7 +10,8 @@ import (
 type Model interface {
 	// Forward asks the device for one step and returns the logits
 	// [len(b.Logits) × vocab], there after the device's Sync and valid until the
-	// next Forward. It stores the keys and values of all rows in kv.
+	// next Forward. It stores the keys and values of all rows in kv, one for each
+	// layer; with fewer only so many layers run, the first ones.
 	Forward(b *backend.Batch, kv []backend.KV) backend.Tensor
 }
 

@@ -32,7 +32,7 @@ var _ model.Model = (*Model)(nil)
 func (m *Model) Forward(b *backend.Batch, kv []backend.KV) backend.Tensor {
 	d, s := m.dev, m.scratch.view(b.Rows(), len(b.Logits))
 	d.Embed(s.x, m.embed, b)
-	for i := range m.layers {
+	for i := range kv {
 		l := &m.layers[i]
 		d.RMSNorm(s.h, s.x, l.attnNorm, m.eps)
 		d.Linear(s.qkv, s.h, l.wqkv, b)
