@@ -26,6 +26,9 @@
 #define AMX_TILE 512 // bf16 of a tile
 #define AMX_KBLOCK 512
 #define AMX_TOKENS 512 // most tokens whose sums a work item holds
+#define AMX_AHEAD 4    // rows between a fetch of weights and their conversion
+
+#include "body_amx_weights.h"
 
 // Bytes of a group. The tiles that a block of k has in all groups are read again and
 // again: with an odd number of such stretches from one group to the next they spread
@@ -55,48 +58,6 @@ LLO_TARGET static void amx_pack(void *dst, const float *x, int64_t ldx, int64_t 
     for (int i = 0; i < VL; i++) vstore(out + i * VL, v[i]);
   }
 }
-
-// Rows of two-byte weights to tiles: 32 of them at a time, zeros behind the last.
-FN void amx_halves(const int type, uint16_t *tile, const char *w, int64_t n) {
-  for (int64_t k = 0; k < n; k += 32, tile += AMX_TILE, w += 64) {
-    char tail[64] = {0};
-    const char *p = w;
-    if (n - k < 32) memcpy(tail, w, (size_t)(n - k) * 2), p = tail;
-    if (type == LLO_BF16) memcpy(tile, p, 64);
-    else _mm512_storeu_si512(tile, bf16_of(widen_f16(p), widen_f16(p + 32)));
-  }
-}
-
-// 16 weights of an unpacked row.
-FN vf amx_weights(const unpacked *u, int i) {
-  __m512i code = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(u->code + i)));
-  vf level = _mm512_cvtepi32_ps(_mm512_sub_epi32(code, _mm512_set1_epi32(128)));
-  return vfma(level, vset1(u->scale[i / 16]), vset1(u->offset[i / 16]));
-}
-
-FN void amx_quantised(const int type, uint16_t *tile, const char *w, int64_t n) {
-  unpacked u;
-  for (int64_t k = 0; k < n; k += SUPER) {
-    int some = n - k < SUPER ? (int)(n - k) : SUPER;
-    unpack(type, &u, w + llo_row_bytes(type, k), some);
-    for (int i = 0; i < some; i += 32, tile += AMX_TILE) _mm512_storeu_si512(tile, bf16_of(amx_weights(&u, i), amx_weights(&u, i + 16)));
-  }
-}
-
-// The row's place in the first of its tiles; the tiles of the following k lie
-// AMX_TILE apart.
-typedef void amx_row_fn(uint16_t *tile, const char *w, int64_t n);
-#define AMX_ROW(T, F) \
-  LLO_TARGET static void amx_row_##T(uint16_t *tile, const char *w, int64_t n) { F(LLO_##T, tile, w, n); }
-AMX_ROW(F16, amx_halves) AMX_ROW(BF16, amx_halves)
-AMX_ROW(Q4_0, amx_quantised) AMX_ROW(Q4_1, amx_quantised) AMX_ROW(Q5_0, amx_quantised) AMX_ROW(Q5_1, amx_quantised)
-AMX_ROW(Q8_0, amx_quantised) AMX_ROW(Q2_K, amx_quantised) AMX_ROW(Q3_K, amx_quantised) AMX_ROW(Q4_K, amx_quantised)
-AMX_ROW(Q5_K, amx_quantised) AMX_ROW(Q6_K, amx_quantised)
-static amx_row_fn *const amx_rows[LLO_TYPES] = {
-    [LLO_F16] = amx_row_F16, [LLO_BF16] = amx_row_BF16, [LLO_Q4_0] = amx_row_Q4_0, [LLO_Q4_1] = amx_row_Q4_1,
-    [LLO_Q5_0] = amx_row_Q5_0, [LLO_Q5_1] = amx_row_Q5_1, [LLO_Q8_0] = amx_row_Q8_0, [LLO_Q2_K] = amx_row_Q2_K,
-    [LLO_Q3_K] = amx_row_Q3_K, [LLO_Q4_K] = amx_row_Q4_K, [LLO_Q5_K] = amx_row_Q5_K, [LLO_Q6_K] = amx_row_Q6_K,
-};
 
 // Two tiles of weights by two of tokens over `blocks` of 32 k. c is the sums of
 // the first weight tile, those of the second lie `next` floats on.
@@ -169,12 +130,26 @@ FN void amx_fetch_rows(const llo_gemm *g, int64_t row, int64_t end, int64_t k) {
     for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(g->w + r * g->rowbytes + llo_row_bytes(g->wtype, k) + i, 0, 2);
 }
 
+// Fetches a stretch of a row: what amx_convert wants some rows later. Few tokens leave
+// no products to fetch behind, and a stretch is too short for the processor to foresee
+// the next one.
+FN void amx_fetch_ahead(const llo_gemm *g, int64_t r, int64_t k0, int64_t bytes) {
+  r += AMX_AHEAD;
+  if (r >= g->rows) r -= g->rows, k0 += AMX_KBLOCK;
+  if (r >= g->rows || k0 >= g->k) return;
+  const char *p = g->w + r * g->rowbytes + llo_row_bytes(g->wtype, k0);
+  for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(p + i, 0, 2);
+}
+
 // Weights [k0, k0+kn) of all rows of the item to tiles; rows that are not there
 // keep what was there, and nobody reads their results.
 FN void amx_convert(const llo_gemm *g, uint16_t *w, int64_t k0, int64_t kn) {
   const char *from = g->w + llo_row_bytes(g->wtype, k0);
-  for (int64_t r = 0; r < g->rows; r++)
+  const int64_t bytes = llo_row_bytes(g->wtype, kn);
+  for (int64_t r = 0; r < g->rows; r++) {
+    amx_fetch_ahead(g, r, k0, bytes);
     amx_rows[g->wtype](w + r / 16 * (AMX_KBLOCK / 32 * AMX_TILE) + r % 16 * 32, from + r * g->rowbytes, kn);
+  }
 }
 
 // rows <= LLO_PANELS*AMX_ROWS. scratch: the weights of a block of k, then the sums, of

@@ -111,3 +111,23 @@ func cpuSeconds() float64 {
 	}
 	return float64(t.Nano()) * 1e-9
 }
+
+// BenchmarkPrefillShort runs the prompt of 16 tokens that a first answer waits for,
+// against the memory's read bandwidth of the same minute: such a step is the reading of
+// the weights, and making what the kernel multiplies of them.
+func BenchmarkPrefillShort(b *testing.B) {
+	meter := newBenchMeter(b)
+	batch := prefillBatch(16)
+	for _, t := range []tensor.DType{tensor.BF16, tensor.Q8_0, tensor.Q4_0, tensor.Q4_K, tensor.Q5_K, tensor.Q6_K} {
+		b.Run(t.String(), func(b *testing.B) {
+			m := newBenchModel(b, t, 8, 16, 8)
+			for b.Loop() {
+				r := race(9, meter.read, m.seconds(batch))
+				b.ReportMetric(0, "ns/op")
+				b.ReportMetric(m.bytes/r[1]/1e9, "GB/s")
+				b.ReportMetric(m.bytes/r[1]/1e9/r[0], "read/prefill16")
+				b.ReportMetric(r[1]*1e3, "ms")
+			}
+		})
+	}
+}
