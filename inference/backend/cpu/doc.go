@@ -27,8 +27,9 @@
 //     load passes their last byte. Sums are float32. Activations that meet
 //     blocked weights in a decode row are rounded to int8 with a scale for each
 //     32 of them, whatever the format.
-//   - The plan's own memory only grows when a step is larger than every one
-//     before it: the warm-up step sets it, and Held reports it as scratch.
+//   - The plan's own memory is taken when the tensors are allocated, weights before
+//     the activations that meet them, and Held reports it as scratch. It grows only
+//     with a step that nothing allocated has announced.
 //   - A file that shrinks under its mapping makes a fault with a reason, not a
 //     dead process (guard.c).
 //
@@ -37,7 +38,7 @@
 // matrix multiplication of bytes (i8mm), quantised weights are multiplied in int8,
 // activations rounded with a scale for each 32 of a row (body_int8.h); with AVX2 all of
 // them but Q8_0 (dot_maddubs.h). With AMX all weights but F32 and the activations that
-// meet them are rounded to bf16 (body_amx.h), and so is what attention multiplies, unless the cache is F32
+// meet them are rounded to bf16 (body_amx.h, body_amx_weights.h), and so is what attention multiplies, unless the cache is F32
 // (body_amx_attend.h). Device.Rounds and Device.AttendRounds tell which, and
 // backendtest and the self-test take their bounds from them. LLORCH_CPU=avx512 turns
 // AMX off; amx-emulated runs its kernels on any AVX-512 host, slowly, for tests.

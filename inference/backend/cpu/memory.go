@@ -67,6 +67,7 @@ func (d *Device) Place(t tensor.DType, rows, cols int, host []byte) (backend.Ten
 		return backend.Tensor{}, fmt.Errorf("cpu: place %d bytes: %w", len(host), backend.ErrMemory)
 	}
 	d.hosts = append(d.hosts, host)
+	d.met.note(t, rows, cols)
 	d.placed = append(d.placed, backend.Region{Use: backend.Weights, Addr: uintptr(p), Bytes: int64(len(host))})
 	return backend.Tensor{Type: t, Rows: rows, Cols: cols, Data: p}, nil
 }

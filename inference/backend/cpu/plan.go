@@ -19,6 +19,7 @@ type plan struct {
 	ops     buffer
 	arena   arena
 	needs   needs
+	met     met
 	packed  buffer // activations as the kernels want them
 	partial buffer // chunks of decode attention
 	scratch buffer // one stretch a thread
@@ -162,11 +163,14 @@ func (d *Device) start() error {
 }
 
 // reserve takes what the ops over a new tensor can want, so that a step finds
-// its memory there: an activation may have to be packed, and the columns of a
-// cache are the size of a head.
+// its memory there: an activation is packed for the weights that it meets, which
+// models place before they allocate activations, and the columns of a cache are
+// the size of a head.
 func (d *Device) reserve(use backend.Use, t backend.Tensor) error {
 	cols := C.int64_t(t.Cols)
 	switch {
+	case use == backend.Weights:
+		d.met.note(t.Type, t.Rows, t.Cols)
 	case use == backend.Cache:
 		d.needs.partial = max(d.needs.partial, partialFloats(d.mostChunks(t.Rows), t.Cols))
 		d.needs.scratch = max(d.needs.scratch, int(C.llo_attend_floats(d.kern, C.LLO_HEADS, cols)))
@@ -174,28 +178,6 @@ func (d *Device) reserve(use backend.Use, t backend.Tensor) error {
 		d.needs.packed = max(d.needs.packed, d.packedMost(t))
 	}
 	return d.fit()
-}
-
-// packedMost bounds the packings of an activation in one op: each row in the
-// largest layout there is, and a group begun for each phase. An op whose parts
-// want two layouts in one phase may need more; it then grows the buffer once.
-func (d *Device) packedMost(t backend.Tensor) int {
-	most, begun := 0, 0
-	for f := C.int(1); f < C.LLO_TYPES; f++ {
-		for prefill := range 2 {
-			p := C.llo_packing(d.kern, f, C.int(prefill))
-			if p < 0 {
-				continue
-			}
-			layout := func(p C.int, rows int) int { return int(C.llo_packed(d.kern, p, C.int64_t(rows), C.int64_t(t.Cols))) }
-			size := layout(p, t.Rows)
-			if p == C.LLO_BLOCKS && d.gathers(t.Rows) {
-				size += layout(C.LLO_GATHERED, t.Rows) + layout(C.LLO_GATHERED, 1)
-			}
-			most, begun = max(most, size), max(begun, layout(p, 1))
-		}
-	}
-	return most + 2*begun + 64*C.LLO_PACKINGS
 }
 
 // point gives an op the plan's buffers, whose addresses are final only now.
