@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"llorch/inference/backend"
+	"llorch/inference/tensor"
 )
 
 // set chooses how steps of several rows are multiplied, and forgets the graphs of others.
@@ -78,7 +79,7 @@ func (m *benchModel) fillCaches() {
 		for _, c := range []backend.Tensor{m.layer[i].kv.K, m.layer[i].kv.V} {
 			for at, rows := 0, len(m.noise)/c.RowBytes(); at < c.Rows; at += rows {
 				part := c.Slice(at, min(at+rows, c.Rows))
-				m.d.Upload(part, m.noise[:part.Bytes()])
+				m.d.Upload(part, m.noise[tensor.BF16][:part.Bytes()])
 			}
 		}
 	}
