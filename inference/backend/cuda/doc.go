@@ -40,8 +40,9 @@
 //
 // Projections of bf16 round the activations that they multiply to bf16, those of quantised
 // weights to f16 (decode) and to bf16, as the weights then, too (prompts); sums are
-// float32, and so is the residual stream. Greedy tokens are chosen on the device, others
-// by package sample on the host.
+// float32, and so is the residual stream. Tokens that are greedy, or drawn from all without
+// a penalty, are chosen on the device, with the bits of package sample; others by package
+// sample on the host.
 //
 // What needs a driver, or the kernels that a CUDA compiler made, is behind the tag
 // cuda: scripts/cuda/go.sh runs go with both, and `make build-cuda` builds the

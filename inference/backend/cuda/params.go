@@ -164,6 +164,20 @@ type greedyParams struct {
 	vocab       int64
 }
 
+// drawRows bounds the rows of one launch.
+const drawRows = 64
+
+type drawRow struct {
+	temperature    float32
+	seed, position [2]uint32
+}
+
+type drawParams struct {
+	dst, logits driver.Ptr
+	vocab       int64
+	row         [drawRows]drawRow
+}
+
 type readParams struct {
 	from driver.Ptr
 	n    int64

@@ -32,6 +32,7 @@ func TestParams(t *testing.T) {
 		"repack":    {unsafe.Sizeof(repackParams{}), 40},
 		"embedP":    {unsafe.Sizeof(embedPackedParams{}), 32},
 		"greedy":    {unsafe.Sizeof(greedyParams{}), 24},
+		"draw":      {unsafe.Sizeof(drawParams{}), 3*8 + 64*20},
 		"read":      {unsafe.Sizeof(readParams{}), 24},
 		"peak":      {unsafe.Sizeof(peakParams{}), 24},
 		"attend":    {unsafe.Sizeof(attendParams{}), 96},

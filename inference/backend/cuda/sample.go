@@ -30,16 +30,46 @@ func (s *drawing) greedy() bool {
 	return len(s.params) > 0
 }
 
-// sampleAll waits for what was asked and chooses. Greedy rows are chosen on the
-// device, others, whose rules package sample has, on the host.
+// byDevice tells whether the device has the rules of every row: the most likely token, or
+// one drawn from all.
+func (s *drawing) byDevice() bool {
+	for i := range s.params {
+		p := &s.params[i]
+		all := (p.TopK <= 0 || p.TopK >= s.logits.Cols) && p.TopP >= 1 && p.MinP <= 0
+		if p.Penalizes() || p.Temperature != 0 && !all {
+			return false
+		}
+	}
+	return len(s.params) > 0
+}
+
+// onDevice puts the choice of rows, into ids from row `to` on, behind their logits.
+func (d *Device) onDevice(s *drawing, to int) {
+	if s.greedy() {
+		launch(d, d.kern.greedy, grid(len(s.params), 1), 1024, &greedyParams{
+			dst: d.ids + driver.Ptr(4*to), logits: address(s.logits), vocab: int64(s.logits.Cols),
+		})
+		return
+	}
+	for from := 0; from < len(s.params); from += drawRows {
+		rows := s.params[from:min(from+drawRows, len(s.params))]
+		p := drawParams{dst: d.ids + driver.Ptr(4*(to+from)), logits: rowOf(s.logits, from), vocab: int64(s.logits.Cols)}
+		for i := range rows {
+			r := &rows[i]
+			p.row[i] = drawRow{r.Temperature, [2]uint32{uint32(r.Seed), uint32(r.Seed >> 32)}, [2]uint32{uint32(r.Position), uint32(r.Position >> 32)}}
+		}
+		launch(d, d.kern.draw, grid(len(rows), 1), 1024, &p)
+	}
+}
+
+// sampleAll waits for what was asked and chooses: on the device where it has the rules,
+// else on the host, by package sample.
 func (d *Device) sampleAll() {
 	n := 0
 	for i := range d.drawing {
 		s := &d.drawing[i]
-		if s.greedy() && n+len(s.params) <= mostIDs {
-			launch(d, d.kern.greedy, grid(len(s.params), 1), 1024, &greedyParams{
-				dst: d.ids + driver.Ptr(4*n), logits: address(s.logits), vocab: int64(s.logits.Cols),
-			})
+		if s.byDevice() && n+len(s.params) <= mostIDs {
+			d.onDevice(s, n)
 			n += len(s.params)
 		}
 	}
@@ -52,7 +82,7 @@ func (d *Device) sampleAll() {
 	n = 0
 	for i := range d.drawing {
 		s := &d.drawing[i]
-		if s.greedy() && n+len(s.params) <= mostIDs {
+		if s.byDevice() && n+len(s.params) <= mostIDs {
 			d.take(s, words32(d.chosen.Bytes)[n:])
 			n += len(s.params)
 		} else {

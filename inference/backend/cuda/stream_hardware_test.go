@@ -77,7 +77,7 @@ const streamContext = 140
 func (m *benchModel) fillCaches() {
 	for i := range m.layer {
 		for _, c := range []backend.Tensor{m.layer[i].kv.K, m.layer[i].kv.V} {
-			for at, rows := 0, len(m.noise)/c.RowBytes(); at < c.Rows; at += rows {
+			for at, rows := 0, len(m.noise[tensor.BF16])/c.RowBytes(); at < c.Rows; at += rows {
 				part := c.Slice(at, min(at+rows, c.Rows))
 				m.d.Upload(part, m.noise[tensor.BF16][:part.Bytes()])
 			}
