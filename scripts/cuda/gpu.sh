@@ -16,18 +16,15 @@ go test -c -tags cuda -ldflags '-s -w' -o "$out/driver.test" ./inference/backend
 go test -c -tags cuda -ldflags '-s -w' -o "$out/nvml.test" ./inference/backend/cuda/nvml
 
 # The check fails without the sanitizer and says so; what is built here serves all the same.
-if [ ! -x "$out/sanitizer/compute-sanitizer" ]; then
+if [ ! -x "$out/sanitizer/TreeLauncherSubreaper" ]; then
     new=$(mktemp -d)
     trap 'rm -rf "$new"' EXIT
     if python3 -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes --only-binary=:all: \
         --target "$new" -r scripts/cuda/sanitizer.txt 2>"$new/log"; then
         rm -rf "$out/sanitizer"
-        mv "$new/nvidia/cu13/bin" "$out/sanitizer"
-        # The tool finds these beside itself.
-        for library in "$new"/nvidia/cu13/lib/*.so; do
-            [ -e "$out/sanitizer/$(basename "$library")" ] || mv "$library" "$out/sanitizer/"
-        done
-        chmod +x "$out/sanitizer/compute-sanitizer"
+        mv "$new/nvidia/cu13/compute-sanitizer" "$out/sanitizer"
+        rm -rf "$out/sanitizer/docs" "$out/sanitizer/include" "$out/sanitizer/x86"
+        chmod +x "$out/sanitizer/compute-sanitizer" "$out"/sanitizer/TreeLauncher*
     else
         echo "cuda: compute-sanitizer was not fetched, the GPU machine must bring it: $(tail -n 1 "$new/log")" >&2
     fi

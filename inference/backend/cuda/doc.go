@@ -35,6 +35,8 @@
 //     ring (feed.go) call nothing of the driver.
 //   - Every kernel waits for the one before it (griddepcontrol.wait), also those that
 //     need nothing of it: who comes later relies on that.
+//   - A place in a ring is given back by an arrival whose address waits for what was loaded
+//     from it (once_loaded): the compiler moves an arrival before a load has ended.
 //   - The first failure is kept for Sync. One that has spoiled the context is latched
 //     as a backend.Fault, and nothing is launched or copied any more.
 //

@@ -6,10 +6,13 @@
 //
 // A block owns a contiguous range of strips, and where there are many takes more of them
 // by ticket when it is through with those: multiprocessors do not get the same share of
-// the memory's bandwidth, and the slowest would have all others wait. One lane fetches their tiles into a ring in
-// shared memory, from before the kernel in front has ended; 16 warps own a slice of k
-// each, with its activations in registers, and add up their sums of a strip in the order
-// of the warps. So a result depends on its two rows only.
+// the memory's bandwidth, and the slowest would have all others wait. One lane fetches
+// their tiles into a ring in shared memory, from before the kernel in front has ended; 16
+// warps own a slice of k each, with its activations in registers, and add up their sums of
+// a strip in the order of the warps. So a result depends on its two rows only.
+//
+// Measured on an H200 that reads 4.5 TB/s, Llama-2-7B shape, one row, us a layer: qkv 25.6
+// (3.9 TB/s; 26.6 without tickets), gate and up 42.5 (4.2; 44.4), down 22.6 (4.0), o 9.7 (3.5).
 //
 // With P = 2 the warps go over k in two halves, for which the sums of the block's at most
 // two strips are kept: long rows, whose activations would not fit in registers. Such a
