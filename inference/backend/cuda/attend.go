@@ -111,7 +111,7 @@ func (d *Device) attend(o *op, leave bool) {
 	decode, tiles := p, 0
 	if leave {
 		tiles = tilesFor(o.dst.Cols)
-		decode.dst = d.operandRoom(2, ceilDiv(b.Decode, 8)*tiles*256)
+		decode.dst = d.operandRoom(2, operandBytes(b.Decode, 16*tiles))
 		d.operands.left = o.dst.Data
 	}
 	d.attendDecode(d.kern.attention.decode[kind], decode, h, b.Decode, tiles)

@@ -64,7 +64,7 @@ func (d *Device) multiplyStreamed(p *projection, chunks []chunk, f *fusion, rows
 		n := min(streamRows, rows-m)
 		params := streamParams{projectParams: d.projectParams(p, f, m, n)}
 		if packed {
-			params.x = d.operands.rooms[2] + driver.Ptr(m*p.tiles*32)
+			params.x = d.operands.rooms[2] + driver.Ptr(operandBytes(m, 16*p.tiles))
 		} else {
 			d.packStreamed(&params)
 		}
@@ -86,7 +86,7 @@ func (d *Device) multiplyStreamed(p *projection, chunks []chunk, f *fusion, rows
 func (d *Device) packStreamed(p *streamParams) {
 	groups := ceilDiv(int(p.m), 8)
 	pack := streamPackParams{
-		dst: d.operandRoom(0, groups*int(p.tiles)*256), x: p.x, gamma: p.gamma, factors: d.factors, norm: p.norm,
+		dst: d.operandRoom(0, operandBytes(int(p.m), 16*int(p.tiles))), x: p.x, gamma: p.gamma, factors: d.factors, norm: p.norm,
 		k: p.k, ldx: p.ldx, tiles: p.tiles, groups: int32(groups), gammaFormat: p.gammaFormat, eps: p.eps,
 	}
 	if p.gamma != 0 {
@@ -103,7 +103,7 @@ func (d *Device) packStreamed(p *streamParams) {
 func (d *Device) leaveOperand(p *streamParams, cols, m, rows int) {
 	tiles := tilesFor(cols)
 	p.packedDst, p.ldd, p.end = packedOperand, int32(ceilDiv(int(p.m), 8)), int32(tiles*16)
-	p.dst = d.operandRoom(2, ceilDiv(rows, 8)*tiles*256) + driver.Ptr(m*tiles*32)
+	p.dst = d.operandRoom(2, operandBytes(rows, 16*tiles)) + driver.Ptr(operandBytes(m, 16*tiles))
 }
 
 // launchStream launches a block a multiprocessor.

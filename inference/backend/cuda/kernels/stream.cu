@@ -16,6 +16,7 @@
 // Tried: clusters of two whose blocks fetch activations for each other: 1 to 3 % slower.
 // Strips by ticket as in project.cu, told to the consumers turn by turn: 3 to 6 % slower.
 #include "hopper.cuh"
+#include "ring.cuh"
 #include "stream.cuh"
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
@@ -34,8 +35,6 @@ template <int N> struct Turn {
   }
 };
 
-__device__ __forceinline__ void all_consumers() { asm volatile("bar.sync 1, 512;" ::: "memory"); }
-
 // A block's strips, R or fewer at a time: as many times in each block.
 struct Strips {
   int first, n, turns;
@@ -48,18 +47,15 @@ template <class S> __device__ __forceinline__ Strips strips_of(const ProjectPara
   return {first, end - first, (most + S::STRIPS - 1) / S::STRIPS};
 }
 
-template <class S> __device__ __forceinline__ void fetch_weights(const StreamParams &q, StreamRoom<S> &room, const Strips &mine, uint32_t ring) {
-  uint64_t policy;
-  asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
+template <class S> __device__ __forceinline__ void fetch_weights(const StreamParams &q, StreamRoom<S> &room, const Strips &mine, unsigned char *ring) {
+  const uint64_t policy = evict_first();
   Turn<S::SLOTS> at;
   for (int turn = 0; turn < mine.turns; turn++) {
     const int begin = mine.begin(turn), end = mine.begin(turn + 1);
     for (int c = 0; c < q.chunks; c++)
       for (int s = begin; s < end; s++, at.next()) {
-        const uint32_t full = shared_address(&room.full[at.slot]);
-        barrier_wait(shared_address(&room.empty[at.slot]), at.parity ^ 1); // passes at once the first time round
-        barrier_expect(full, STAGE);
-        bulk_copy_once(ring + at.slot * STAGE, (const uint8_t *)strip_at(q.p, s) + (int64_t)c * STAGE, STAGE, full, policy);
+        barrier_wait(&room.empty[at.slot], at.parity ^ 1); // passes at once the first time round
+        fetch(ring + at.slot * STAGE, (const uint8_t *)strip_at(q.p, s) + (int64_t)c * STAGE, STAGE, &room.full[at.slot], policy);
       }
   }
   let_next_start();
@@ -157,9 +153,9 @@ template <class S> __device__ __forceinline__ void close(const StreamParams &q, 
     Meeting e;
     float4 a;
     if (mine) e = meet<true>(q.p, room.places, first + strip, 8 * group);
-    all_consumers();
+    all_warps();
     if (mine) a = total(table, group);
-    all_consumers();
+    all_warps();
     if (mine) finish_group<S>(q, room, e, group, a);
   }
 }
@@ -170,11 +166,11 @@ template <class S> __device__ __forceinline__ void close_last(const StreamParams
   const int w = threadIdx.x >> 5, strip = w / S::GROUPS, group = w % S::GROUPS;
   Meeting e;
   if (strip < n) e = meet<true>(q.p, room.places, first + strip, 8 * group);
-  all_consumers();
+  all_warps();
 #pragma unroll
   for (int r = 0; r < S::STRIPS; r++)
     if (r < n) tabulate<S>(ring + r * S::GROUPS * WARPS * 32, sums[r]);
-  all_consumers();
+  all_warps();
   if (strip < n) finish_group<S>(q, room, e, group, total(ring + strip * S::GROUPS * WARPS * 32, group));
 }
 
@@ -190,7 +186,7 @@ template <class S> __device__ __forceinline__ void consume(const StreamParams &q
   find_rows(q.p, room.places);
   if (threadIdx.x < q.p.m) room.factors[threadIdx.x] = q.factors ? q.factors[threadIdx.x] : 1;
   fill_up(q);
-  all_consumers();
+  all_warps();
   float4 *table = (float4 *)(ring + S::SLOTS * STAGE + S::SLOTS_X * S::BYTES_X);
   Consumer<S> c = {room, shared_address(ring), shared_address(ring) + S::SLOTS * STAGE};
   for (int turn = 0; turn < mine.turns; turn++) {
@@ -220,7 +216,7 @@ template <class S> __device__ __forceinline__ void stream(const StreamParams &q)
   }
   __syncthreads();
   if (w < WARPS) consume<S>(q, room, mine, ring);
-  else if (w == WARPS && elected()) fetch_weights<S>(q, room, mine, shared_address(ring));
+  else if (w == WARPS && elected()) fetch_weights<S>(q, room, mine, ring);
   else if (w > WARPS && elected()) {
     wait_for_previous();
     fetch_activations<S>(q, room, mine, shared_address(ring) + S::SLOTS * STAGE);
