@@ -52,34 +52,6 @@ func (o *op) same(p *op) bool {
 	return o.w == p.w && o.w2 == p.w2 && o.eps == p.eps && o.heads == p.heads
 }
 
-// reads tells whether o reads memory of t, writes whether it writes all of t.
-func (o *op) reads(t backend.Tensor) bool {
-	return overlap(o.x, t) || o.add && overlap(o.dst, t) || o.kind == opRopeStore && overlap(o.dst, t)
-}
-func (o *op) writes(t backend.Tensor) bool { return o.dst == t && !o.add && o.kind != opRopeStore }
-
-func overlap(a, b backend.Tensor) bool {
-	if a.Data == nil || b.Data == nil {
-		return false
-	}
-	a0, b0 := uintptr(a.Data), uintptr(b.Data)
-	return a0 < b0+uintptr(b.Bytes()) && b0 < a0+uintptr(a.Bytes())
-}
-
-// read tells whether t may be read after these ops: one does before another has
-// written all of it, or none does either.
-func read(ops []op, t backend.Tensor) bool {
-	for i := range ops {
-		if ops[i].reads(t) {
-			return true
-		}
-		if ops[i].writes(t) {
-			return false
-		}
-	}
-	return true
-}
-
 // record notes an op. A batch that is not the one of the ops before ends their plan.
 //
 // While the ops are those of a step that was recorded before, they are only counted.

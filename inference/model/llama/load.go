@@ -22,7 +22,8 @@ func (c *Config) Spec() model.Spec {
 	}
 }
 
-// scratch holds the activations of the largest step, all F32.
+// scratch holds the activations of the largest step, all F32. Some lie in the same
+// memory: an op may write one of them only when the other has been read for the last time.
 type scratch struct {
 	x, h         backend.Tensor // [rows × hidden]: the residual stream, its norm
 	qkv, att     backend.Tensor // [rows × (Q+2·KV)·dim], [rows × Q·dim]
@@ -30,20 +31,41 @@ type scratch struct {
 	last, logits backend.Tensor // [logits × hidden], [logits × vocab]
 }
 
-// fields lists what scratch consists of, with rows and columns.
-func (s *scratch) fields(c *Config, l model.Limits) []scratchField {
-	q, kv := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
-	return []scratchField{
-		{&s.x, l.Rows, c.Hidden}, {&s.h, l.Rows, c.Hidden},
-		{&s.qkv, l.Rows, q + 2*kv}, {&s.att, l.Rows, q},
-		{&s.gateUp, l.Rows, 2 * c.FFN}, {&s.ffn, l.Rows, c.FFN},
-		{&s.last, l.Logits, c.Hidden}, {&s.logits, l.Logits, c.Vocab},
-	}
+// room is memory for a step's activations.
+type room struct {
+	rows    int
+	tensors []columns // all of them begin where the room does
 }
 
-type scratchField struct {
-	t          *backend.Tensor
-	rows, cols int
+type columns struct {
+	t *backend.Tensor
+	n int
+}
+
+// rooms lists the memory that scratch lies in. Attention reads what the norm made for
+// the last time before it writes, and the feed-forward is between the uses of qkv. Devices
+// take memory of their own by the width of what an op multiplies: such tensors share a room
+// only where they are as wide.
+func (s *scratch) rooms(c *Config, l model.Limits) []room {
+	q, kv := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
+	norm, all := []columns{{&s.h, c.Hidden}}, []room{
+		{l.Rows, []columns{{&s.x, c.Hidden}}},
+		{l.Rows, []columns{{&s.qkv, q + 2*kv}, {&s.gateUp, 2 * c.FFN}}}, {l.Rows, []columns{{&s.ffn, c.FFN}}},
+		{l.Logits, []columns{{&s.last, c.Hidden}}}, {l.Logits, []columns{{&s.logits, c.Vocab}}},
+	}
+	att := columns{&s.att, q}
+	if q == c.Hidden {
+		return append(all, room{l.Rows, append(norm, att)})
+	}
+	return append(all, room{l.Rows, norm}, room{l.Rows, []columns{att}})
+}
+
+// width is that of the widest tensor in the room.
+func (r room) width() (most int) {
+	for _, c := range r.tensors {
+		most = max(most, c.n)
+	}
+	return most
 }
 
 // view returns the scratch of a step of rows rows and logits logits rows.
@@ -59,8 +81,8 @@ func (s *scratch) view(rows, logits int) scratch {
 func (c *Config) Scratch(l model.Limits) int64 {
 	var s scratch
 	n := int64(l.Positions) * int64(c.RotaryDim) * 4
-	for _, f := range s.fields(c, l) {
-		n += int64(f.rows) * int64(f.cols) * 4
+	for _, r := range s.rooms(c, l) {
+		n += int64(r.rows) * int64(r.width()) * 4
 	}
 	return n
 }
@@ -77,8 +99,12 @@ func (c *Config) Load(d backend.Device, s *weights.Source, l model.Limits) (mode
 	for i := range c.Layers {
 		m.layers = append(m.layers, c.layer(&p, i))
 	}
-	for _, f := range m.scratch.fields(c, l) {
-		*f.t = p.alloc(f.rows, f.cols)
+	for _, r := range m.scratch.rooms(c, l) {
+		memory := p.alloc(r.rows, r.width())
+		for _, c := range r.tensors {
+			*c.t = memory
+			c.t.Cols = c.n
+		}
 	}
 	m.rope = p.rope(c, l.Positions)
 	if p.err != nil {

@@ -1,0 +1,57 @@
+package cuda
+
+import "llorch/inference/backend"
+
+// reads tells whether o reads memory of s.
+func (o *op) reads(s stretch) bool {
+	return stretchOf(o.x).meets(s) || (o.add || o.kind == opRopeStore) && stretchOf(o.dst).meets(s)
+}
+
+// writes is the memory that o writes all of.
+func (o *op) writes() stretch {
+	if o.add || o.kind == opRopeStore {
+		return stretch{}
+	}
+	return stretchOf(o.dst)
+}
+
+// stretch is memory from an address to another; empty where there is none.
+type stretch struct{ from, to uintptr }
+
+func stretchOf(t backend.Tensor) stretch {
+	if t.Data == nil {
+		return stretch{}
+	}
+	return stretch{uintptr(t.Data), uintptr(t.Data) + uintptr(t.Bytes())}
+}
+
+func (s stretch) meets(o stretch) bool { return s.from < o.to && o.from < s.to }
+
+// less is s without what o covers of its beginning or its end.
+func (s stretch) less(o stretch) stretch {
+	switch {
+	case o.from <= s.from && s.to <= o.to:
+		return stretch{}
+	case o.from <= s.from && s.from < o.to:
+		s.from = o.to
+	case o.from < s.to && s.to <= o.to:
+		s.to = o.from
+	}
+	return s
+}
+
+// read tells whether t may be read after these ops: one reads of it what none before has
+// written, or some of it is neither read nor written. Other tensors may share its memory, of
+// other sizes: what they write of it is not t any more.
+func read(ops []op, t backend.Tensor) bool {
+	left := stretchOf(t)
+	for i := range ops {
+		if ops[i].reads(left) {
+			return true
+		}
+		if left = left.less(ops[i].writes()); left == (stretch{}) {
+			return false
+		}
+	}
+	return true
+}
