@@ -27,11 +27,11 @@ __device__ __forceinline__ float4 load_x(const float *row, int k, int end) {
   return k < end ? v : make_float4(0, 0, 0, 0);
 }
 
-// Adds the sums of four lanes to those of a row.
-__device__ __forceinline__ void add_squares(float *squares, int m, float sum) {
+// Adds the sums of four lanes to those of row m, which one lane does: `one`.
+__device__ __forceinline__ void add_squares(float *squares, int m, float sum, bool one) {
   sum += __shfl_xor_sync(0xffffffff, sum, 1);
   sum += __shfl_xor_sync(0xffffffff, sum, 2);
-  if ((threadIdx.x & 3) == 0) squares[m] += sum;
+  if (one) squares[m] += sum;
 }
 
 // Activations of a warp's slice as fragments, times the norm's weights, for few rows: all
@@ -66,7 +66,7 @@ template <int TH, bool NORM> __device__ __forceinline__ void take_few(const Proj
       if (NORM && p.gamma) sum[i % PER] += __shfl_sync(0xffffffff, square[i / 8], from); // in the order of take_many
       if (g == m) xb[i][0] = lo, xb[i][1] = hi;
     }
-    if (NORM) add_squares(squares[w], m, sum[0] + sum[1]);
+    if (NORM) add_squares(squares[w], m, sum[0] + sum[1], lane == 0); // all lanes have the same
   }
 }
 
@@ -97,7 +97,7 @@ template <int TH, bool NORM> __device__ __forceinline__ void take_many(const Pro
         xb[from + j][0] = pack(v[j].x, v[j].y), xb[from + j][1] = pack(v[j].z, v[j].w);
       }
   }
-  if (NORM) add_squares(squares[w], g, sum[0] + sum[1]);
+  if (NORM) add_squares(squares[w], g, sum[0] + sum[1], t == 0);
 }
 
 // The same of bf16 activations: fragments as they lie.
