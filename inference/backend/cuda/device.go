@@ -22,6 +22,7 @@ type Device struct {
 	kern         *functions
 	hopper       bool           // has what compute capability 9.0 brought
 	blocks       int            // multiprocessors
+	arrive       int32          // lanes of a warp that arrive for it, 32 for racecheck to see: kernels/ring.cuh
 	programmatic bool           // of the launches under way
 	packed       unsafe.Pointer // activations that the last launch has written as bf16
 	operands     operands
@@ -79,8 +80,8 @@ func New(drv driver.Driver, k *Kernels, card management, f DeviceFacts) (*Device
 func newDevice(drv driver.Driver, o opened) (*Device, error) {
 	d := &Device{
 		memory: memory{drv: drv}, opened: o, loader: loader{drv: drv}, hopper: o.facts.Capability >= 90,
-		streamFrom: streamFrom,
-		graphs:     map[int]*recorded{}, projections: map[unsafe.Pointer]*projection{}, sizes: map[unsafe.Pointer][2]int{},
+		streamFrom: streamFrom, arrive: 1,
+		graphs: map[int]*recorded{}, projections: map[unsafe.Pointer]*projection{}, sizes: map[unsafe.Pointer][2]int{},
 	}
 	if err := d.start(); err != nil {
 		return nil, errors.Join(err, d.Close())

@@ -119,7 +119,7 @@ func (d *Device) projectParams(p *projection, f *fusion, m, n int) projectParams
 	dst := o.dst
 	params := projectParams{
 		parts: int32(len(p.parts)), strips: int32(p.strips), m: int32(n), k: int32(p.k), ldx: int32(x.Cols), tiles: int32(p.tiles),
-		epilogue: epilogueStore,
+		epilogue: epilogueStore, arrive: d.arrive,
 	}
 	copy(params.part[:], p.partsFor(o.linear))
 	if o.add {

@@ -104,7 +104,7 @@ type projectParams struct {
 	eps                   float32
 	packedDst             int32
 	tickets               driver.Ptr
-	own, _                int32
+	own, arrive           int32
 }
 
 type streamParams struct {

@@ -22,7 +22,7 @@
 #include "ring.cuh"
 
 // c += the warp's tiles of a strip times its activations.
-template <int TH> __device__ __forceinline__ void multiply(Room &room, const unsigned char *ring, Cursor &at, const uint4 *from, const uint32_t (&xb)[TH][2], float (&c)[4]) {
+template <int TH> __device__ __forceinline__ void multiply(const ProjectParams &p, Room &room, const unsigned char *ring, Cursor &at, const uint4 *from, const uint32_t (&xb)[TH][2], float (&c)[4]) {
   const int lane = threadIdx.x & 31, w = threadIdx.x >> 5;
 #pragma unroll
   for (int i = 0; i < TH / PER; i++) {
@@ -41,7 +41,7 @@ template <int TH> __device__ __forceinline__ void multiply(Room &room, const uns
     }
 #if __CUDA_ARCH__ >= 900
     __syncwarp();
-    if (lane == 0) barrier_arrive(shared(&room.empty[at.stage]) + once_loaded(loaded));
+    if (lane < p.arrive) barrier_arrive(shared(&room.empty[at.stage]) + once_loaded(loaded));
     if (++at.stage == STAGES) at.stage = 0, at.parity ^= 1;
 #endif
   }
@@ -125,7 +125,7 @@ template <int TH, int P> __device__ __forceinline__ void project(const ProjectPa
   const int n = p.tickets ? p.own : (int)((int64_t)p.strips * (blockIdx.x + 1) / gridDim.x) - s0;
 #if __CUDA_ARCH__ >= 900
   if (threadIdx.x == 0) {
-    for (int i = 0; i < STAGES; i++) barrier_init(&room.full[i], 1), barrier_init(&room.empty[i], WARPS);
+    for (int i = 0; i < STAGES; i++) barrier_init(&room.full[i], 1), barrier_init(&room.empty[i], WARPS * p.arrive);
     asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
   }
   __syncthreads();
@@ -151,7 +151,7 @@ template <int TH, int P> __device__ __forceinline__ void project(const ProjectPa
     int strip;
     for (int s = 0; (strip = strip_of(p, room, at, s0, n, s)) >= 0; s++) {
       float c[4] = {0, 0, 0, 0};
-      multiply<TH>(room, ring, at, strip_at(p, strip), xb, c);
+      multiply<TH>(p, room, ring, at, strip_at(p, strip), xb, c);
       room.sums[s & 1][w][lane] = make_float4(c[0], c[1], c[2], c[3]);
       Meeting e;
       if (w == s % WARPS) e = meet<true>(p, room.places, strip, 0);
@@ -163,11 +163,11 @@ template <int TH, int P> __device__ __forceinline__ void project(const ProjectPa
     float c[4] = {0, 0, 0, 0}, d[4] = {0, 0, 0, 0};
     Meeting e;
     if (w < n) e = meet<false>(p, room.places, s0 + w, 0);
-    multiply<TH>(room, ring, at, strip_at(p, s0), xb, c);
-    if (n > 1) multiply<TH>(room, ring, at, strip_at(p, s0 + 1), xb, d);
+    multiply<TH>(p, room, ring, at, strip_at(p, s0), xb, c);
+    if (n > 1) multiply<TH>(p, room, ring, at, strip_at(p, s0 + 1), xb, d);
     take<TH, false>(p, TH * WARPS, xb, room);
-    multiply<TH>(room, ring, at, strip_at(p, s0) + half, xb, c);
-    if (n > 1) multiply<TH>(room, ring, at, strip_at(p, s0 + 1) + half, xb, d);
+    multiply<TH>(p, room, ring, at, strip_at(p, s0) + half, xb, c);
+    if (n > 1) multiply<TH>(p, room, ring, at, strip_at(p, s0 + 1) + half, xb, d);
     room.sums[0][w][lane] = make_float4(c[0], c[1], c[2], c[3]);
     room.sums[1][w][lane] = make_float4(d[0], d[1], d[2], d[3]);
     all_warps();

@@ -22,7 +22,7 @@ struct ProjectParams {
   float eps;
   int32_t packed_dst;                      // how SwiGLU writes: PackedDst
   uint32_t *tickets;                       // strips taken of those that no block owns, zero before; null: all are owned
-  int32_t own, pad;                        // strips that each block owns, with tickets
+  int32_t own, arrive;                     // strips that each block owns, with tickets; lanes that arrive for a warp (ring.cuh)
 };
 
 __device__ __forceinline__ const Part &part_of(const ProjectParams &p, int strip, int *within) {

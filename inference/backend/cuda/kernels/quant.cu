@@ -42,9 +42,9 @@ template <class Q> __device__ __forceinline__ void produce(const QuantParams &q,
 struct Places {
   uint64_t full[2], empty[2];
 
-  __device__ __forceinline__ void init() {
+  __device__ __forceinline__ void init(int arrive) {
 #if __CUDA_ARCH__ >= 900
-    for (int i = 0; i < 2; i++) barrier_init(&full[i], WARPS), barrier_init(&empty[i], 1);
+    for (int i = 0; i < 2; i++) barrier_init(&full[i], WARPS * arrive), barrier_init(&empty[i], arrive);
 #endif
   }
   // Strip s of the block has a place that is free. Without such barriers, all meet when it is full:
@@ -54,10 +54,10 @@ struct Places {
     if (s > 1) barrier_wait(&empty[s & 1], (s / 2 & 1) ^ 1);
 #endif
   }
-  __device__ __forceinline__ void fill(int s) {
+  __device__ __forceinline__ void fill(int s, int arrive) {
 #if __CUDA_ARCH__ >= 900
     __syncwarp();
-    if ((threadIdx.x & 31) == 0) barrier_arrive(shared(&full[s & 1]));
+    if ((threadIdx.x & 31) < arrive) barrier_arrive(shared(&full[s & 1]));
 #else
     all_meet();
 #endif
@@ -69,10 +69,10 @@ struct Places {
     all_meet();
 #endif
   }
-  __device__ __forceinline__ void release(int s) {
+  __device__ __forceinline__ void release(int s, int arrive) {
 #if __CUDA_ARCH__ >= 900
     __syncwarp();
-    if ((threadIdx.x & 31) == 0) barrier_arrive(shared(&empty[s & 1]));
+    if ((threadIdx.x & 31) < arrive) barrier_arrive(shared(&empty[s & 1]));
 #endif
   }
   static __device__ __forceinline__ void all_meet() { asm volatile("bar.sync 2, 544;" ::: "memory"); }
@@ -90,7 +90,7 @@ __device__ __forceinline__ void finish_strips(const ProjectParams &p, Room &room
     places.wait_full(s);
     if (s == 0) first = factor(p, room, min(m, p.m - 1)), second = factor(p, room, min(m + 1, p.m - 1));
     close_scaled<true>(p, room, s & 1, e, first, second);
-    places.release(s);
+    places.release(s, p.arrive);
   }
 }
 
@@ -118,7 +118,7 @@ __device__ __forceinline__ void multiply_all(const QuantParams &q, Shared &share
     const float4 sums = ONE ? multiply_one<Q, KEEP>(records, x, column, kept) : multiply_many<Q>(records, x);
     shared.places.wait_empty(s);
     if (!ONE || lane % 4 == 0) shared.room.sums[s & 1][w][lane] = sums;
-    shared.places.fill(s);
+    shared.places.fill(s, q.p.arrive);
   }
 }
 
@@ -132,7 +132,7 @@ template <class Q, bool ONE> __device__ __forceinline__ void multiply_strips(con
     all_warps();
     write_norm(p, shared.room);
   }
-  Records<Q> records = {shared.room, Q::at(memory + q.x_bytes, threadIdx.x >> 5, threadIdx.x & 31), {0, 0}, stages, q.chunks};
+  Records<Q> records = {shared.room, Q::at(memory + q.x_bytes, threadIdx.x >> 5, threadIdx.x & 31), {0, 0}, stages, q.chunks, p.arrive};
   if (ONE && q.chunks == KEPT) multiply_all<Q, ONE, ONE>(q, shared, records, x, s0, n);
   else multiply_all<Q, ONE, false>(q, shared, records, x, s0, n);
 }
@@ -143,8 +143,8 @@ template <class Q, bool ONE> __device__ __forceinline__ void project(const Quant
   const int first = (int)(strips * block / blocks), n = (int)(strips * (block + 1) / blocks) - first, s0 = run->strip + first;
 #if __CUDA_ARCH__ >= 900
   if (w == WARPS && lane < run->stages) {
-    barrier_init(&shared.room.full[lane], 1), barrier_init(&shared.room.empty[lane], WARPS);
-    if (lane == 0) shared.places.init();
+    barrier_init(&shared.room.full[lane], 1), barrier_init(&shared.room.empty[lane], WARPS * q.p.arrive);
+    if (lane == 0) shared.places.init(q.p.arrive);
     asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
   }
   __syncthreads();

@@ -9,7 +9,7 @@ template <class Q> struct Records {
   Room &room;
   typename Q::At first; // the lane's own in the first stage, or the strip's first record
   Cursor at;
-  int stages, chunks;
+  int stages, chunks, arrive; // arrive: lanes that arrive for the warp
 
   __device__ __forceinline__ void next(Cursor &c) const {
     if (++c.stage == stages) c.stage = 0, c.parity ^= 1;
@@ -30,7 +30,7 @@ template <class Q> struct Records {
   __device__ __forceinline__ void release(uint32_t loaded) {
 #if __CUDA_ARCH__ >= 900
     __syncwarp();
-    if ((threadIdx.x & 31) == 0) barrier_arrive(shared(&room.empty[at.stage]) + once_loaded(loaded));
+    if ((threadIdx.x & 31) < arrive) barrier_arrive(shared(&room.empty[at.stage]) + once_loaded(loaded));
     next(at);
 #endif
   }
