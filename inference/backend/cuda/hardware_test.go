@@ -3,13 +3,15 @@
 package cuda
 
 import (
+	"os"
 	"testing"
 
 	"llorch/inference/backend"
 	"llorch/inference/backend/backendtest"
 )
 
-// openHardware opens the first GPU, or skips the test and says why.
+// openHardware opens the first GPU, or skips the test and says why. LLORCH_TEST_RACECHECK=1 has all
+// lanes of a warp arrive, as racecheck wants it.
 func openHardware(t testing.TB) *Device {
 	t.Helper()
 	h, err := observeHost()
@@ -22,6 +24,9 @@ func openHardware(t testing.TB) *Device {
 	d, err := open(backend.Options{})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if os.Getenv("LLORCH_TEST_RACECHECK") != "" {
+		d.(*Device).arrive = 32
 	}
 	return d.(*Device)
 }
