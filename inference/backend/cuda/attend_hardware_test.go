@@ -207,6 +207,22 @@ func TestAttendFast(t *testing.T) {
 	}
 }
 
+// TestAttendWide: so many short prompts that they go by wide tiles.
+func TestAttendWide(t *testing.T) {
+	d := openHardware(t)
+	for _, format := range attendFormats {
+		r := newAttendRig(t, d, format, backend.Heads{Q: 1, KV: 1, Dim: 128, Scale: 0.09}, nil, slices.Repeat([]stretch{{0, 64}}, 17))
+		bound := map[tensor.DType]float64{tensor.F16: 1e-3, tensor.BF16: 6e-3}[format]
+		if loss := r.loss(r.run(t, r.batch, r.qkv), 0, r.batch.Rows(), 7); !wideTiles(r.batch) || !(loss < bound) {
+			t.Errorf("%v, %d rows: a loss of %.2g", format, r.batch.Rows(), loss)
+		}
+		r.free(t)
+	}
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 func (r *attendRig) free(t testing.TB) {
 	for _, m := range []backend.Tensor{r.kv.K, r.kv.V, r.qkv} {
 		if err := r.d.release(address(m)); err != nil {
