@@ -27,7 +27,7 @@ type Device struct {
 	packed       unsafe.Pointer // activations that the last launch has written as bf16
 	operands     operands
 	splits       splitRoom
-	factors      driver.Ptr // of the norm that a streamed projection begins with, by row
+	normed       op         // the norm whose result the last launch has left for the projection behind
 	tickets      driver.Ptr // counters of strips, of which the plan under way has used so many
 	drawn        int
 	streamFrom   int // rows from which they are streamed, less one
@@ -106,9 +106,6 @@ func (d *Device) start() (err error) {
 		d.contextBytes = 0 // Occupied says why, to whoever wants to rely on it
 	}
 	if d.ids, err = d.alloc(backend.Scratch, 4*mostIDs); err != nil {
-		return err
-	}
-	if d.factors, err = d.alloc(backend.Scratch, 4*streamRows); err != nil {
 		return err
 	}
 	if d.tickets, err = d.alloc(backend.Scratch, 4*mostTickets); err != nil {

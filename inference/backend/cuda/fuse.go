@@ -18,12 +18,16 @@ type fusion struct {
 	norm, linear, after *op // norm and after may be nil
 	normRead, pairsRead bool
 	packed              bool // SwiGLU's result is bf16, for the projection that comes next
+	normLeft            bool // what norm makes is there: the launch before has left it
+	behind              *op  // the norm whose result is left for the projection that comes next; nil: none
 	ops                 int
 }
 
 // fused launches the ops that ops begin with as one kernel and returns how many they
 // are, 0 where there is no such kernel.
 func (d *Device) fused(ops []op) int {
+	normed := d.normed
+	d.normed = op{}
 	if ops[0].kind == opAttend {
 		d.attend(&ops[0], d.leaves(ops))
 		return 1
@@ -63,19 +67,44 @@ func (d *Device) fused(ops []op) int {
 		d.multiplyQuant(p, &f)
 		return f.ops
 	}
-	if d.hopper && f.linear.decode > d.streamFrom {
+	f.normLeft = f.norm != nil && normed.same(f.norm)
+	f.behind = d.normBehind(p, f.linear, rest)
+	if d.streams(f.linear.decode) {
 		d.multiplyStreamed(p, chunks, &f, f.linear.decode)
-		d.packed = nil
-		return f.ops
+	} else {
+		d.multiplyFew(p, chunks, &f, f.linear.decode)
 	}
-	for m := 0; m < f.linear.decode; m += 8 {
-		d.project(p, chunks, &f, m, min(8, f.linear.decode-m))
+	if f.behind != nil && f.linear.decode > 0 {
+		d.normed = *f.behind
 	}
 	d.packed = nil
+	if d.streams(f.linear.decode) {
+		return f.ops
+	}
 	if f.packed {
 		d.packed = f.after.dst.Data
 	}
 	return f.ops
+}
+
+// streams tells whether so many rows go to the kernels that stream activations.
+func (d *Device) streams(rows int) bool { return d.hopper && rows > d.streamFrom }
+
+// normBehind is the norm of what a projection has added to, where the next projection begins with
+// it: then it is left for that, times the norm's weights.
+func (d *Device) normBehind(p *projection, o *op, rest []op) *op {
+	if !o.add || len(p.parts) > 1 || len(rest) < 2 || rest[0].kind != opNorm || rest[1].kind != opLinear {
+		return nil
+	}
+	n, l := &rest[0], &rest[1]
+	next := d.projections[l.linear[0].W.Data]
+	if n.x != o.dst || n.dst == n.x || n.w.Type.Block() > 1 || l.x != n.dst || l.decode != o.decode || next == nil || len(next.formats) > 0 || read(rest[2:], n.dst) {
+		return nil
+	}
+	if chunks := chunksFor(next.tiles, next.strips, d.blocks); len(chunks) > 1 || chunks[0].passes > 1 {
+		return nil
+	}
+	return n
 }
 
 // leaves tells whether attention writes its decode rows for the projection that follows,
@@ -83,7 +112,7 @@ func (d *Device) fused(ops []op) int {
 func (d *Device) leaves(ops []op) bool {
 	o := &ops[0]
 	return d.hopper && d.kern.attention.takes(o.kv, o.heads) && d.onlyReader(false, ops[1:], o.dst) &&
-		ops[1].decode > d.streamFrom && ops[1].decode == d.batch.of.Decode
+		d.streams(ops[1].decode) && ops[1].decode == d.batch.of.Decode
 }
 
 // onlyReader tells whether t is read by the projection that follows and by nobody else, and
@@ -152,12 +181,30 @@ func (p *projectParams) next() {
 	}
 }
 
+// multiplyFew launches a projection of the first rows of a step, 8 at a time.
+func (d *Device) multiplyFew(p *projection, chunks []chunk, f *fusion, rows int) {
+	if f.norm != nil && !f.normLeft && rows > 0 {
+		params := d.projectParams(p, f, 0, rows)
+		d.packNormed(&params, d.normedRoom(rows, 16*p.tiles), d.squaresOf(0, p.k), 0)
+	}
+	for m := 0; m < rows; m += 8 {
+		d.project(p, chunks, f, m, min(8, rows-m))
+	}
+}
+
 // project launches a projection of up to 8 rows, from row m on.
 func (d *Device) project(p *projection, chunks []chunk, f *fusion, m, n int) {
 	params := d.projectParams(p, f, m, n)
 	x := f.linear.x
 	params.packedX, params.packedDst = flag(d.packed == x.Data && x.Data != nil), flag(f.packed)
-	for _, c := range chunks {
+	if f.norm != nil {
+		params.takeNormed(d.operands.rooms[3]+driver.Ptr(2*m*p.k), d.squaresOf(m, p.k))
+		params.packedX, params.ldx = 1, int32(p.k/2)
+	}
+	for i, c := range chunks {
+		if f.behind != nil && i == len(chunks)-1 {
+			d.leaveNormed(&params, f, m)
+		}
 		params.k0 = int32(c.k0)
 		params.own, params.tickets = ownStrips(p.strips, d.blocks, c.passes), 0
 		if params.own > 0 && d.hopper {
@@ -176,7 +223,7 @@ func (d *Device) ropeParams(p *projectParams, a *op, m int) {
 }
 
 func (d *Device) launchProject(g geometry, p *projectParams) {
-	c := driver.Blocks(min(d.blocks, int(p.strips)), 32*(warps+1))
+	c := driver.Blocks(min(d.blocks, int(p.strips)), 32*(warps+2))
 	c.Programmatic = d.programmatic
 	if d.hopper {
 		c.Shared = ringBytes

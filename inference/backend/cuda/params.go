@@ -105,16 +105,24 @@ type projectParams struct {
 	packedDst             int32
 	tickets               driver.Ptr
 	own, arrive           int32
+	squares               driver.Ptr
+	squaresOf, _          int32
+	left                  left
+}
+
+// left is what is left for the projection behind: Left of project.cuh.
+type left struct {
+	dst, squares, gamma         driver.Ptr
+	ld, gammaFormat, order, end int32
 }
 
 type streamParams struct {
 	projectParams
-	factors     driver.Ptr
 	chunks, end int32
 }
 
 type streamPackParams struct {
-	dst, x, gamma, factors, norm driver.Ptr
+	dst, x, gamma, squares, norm driver.Ptr
 	k, ldx, tiles, groups        int32
 	gammaFormat                  int32
 	eps                          float32

@@ -106,11 +106,12 @@ func (d *Device) flush() {
 // run launches the kernels of a plan, fused where there is one for several ops.
 func (d *Device) run(plan []op, programmatic bool) {
 	d.programmatic = programmatic && d.hopper
-	d.operands.packed, d.operands.left = false, nil
+	d.operands.packed, d.operands.left, d.normed = false, nil, op{}
 	d.resetTickets()
 	for i := 0; i < len(plan); {
 		n := d.fused(plan[i:])
 		if n == 0 {
+			d.normed = op{}
 			d.plain(&plan[i])
 			n = 1
 		}

@@ -8,10 +8,11 @@ import (
 )
 
 // operands is device memory for activations in operand order: those that a projection
-// reads, those that it leaves for the next, and the same of decode rows.
+// reads and those that it leaves for the next; of decode rows those that are left, those that
+// are normed, and the squares of these.
 type operands struct {
-	rooms  [3]driver.Ptr
-	bytes  [3]int
+	rooms  [5]driver.Ptr
+	bytes  [5]int
 	packed bool           // rooms[1] has what the next projection reads
 	left   unsafe.Pointer // the tensor whose decode rows are in rooms[2]
 }

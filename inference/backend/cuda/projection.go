@@ -93,6 +93,9 @@ func (d *Device) prepare(plan []op) {
 	if tiles > 0 && d.hopper { // of steps to come, so that nothing is allocated in one
 		d.operandRoom(2, operandBytes(graphRows, 16*tiles))
 	}
+	if tiles > 0 {
+		d.normedRoom(graphRows, 16*tiles)
+	}
 	if room != 0 {
 		d.check(d.drv.StreamSynchronize(d.stream))
 		d.check(d.drv.MemFree(room))

@@ -22,30 +22,20 @@ type streamShape struct{ groups, slots, slotsX int }
 var streamShapes = []streamShape{{1, 11, 4}, {2, 10, 3}, {3, 8, 3}, {4, 8, 2}}
 
 const (
-	streamThreads = 32 * (warps + 2)
+	streamThreads = 32 * (warps + 4)
 	chunkBytes    = 16 << 10 // of weights: 512 k of a strip
 	chunkTiles    = 2 * warps
 )
 
 func (s streamShape) shared() int { return s.slots*chunkBytes + (s.slotsX+1)*s.groups*chunkBytes/2 }
 
-// packedOperand is how SwiGLU writes for the next of these kernels: OPERAND of project.cuh.
-const packedOperand = 2
-
-// streams are the kernels that stream activations, by groups less one, and what packs
-// their activations.
-type streams struct {
-	pack    driver.Function
-	kernels [4]driver.Function
-}
+// streams are the kernels that stream activations, by groups less one.
+type streams struct{ kernels [4]driver.Function }
 
 func findStreams(drv driver.Driver, k *Kernels) (*streams, error) {
 	s := &streams{}
-	var err error
-	if s.pack, err = k.Function("stream_pack"); err != nil {
-		return nil, err
-	}
 	for i, shape := range streamShapes {
+		var err error
 		if s.kernels[i], err = k.Function(fmt.Sprintf("stream_%d", shape.groups)); err != nil {
 			return nil, err
 		}
@@ -63,15 +53,21 @@ func (d *Device) multiplyStreamed(p *projection, chunks []chunk, f *fusion, rows
 	for m := 0; m < rows; m += streamRows {
 		n := min(streamRows, rows-m)
 		params := streamParams{projectParams: d.projectParams(p, f, m, n)}
-		if packed {
+		switch {
+		case packed:
 			params.x = d.operands.rooms[2] + driver.Ptr(operandBytes(m, 16*p.tiles))
-		} else {
-			d.packStreamed(&params)
+		case f.normLeft:
+			params.takeNormed(d.operands.rooms[3]+driver.Ptr(operandBytes(m, 16*p.tiles)), d.squaresOf(m, p.k))
+		default:
+			d.packStreamed(&params.projectParams, rows, m)
 		}
 		if f.packed {
 			d.leaveOperand(&params, f.after.dst.Cols, m, rows)
 		}
-		for _, part := range chunks {
+		for i, part := range chunks {
+			if f.behind != nil && i == len(chunks)-1 {
+				d.leaveNormed(&params.projectParams, f, m)
+			}
 			params.k0, params.chunks = int32(part.k0), int32(part.tiles*part.passes*warps/chunkTiles)
 			d.launchStream(streamShapes[ceilDiv(n, 8)-1], &params)
 			params.next()
@@ -82,20 +78,15 @@ func (d *Device) multiplyStreamed(p *projection, chunks []chunk, f *fusion, rows
 	}
 }
 
-// packStreamed puts the rows that a projection reads into operand order.
-func (d *Device) packStreamed(p *streamParams) {
-	groups := ceilDiv(int(p.m), 8)
-	pack := streamPackParams{
-		dst: d.operandRoom(0, operandBytes(int(p.m), 16*int(p.tiles))), x: p.x, gamma: p.gamma, factors: d.factors, norm: p.norm,
-		k: p.k, ldx: p.ldx, tiles: p.tiles, groups: int32(groups), gammaFormat: p.gammaFormat, eps: p.eps,
-	}
+// packStreamed puts the rows that a projection reads, from row m of so many on, into operand order.
+func (d *Device) packStreamed(p *projectParams, rows, m int) {
+	k := 16 * int(p.tiles)
+	dst := d.operandRoom(0, operandBytes(int(p.m), k))
 	if p.gamma != 0 {
-		p.factors = d.factors
+		dst = d.normedRoom(rows, k) + driver.Ptr(operandBytes(m, k))
 	}
-	p.x, p.gamma, p.norm = pack.dst, 0, 0
-	c := driver.Blocks(int(p.m), 8*warps)
-	c.Programmatic = d.programmatic
-	d.check(d.drv.Launch(d.kern.streams.pack, d.stream, c, driver.Params(&pack)))
+	d.packNormed(p, dst, d.squaresOf(m, int(p.k)), ceilDiv(int(p.m), 8))
+	p.takeNormed(dst, d.squaresOf(m, int(p.k)))
 }
 
 // leaveOperand has SwiGLU write rows of so many columns in operand order, for the

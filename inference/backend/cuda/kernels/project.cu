@@ -1,8 +1,9 @@
 // Projections of up to 8 decode rows with bf16 weights in fragment order: the weights are
 // streamed once through the matrix unit, 16 rows by 16 k a step, whatever the number of
-// activation rows. dst[m][r] = sum_k bf16(x[m][k]) W[r][k], float32 sums; what comes before
-// and after is part of it: RMSNorm of x; SwiGLU, rotation with the store of keys and
-// values, or the addition to the residual stream.
+// activation rows. dst[m][r] = sum_k bf16(x[m][k]) W[r][k], float32 sums; what comes after
+// is part of it: the factors of RMSNorm of x; SwiGLU, rotation with the store of keys and
+// values, or the addition to the residual
+// stream, which leaves it for the projection behind times the weights of the norm between.
 //
 // A block owns a contiguous range of strips, and where there are many takes more of them
 // by ticket when it is through with those: multiprocessors do not get the same share of
@@ -117,6 +118,10 @@ __device__ __forceinline__ int strip_of(const ProjectParams &p, Room &room, cons
   return room.jobs[s % JOBS];
 }
 
+// The warp behind the producer's finds the norm's factors meanwhile.
+__device__ __forceinline__ void factors_found() { asm volatile("bar.arrive 2, 544;" ::: "memory"); }
+__device__ __forceinline__ void wait_for_factors() { asm volatile("bar.sync 2, 544;" ::: "memory"); }
+
 template <int TH, int P> __device__ __forceinline__ void project(const ProjectParams &p) {
   extern __shared__ __align__(128) unsigned char ring[];
   __shared__ Room room;
@@ -139,14 +144,15 @@ template <int TH, int P> __device__ __forceinline__ void project(const ProjectPa
     return;
   }
   wait_for_previous();
+  if (w > WARPS) {
+    if (p.squares) find_factors<1>(p, room.factors, 0), factors_found();
+    return;
+  }
   find_rows(p, room.places);
-  if (lane < 8) room.squares[w][lane] = 0;
-  __syncwarp();
   Cursor at = {};
   uint32_t xb[TH][2] = {};
-  take<TH, P == 1>(p, 0, xb, room);
-  if (P == 1 && (p.epilogue == ROPE || p.norm)) all_warps();
-  if (P == 1 && p.norm) write_norm(p, room);
+  take<TH>(p, 0, xb);
+  if (P == 1 && p.epilogue == ROPE) all_warps();
   if constexpr (P == 1) {
     int strip;
     for (int s = 0; (strip = strip_of(p, room, at, s0, n, s)) >= 0; s++) {
@@ -155,6 +161,7 @@ template <int TH, int P> __device__ __forceinline__ void project(const ProjectPa
       room.sums[s & 1][w][lane] = make_float4(c[0], c[1], c[2], c[3]);
       Meeting e;
       if (w == s % WARPS) e = meet<true>(p, room.places, strip, 0);
+      if (s == 0 && p.squares) wait_for_factors();
       all_warps();
       if (w == s % WARPS) close_strip<true>(p, room, s & 1, e);
     }
@@ -165,7 +172,7 @@ template <int TH, int P> __device__ __forceinline__ void project(const ProjectPa
     if (w < n) e = meet<false>(p, room.places, s0 + w, 0);
     multiply<TH>(p, room, ring, at, strip_at(p, s0), xb, c);
     if (n > 1) multiply<TH>(p, room, ring, at, strip_at(p, s0 + 1), xb, d);
-    take<TH, false>(p, TH * WARPS, xb, room);
+    take<TH>(p, TH * WARPS, xb);
     multiply<TH>(p, room, ring, at, strip_at(p, s0) + half, xb, c);
     if (n > 1) multiply<TH>(p, room, ring, at, strip_at(p, s0 + 1) + half, xb, d);
     room.sums[0][w][lane] = make_float4(c[0], c[1], c[2], c[3]);
@@ -175,10 +182,10 @@ template <int TH, int P> __device__ __forceinline__ void project(const ProjectPa
   }
 }
 
-// Grid: one block a multiprocessor; 544 threads; STAGES·STAGE bytes of shared memory.
+// Grid: one block a multiprocessor; 576 threads; STAGES·STAGE bytes of shared memory.
 // project_TH_P multiplies 256·TH·P k.
 #define PROJECT(TH, P) \
-  extern "C" __global__ void __launch_bounds__(544, 1) project_##TH##_##P(const __grid_constant__ ProjectParams p) { project<TH, P>(p); }
+  extern "C" __global__ void __launch_bounds__(576, 1) project_##TH##_##P(const __grid_constant__ ProjectParams p) { project<TH, P>(p); }
 PROJECT(2, 1) PROJECT(4, 1) PROJECT(6, 1) PROJECT(8, 1) PROJECT(10, 1) PROJECT(12, 1)
 PROJECT(14, 1) PROJECT(16, 1) PROJECT(18, 1) PROJECT(20, 1) PROJECT(22, 1) PROJECT(24, 1)
 PROJECT(14, 2) PROJECT(16, 2) PROJECT(18, 2) PROJECT(20, 2) PROJECT(22, 2) PROJECT(24, 2) PROJECT(26, 2) PROJECT(28, 2)

@@ -4,8 +4,18 @@
 
 enum { WARPS = 16, PER = 2, STAGE = WARPS * PER * 512, STAGES = 11 };
 
-// float32; bf16 for a kernel that wants packed_x; in operand order, of ldd groups, for stream.cu
+// How results lie for the projection behind: float32; rows of bf16, for a kernel that wants packed_x;
+// bf16 in operand order, of so many groups, for stream.cu.
 enum PackedDst { FLOATS, ROWS, OPERAND };
+
+// What ADD leaves for the projection behind: the sums times the weights of the norm between,
+// in bf16, and the squares from which that projection has the norm's factor.
+struct Left {
+  uint8_t *dst;    // null: nothing is left
+  float *squares;  // [m × strips]: of 16 sums each
+  const uint8_t *gamma;
+  int32_t ld, gamma_type, order, end; // of ROWS the distance in floats, of OPERAND the groups; PackedDst; zeros fill OPERAND up to k = end
+};
 
 struct ProjectParams {
   Part part[3];
@@ -23,6 +33,9 @@ struct ProjectParams {
   int32_t packed_dst;                      // how SwiGLU writes: PackedDst
   uint32_t *tickets;                       // strips taken of those that no block owns, zero before; null: all are owned
   int32_t own, arrive;                     // strips that each block owns, with tickets; lanes that arrive for a warp (ring.cuh)
+  const float *squares;                    // of the norm that x is times the weights of [m × squares_of], in parts; null: none
+  int32_t squares_of, pad;
+  Left left;
 };
 
 __device__ __forceinline__ const Part &part_of(const ProjectParams &p, int strip, int *within) {
@@ -49,7 +62,7 @@ enum { JOBS = 16 }; // more than the ring has stages
 
 struct Room {
   float4 sums[2][WARPS][32];
-  float squares[WARPS][8];
+  float squares[WARPS][8], factors[8];
   Place places[8];
   uint64_t full[STAGES], empty[STAGES];
   int jobs[JOBS]; // strips that were taken by ticket, by their number in the block; -1: there is no more

@@ -4,8 +4,27 @@
 #include "operand.cuh"
 #include "project.cuh"
 
+// The norm's factors of rows whose squares have been left, by so many warps, each four rows at a
+// time: a load takes long while the memory is busy.
+template <int WARPS_> __device__ __forceinline__ void find_factors(const ProjectParams &p, float *factors, int warp) {
+  const int lane = threadIdx.x & 31;
+  for (int first = warp; first < p.m; first += 4 * WARPS_) {
+    float sum[4] = {};
+#pragma unroll 4
+    for (int i = lane; i < p.squares_of; i += 32)
+#pragma unroll
+      for (int r = 0; r < 4; r++) sum[r] += p.squares[(int64_t)min(first + r * WARPS_, p.m - 1) * p.squares_of + i];
+#pragma unroll
+    for (int r = 0; r < 4; r++) {
+      const float all = warp_sum(sum[r]);
+      if (lane == 0 && first + r * WARPS_ < p.m) factors[first + r * WARPS_] = 1 / sqrtf(all / p.k + p.eps);
+    }
+  }
+}
+
 // The norm's factor of a row, 1 without one.
 __device__ __forceinline__ float factor(const ProjectParams &p, const Room &room, int m) {
+  if (p.squares) return room.factors[m];
   if (!p.gamma) return 1;
   float sum = 0;
 #pragma unroll
@@ -25,6 +44,7 @@ struct Meeting {
   const Part *part;
   int which, lo, hi;
   float a[2], b[2]; // for row lo and row hi
+  float gamma[2];   // of the norm behind, for row lo and row hi
 };
 
 template <bool ALL> __device__ __forceinline__ Meeting meet(const ProjectParams &p, const Place *places, int strip, int first) {
@@ -34,6 +54,10 @@ template <bool ALL> __device__ __forceinline__ Meeting meet(const ProjectParams 
   e.part = &part_of(p, strip, &within);
   e.which = (int)(e.part - p.part);
   columns(*e.part, within, g, &e.lo, &e.hi);
+  if (p.left.dst) {
+    e.gamma[0] = plain_element(p.left.gamma_type, p.left.gamma, min(e.lo, e.part->rows - 1));
+    e.gamma[1] = plain_element(p.left.gamma_type, p.left.gamma, min(e.hi, e.part->rows - 1));
+  }
 #pragma unroll
   for (int j = 0; j < 2; j++) {
     const int m = first + 2 * t + j;
@@ -68,13 +92,29 @@ __device__ void rope(const ProjectParams &p, const Place &place, const Meeting &
   cache_store(p.cache, row, e.lo % dim, a), cache_store(p.cache, row, e.hi % dim, b);
 }
 
-// One result pair: rows lo and hi of a part, activation row m = 2t+j.
-template <bool ALL> __device__ __forceinline__ void finish(const ProjectParams &p, const Place *places, const Meeting &e, int j, int m, float a, float b) {
+// Leaves element k of row m for the projection behind.
+__device__ __forceinline__ void leave(const Left &left, int m, int k, float v) {
+  uint8_t *to = left.order == OPERAND ? left.dst + packed_at(left.ld, m / 8, m % 8, k) : left.dst + (int64_t)m * left.ld * 4 + 2 * k;
+  *(__nv_bfloat16 *)to = __float2bfloat16_rn(v);
+}
+
+// The sums of squares of a strip of which something is left: a lane has those of its four results.
+__device__ __forceinline__ void leave_squares(const ProjectParams &p, const Meeting &e, int m, float first, float second) {
+  for (int i = 4; i < 32; i *= 2) first += __shfl_xor_sync(0xffffffff, first, i), second += __shfl_xor_sync(0xffffffff, second, i);
+  if ((threadIdx.x & 31) >= 4) return;
+  float *to = p.left.squares + (int64_t)m * p.strips + e.lo / 16;
+  if (m < p.m) to[0] = first;
+  if (m + 1 < p.m) to[p.strips] = second;
+}
+
+// One result pair: rows lo and hi of a part, activation row m = 2t+j. Returns the sum of the
+// squares of what is left for a norm.
+template <bool ALL> __device__ __forceinline__ float finish(const ProjectParams &p, const Place *places, const Meeting &e, int j, int m, float a, float b) {
   const Part &part = *e.part;
   if (part.bias) a += plain_element(part.bias_type, part.bias, min(e.lo, part.rows - 1)), b += plain_element(part.bias_type, part.bias, min(e.hi, part.rows - 1));
   if (ALL && p.epilogue == ROPE) {
     rope(p, places[m], e, m, e.a[j], e.b[j], a, b);
-    return;
+    return 0;
   }
   if (ALL && p.epilogue == SWIGLU) {
     const float y = a / (1 + expf(-a)) * b;
@@ -82,11 +122,17 @@ template <bool ALL> __device__ __forceinline__ void finish(const ProjectParams &
     else if (p.packed_dst) ((__nv_bfloat16 *)(p.dst + (int64_t)m * p.ldd))[e.lo] = __float2bfloat16_rn(y);
     else p.dst[(int64_t)m * p.ldd + e.lo] = y;
     if (p.pairs) p.pairs[(int64_t)m * 2 * part.span + e.lo] = a, p.pairs[(int64_t)m * 2 * part.span + e.hi] = b;
-    return;
+    return 0;
   }
   float *y = p.dst + (int64_t)m * p.ldd + part.col;
-  if (e.lo < part.rows) y[e.lo] = e.a[j] + a; // old values are zero but for ADD
-  if (e.hi < part.rows) y[e.hi] = e.b[j] + b;
+  const bool lo = e.lo < part.rows, hi = e.hi < part.rows;
+  a = lo ? e.a[j] + a : 0, b = hi ? e.b[j] + b : 0; // old values are zero but for ADD
+  if (lo) y[e.lo] = a;
+  if (hi) y[e.hi] = b;
+  if (!p.left.dst) return 0;
+  if (lo) leave(p.left, m, e.lo, a * e.gamma[0]);
+  if (hi) leave(p.left, m, e.hi, b * e.gamma[1]);
+  return fmaf(a, a, b * b);
 }
 
 // Sums of a strip over the warps, in their order, and what becomes of them. first, second: the
@@ -99,8 +145,10 @@ template <bool ALL> __device__ __forceinline__ void close_scaled(const ProjectPa
     float4 b = room.sums[phase][w][lane];
     a.x += b.x, a.y += b.y, a.z += b.z, a.w += b.w;
   }
-  if (2 * t < p.m) finish<ALL>(p, room.places, e, 0, 2 * t, a.x * first, a.z * first);
-  if (2 * t + 1 < p.m) finish<ALL>(p, room.places, e, 1, 2 * t + 1, a.y * second, a.w * second);
+  float square[2] = {};
+  if (2 * t < p.m) square[0] = finish<ALL>(p, room.places, e, 0, 2 * t, a.x * first, a.z * first);
+  if (2 * t + 1 < p.m) square[1] = finish<ALL>(p, room.places, e, 1, 2 * t + 1, a.y * second, a.w * second);
+  if (p.left.dst) leave_squares(p, e, 2 * t, square[0], square[1]);
 }
 
 // The same where each strip looks the factors up.

@@ -1,5 +1,5 @@
 // How the projection kernels (project.cu) take activations: each warp its slice of k, as
-// fragments of the matrix unit, times the weights of the norm before.
+// fragments of the matrix unit.
 #pragma once
 #include "project.cuh"
 
@@ -27,77 +27,41 @@ __device__ __forceinline__ float4 load_x(const float *row, int k, int end) {
   return k < end ? v : make_float4(0, 0, 0, 0);
 }
 
-// Adds the sums of four lanes to those of row m, which one lane does: `one`.
-__device__ __forceinline__ void add_squares(float *squares, int m, float sum, bool one) {
-  sum += __shfl_xor_sync(0xffffffff, sum, 1);
-  sum += __shfl_xor_sync(0xffffffff, sum, 2);
-  if (one) squares[m] += sum;
-}
-
-// Activations of a warp's slice as fragments, times the norm's weights, for few rows: all
-// lanes load, eight tiles at a time, and hand on what others need.
-template <int TH, bool NORM> __device__ __forceinline__ void take_few(const ProjectParams &p, int first, uint32_t (&xb)[TH][2], float (*squares)[8]) {
+// Activations of a warp's slice as fragments, for few rows: all lanes load, eight tiles at a
+// time, and hand on what others need.
+template <int TH> __device__ __forceinline__ void take_few(const ProjectParams &p, int first, uint32_t (&xb)[TH][2]) {
   constexpr int N = (TH + 7) / 8;
-  const int lane = threadIdx.x & 31, w = threadIdx.x >> 5, g = lane >> 2, t = lane & 3;
-  float4 gamma[N];
-  int k[N];
-#pragma unroll
-  for (int j = 0; j < N; j++) {
-    const int i = 8 * j + g;
-    k[j] = i < TH ? slice_k(p, first, i, t) : p.k;
-    if (NORM && p.gamma) gamma[j] = four(p.gamma_type, p.gamma, k[j] < p.k ? k[j] : 0);
-  }
+  const int lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
   for (int m = 0; m < p.m; m++) {
     float4 v[N];
-    float square[N], sum[PER] = {};
 #pragma unroll
-    for (int j = 0; j < N; j++) v[j] = load_x(p.x + (int64_t)m * p.ldx, k[j], p.k);
-#pragma unroll
-    for (int j = 0; j < N; j++) {
-      if (!NORM || !p.gamma) continue;
-      square[j] = squares_of(v[j]);
-      v[j] = times(v[j], gamma[j]);
-    }
+    for (int j = 0; j < N; j++) v[j] = load_x(p.x + (int64_t)m * p.ldx, 8 * j + g < TH ? slice_k(p, first, 8 * j + g, t) : p.k, p.k);
 #pragma unroll
     for (int i = 0; i < TH; i++) {
       const int from = i % 8 * 4 + t;
       uint32_t lo = __shfl_sync(0xffffffff, pack(v[i / 8].x, v[i / 8].y), from);
       uint32_t hi = __shfl_sync(0xffffffff, pack(v[i / 8].z, v[i / 8].w), from);
-      if (NORM && p.gamma) sum[i % PER] += __shfl_sync(0xffffffff, square[i / 8], from); // in the order of take_many
       if (g == m) xb[i][0] = lo, xb[i][1] = hi;
     }
-    if (NORM) add_squares(squares[w], m, sum[0] + sum[1], lane == 0); // all lanes have the same
   }
 }
 
 // The same for many rows: each lane loads what it needs itself.
-template <int TH, bool NORM> __device__ __forceinline__ void take_many(const ProjectParams &p, int first, uint32_t (&xb)[TH][2], float (*squares)[8]) {
-  constexpr int BATCH = !NORM ? 6 : TH <= 16 ? 8 : 4; // loads under way
-  const int lane = threadIdx.x & 31, w = threadIdx.x >> 5, g = lane >> 2, t = lane & 3;
+template <int TH> __device__ __forceinline__ void take_many(const ProjectParams &p, int first, uint32_t (&xb)[TH][2]) {
+  constexpr int BATCH = 6; // loads under way
+  const int lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
   const float *x = p.x + (int64_t)(g < p.m ? g : 0) * p.ldx;
   const int end = g < p.m ? p.k : 0;
-  float sum[PER] = {};
 #pragma unroll
   for (int from = 0; from < TH; from += BATCH) {
-    float4 v[BATCH], gamma[BATCH];
+    float4 v[BATCH];
 #pragma unroll
     for (int j = 0; j < BATCH; j++)
-      if (from + j < TH) {
-        const int k = slice_k(p, first, from + j, t);
-        v[j] = load_x(x, k, end);
-        if (NORM && p.gamma) gamma[j] = four(p.gamma_type, p.gamma, k < p.k ? k : 0);
-      }
+      if (from + j < TH) v[j] = load_x(x, slice_k(p, first, from + j, t), end);
 #pragma unroll
     for (int j = 0; j < BATCH; j++)
-      if (from + j < TH) {
-        if (NORM && p.gamma) {
-          sum[(from + j) % PER] += squares_of(v[j]);
-          v[j] = times(v[j], gamma[j]);
-        }
-        xb[from + j][0] = pack(v[j].x, v[j].y), xb[from + j][1] = pack(v[j].z, v[j].w);
-      }
+      if (from + j < TH) xb[from + j][0] = pack(v[j].x, v[j].y), xb[from + j][1] = pack(v[j].z, v[j].w);
   }
-  if (NORM) add_squares(squares[w], g, sum[0] + sum[1], t == 0);
 }
 
 // The same of bf16 activations: fragments as they lie.
@@ -113,8 +77,8 @@ template <int TH> __device__ __forceinline__ void take_packed(const ProjectParam
   }
 }
 
-template <int TH, bool NORM> __device__ __forceinline__ void take(const ProjectParams &p, int first, uint32_t (&xb)[TH][2], Room &room) {
+template <int TH> __device__ __forceinline__ void take(const ProjectParams &p, int first, uint32_t (&xb)[TH][2]) {
   if (p.packed_x) take_packed<TH>(p, first, xb);
-  else if (p.m <= 2) take_few<TH, NORM>(p, first, xb, room.squares);
-  else take_many<TH, NORM>(p, first, xb, room.squares);
+  else if (p.m <= 2) take_few<TH>(p, first, xb);
+  else take_many<TH>(p, first, xb);
 }

@@ -20,6 +20,10 @@
 #include "stream.cuh"
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+// Slots of weights on their way at once: more do not come sooner, and all else has to wait in
+// line with them.
+enum { FLIGHT = 4 };
+
 template <class S> struct StreamRoom {
   uint64_t full[S::SLOTS], empty[S::SLOTS], full_x[S::SLOTS_X], empty_x[S::SLOTS_X];
   Place places[MOST_ROWS];
@@ -49,12 +53,14 @@ template <class S> __device__ __forceinline__ Strips strips_of(const ProjectPara
 
 template <class S> __device__ __forceinline__ void fetch_weights(const StreamParams &q, StreamRoom<S> &room, const Strips &mine, unsigned char *ring) {
   const uint64_t policy = evict_first();
-  Turn<S::SLOTS> at;
+  Turn<S::SLOTS> at, landed;
+  int fetched = 0;
   for (int turn = 0; turn < mine.turns; turn++) {
     const int begin = mine.begin(turn), end = mine.begin(turn + 1);
     for (int c = 0; c < q.chunks; c++)
       for (int s = begin; s < end; s++, at.next()) {
         barrier_wait(&room.empty[at.slot], at.parity ^ 1); // passes at once the first time round
+        if (++fetched > FLIGHT) barrier_wait(&room.full[landed.slot], landed.parity), landed.next();
         fetch(ring + at.slot * STAGE, (const uint8_t *)strip_at(q.p, s) + (int64_t)c * STAGE, STAGE, &room.full[at.slot], policy);
       }
   }
@@ -137,8 +143,10 @@ __device__ __forceinline__ float4 total(const float4 *table, int group) {
 
 template <class S> __device__ __forceinline__ void finish_group(const StreamParams &q, const StreamRoom<S> &room, const Meeting &e, int group, float4 a) {
   const int m = 8 * group + 2 * (threadIdx.x & 3);
-  if (m < q.p.m) finish<true>(q.p, room.places, e, 0, m, a.x * room.factors[m], a.z * room.factors[m]);
-  if (m + 1 < q.p.m) finish<true>(q.p, room.places, e, 1, m + 1, a.y * room.factors[m + 1], a.w * room.factors[m + 1]);
+  float square[2] = {};
+  if (m < q.p.m) square[0] = finish<true>(q.p, room.places, e, 0, m, a.x * room.factors[m], a.z * room.factors[m]);
+  if (m + 1 < q.p.m) square[1] = finish<true>(q.p, room.places, e, 1, m + 1, a.y * room.factors[m + 1], a.w * room.factors[m + 1]);
+  if (q.p.left.dst) leave_squares(q.p, e, m, square[0], square[1]);
 }
 
 // What becomes of the sums of n strips: one after the other, through room for one, each
@@ -160,12 +168,11 @@ template <class S> __device__ __forceinline__ void close(const StreamParams &q, 
   }
 }
 
-// The same of the last strips, all at once: the ring is free then.
-template <class S> __device__ __forceinline__ void close_last(const StreamParams &q, const StreamRoom<S> &room, float4 *ring, int first, int n, const float (&sums)[S::STRIPS][S::GROUPS][4]) {
+// The same of the last strips, all at once: the ring is free then. What they meet was loaded
+// before they were multiplied.
+template <class S> __device__ __forceinline__ void close_last(const StreamParams &q, const StreamRoom<S> &room, float4 *ring, const Meeting &e, int n, const float (&sums)[S::STRIPS][S::GROUPS][4]) {
   static_assert(S::STRIPS * S::GROUPS <= WARPS && S::STRIPS * S::GROUPS * WARPS * 512 <= S::SLOTS * STAGE, "");
   const int w = threadIdx.x >> 5, strip = w / S::GROUPS, group = w % S::GROUPS;
-  Meeting e;
-  if (strip < n) e = meet<true>(q.p, room.places, first + strip, 8 * group);
   all_warps();
 #pragma unroll
   for (int r = 0; r < S::STRIPS; r++)
@@ -176,21 +183,33 @@ template <class S> __device__ __forceinline__ void close_last(const StreamParams
 
 // Zeros behind a result in operand order, for the product that reads it.
 __device__ __forceinline__ void fill_up(const StreamParams &q) {
-  if (q.p.epilogue != SWIGLU || q.p.packed_dst != OPERAND || blockIdx.x != 0) return;
-  for (int k = q.p.part[0].span + threadIdx.x; k < q.end; k += WARPS * 32)
-    for (int m = 0; m < q.p.m; m++) *(uint16_t *)((uint8_t *)q.p.dst + packed_at(q.p.ldd, m / 8, m % 8, k)) = 0;
+  if (blockIdx.x != 0) return;
+  if (q.p.epilogue == SWIGLU && q.p.packed_dst == OPERAND)
+    for (int k = q.p.part[0].span + threadIdx.x; k < q.end; k += WARPS * 32)
+      for (int m = 0; m < q.p.m; m++) *(uint16_t *)((uint8_t *)q.p.dst + packed_at(q.p.ldd, m / 8, m % 8, k)) = 0;
+  if (q.p.left.dst)
+    for (int k = q.p.part[0].rows + threadIdx.x; k < q.p.left.end; k += WARPS * 32)
+      for (int m = 0; m < q.p.m; m++) leave(q.p.left, m, k, 0);
 }
+
+// Two warps find the norm's factors while the others multiply, who wait for them once.
+enum { FACTOR_WARPS = 2 };
+__device__ __forceinline__ void factors_found() { asm volatile("bar.arrive 2, 576;" ::: "memory"); }
+__device__ __forceinline__ void wait_for_factors() { asm volatile("bar.sync 2, 576;" ::: "memory"); }
 
 template <class S> __device__ __forceinline__ void consume(const StreamParams &q, StreamRoom<S> &room, const Strips &mine, unsigned char *ring) {
   wait_for_previous();
   find_rows(q.p, room.places);
-  if (threadIdx.x < q.p.m) room.factors[threadIdx.x] = q.factors ? q.factors[threadIdx.x] : 1;
+  if (!q.p.squares && threadIdx.x < q.p.m) room.factors[threadIdx.x] = 1;
   fill_up(q);
   all_warps();
   float4 *table = (float4 *)(ring + S::SLOTS * STAGE + S::SLOTS_X * S::BYTES_X);
   Consumer<S> c = {room, shared_address(ring), shared_address(ring) + S::SLOTS * STAGE};
   for (int turn = 0; turn < mine.turns; turn++) {
     const int first = mine.begin(turn), n = mine.begin(turn + 1) - first;
+    const bool last = turn + 1 == mine.turns;
+    Meeting e;
+    if (last && (int)(threadIdx.x >> 5) / S::GROUPS < n) e = meet<true>(q.p, room.places, first + (threadIdx.x >> 5) / S::GROUPS, (threadIdx.x >> 5) % S::GROUPS * 8);
     float sums[S::STRIPS][S::GROUPS][4] = {};
     for (int i = 0; i < q.chunks; i++) {
       uint4 b[S::GROUPS];
@@ -199,8 +218,9 @@ template <class S> __device__ __forceinline__ void consume(const StreamParams &q
       for (int r = 0; r < S::STRIPS; r++)
         if (r < n) c.multiply(sums[r], b);
     }
-    if (turn + 1 < mine.turns) close<S>(q, room, table, first, n, sums);
-    else close_last<S>(q, room, (float4 *)ring, first, n, sums);
+    if (turn == 0 && q.p.squares) wait_for_factors();
+    if (!last) close<S>(q, room, table, first, n, sums);
+    else close_last<S>(q, room, (float4 *)ring, e, n, sums);
   }
 }
 
@@ -215,20 +235,30 @@ template <class S> __device__ __forceinline__ void stream(const StreamParams &q)
     barrier_init_done();
   }
   __syncthreads();
-  if (w < WARPS) consume<S>(q, room, mine, ring);
-  else if (w == WARPS && elected()) fetch_weights<S>(q, room, mine, ring);
-  else if (w > WARPS && elected()) {
+  if (w < WARPS) { // 640 threads have 96 registers each; together no more after this
+    registers_raise<112>();
+    consume<S>(q, room, mine, ring);
+    return;
+  }
+  registers_lower<32>();
+  if (w == WARPS && elected()) {
+    fetch_weights<S>(q, room, mine, ring);
+  } else if (w == WARPS + 1 && elected()) {
     wait_for_previous();
     fetch_activations<S>(q, room, mine, shared_address(ring) + S::SLOTS * STAGE);
+  } else if (w > WARPS + 1 && q.p.squares) {
+    wait_for_previous();
+    find_factors<FACTOR_WARPS>(q.p, room.factors, w - WARPS - 2);
+    factors_found();
   }
 }
 #else
 template <class S> __device__ __forceinline__ void stream(const StreamParams &) {}
 #endif
 
-// Grid: a block a multiprocessor, 576 threads, the bytes of shared memory of stream.go.
+// Grid: a block a multiprocessor, 640 threads, the bytes of shared memory of stream.go.
 #define STREAM(GROUPS, STRIPS, SLOTS, SLOTS_X)                                                                            \
-  extern "C" __global__ void __launch_bounds__(576, 1) stream_##GROUPS(const __grid_constant__ StreamParams q) {             \
+  extern "C" __global__ void __launch_bounds__(640, 1) stream_##GROUPS(const __grid_constant__ StreamParams q) {             \
     stream<StreamShape<GROUPS, STRIPS, SLOTS, SLOTS_X>>(q);                                                                \
   }
-STREAM(1, 8, 11, 4) STREAM(2, 6, 10, 3) STREAM(3, 4, 8, 3) STREAM(4, 3, 8, 2)
+STREAM(1, 11, 11, 4) STREAM(2, 6, 10, 3) STREAM(3, 4, 8, 3) STREAM(4, 3, 8, 2)

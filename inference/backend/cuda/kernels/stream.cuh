@@ -10,8 +10,7 @@ template <int GROUPS_, int STRIPS_, int SLOTS_, int SLOTS_X_> struct StreamShape
 };
 
 struct StreamParams {
-  ProjectParams p;      // x: in operand order, `groups` of 8 rows, zeros to the end of the last chunk
-  const float *factors; // of the norm before, by row; null: none
-  int32_t chunks;       // of k, from k0 on
-  int32_t end;          // of k of a result in operand order: zeros fill it up
+  ProjectParams p; // x: in operand order, `groups` of 8 rows, zeros to the end of the last chunk
+  int32_t chunks;  // of k, from k0 on
+  int32_t end;     // of k of what SwiGLU leaves in operand order: zeros fill it up
 };

@@ -1,6 +1,6 @@
-// Activations for stream.cu: float32 rows to bf16 in operand order (gemm.cuh), times the
-// weights of the norm before. The norm's factors are for the sums, since that is how
-// project.cu has them: squares are added in its order.
+// Activations for stream.cu and project.cu where no kernel has left them: float32 rows to bf16, in
+// operand order (gemm.cuh) or as rows, times the weights of the norm before. The norm's factors
+// are for the sums; squares are left for them as ADD leaves them.
 //
 // Grid: a block of 128 a row. All that it loads is on its way at once: the kernel behind has
 // filled its ring and waits. Rows that fill up 8 are left as they are: no result depends on
@@ -12,26 +12,12 @@ struct StreamPackParams {
   uint8_t *dst;
   const float *x;
   const uint8_t *gamma; // null: no norm
-  float *factors, *norm; // norm: where the normed rows go, null: nowhere
-  int32_t k, ldx, tiles, groups, gamma_type;
+  float *squares, *norm; // squares: [m × ceil(k/16)] of x, in parts; norm: where the normed rows go, null: nowhere
+  int32_t k, ldx, tiles, groups, gamma_type; // groups 0: rows of bf16, k/2 floats apart
   float eps;
 };
 
-enum { THREADS = 4 * PER * WARPS, CHUNK = WARPS * PER * 16, AHEAD = 8 }; // loads under way of a thread
-
-// The factor of a row, from the squares that the threads of a slice have.
-__device__ __forceinline__ float row_factor(const StreamPackParams &p, float sum) {
-  __shared__ float slices[WARPS];
-  sum += __shfl_xor_sync(0xffffffff, sum, 4);
-  sum += __shfl_xor_sync(0xffffffff, sum, 1);
-  sum += __shfl_xor_sync(0xffffffff, sum, 2);
-  if (threadIdx.x % 8 == 0) slices[threadIdx.x / 8] = sum;
-  __syncthreads();
-  sum = 0;
-#pragma unroll
-  for (int i = 0; i < WARPS; i++) sum += slices[i];
-  return 1 / sqrtf(sum / p.k + p.eps);
-}
+enum { THREADS = 128, CHUNK = 4 * THREADS, AHEAD = 8 }; // k of a round; loads under way of a thread
 
 // A thread's tiles of one round: weights of the norm, which are there before the rows are.
 struct Round {
@@ -43,38 +29,59 @@ struct Round {
   }
 };
 
-// Thread 8w+4j+t has tiles of index j of what lanes t of warp w have in project_take.cuh,
-// and adds up as they do.
+// Where four elements from k on go, the first two and the others.
+struct Target {
+  uint32_t *lo, *hi;
+  __device__ __forceinline__ Target(const StreamPackParams &p, int m, int k) {
+    if (p.groups) {
+      lo = (uint32_t *)(p.dst + packed_at(p.groups, m / 8, m % 8, k)), hi = (uint32_t *)(p.dst + packed_at(p.groups, m / 8, m % 8, k + 2));
+    } else {
+      lo = (uint32_t *)(p.dst + ((int64_t)m * p.k + k) * 2), hi = lo + 1;
+    }
+  }
+};
+
+// The normed row, for who reads it later.
+__device__ void write_norm(const StreamPackParams &p, int m, const float *x) {
+  __shared__ float part[THREADS / 32];
+  float sum = 0;
+  for (int k = threadIdx.x; k < p.k; k += THREADS) sum = fmaf(x[k], x[k], sum);
+  sum = warp_sum(sum);
+  if (threadIdx.x % 32 == 0) part[threadIdx.x / 32] = sum;
+  __syncthreads();
+  sum = 0;
+  for (int i = 0; i < THREADS / 32; i++) sum += part[i];
+  const float factor = 1 / sqrtf(sum / p.k + p.eps);
+  for (int k = threadIdx.x; k < p.k; k += THREADS) p.norm[(int64_t)m * p.k + k] = x[k] * factor * plain_element(p.gamma_type, p.gamma, k);
+}
+
+// Four threads have the tiles of 16 k, every 32nd.
 extern "C" __global__ void __launch_bounds__(THREADS) stream_pack(const __grid_constant__ StreamPackParams p) {
-  const int m = blockIdx.x, w = threadIdx.x / 8, j = threadIdx.x / 4 % 2, t = threadIdx.x % 4, row = m % 8;
+  const int m = blockIdx.x;
   const float *x = p.x + (int64_t)m * p.ldx;
-  uint8_t *to = p.dst + (w * p.groups + m / 8) * GROUP_BYTES + row * 64 + 4 * t; // as packed_at has it
-  int k = (w * PER + j) * 16 + 4 * t;
   let_next_start();
+  int k = 4 * threadIdx.x;
   Round round(p, k);
   wait_for_previous();
-  float sum = 0;
+  const int end = p.groups ? p.tiles * 16 : p.k;
   for (;;) {
     float4 v[AHEAD];
 #pragma unroll
     for (int i = 0; i < AHEAD; i++) v[i] = load_x(x, k + i * CHUNK, p.k);
 #pragma unroll
     for (int i = 0; i < AHEAD; i++) {
-      if (k + i * CHUNK >= p.tiles * 16) break;
-      if (p.gamma) {
-        sum += squares_of(v[i]);
-        v[i] = times(v[i], round.gamma[i]);
-      }
-      *(uint32_t *)(to + (2 * j ^ row / 2) * 16) = pack(v[i].x, v[i].y);
-      *(uint32_t *)(to + (2 * j + 1 ^ row / 2) * 16) = pack(v[i].z, v[i].w);
-      to += WARPS * GROUP_BYTES * p.groups;
+      const int at = k + i * CHUNK;
+      float sum = squares_of(v[i]);
+      if (p.gamma) v[i] = times(v[i], round.gamma[i]);
+      sum += __shfl_xor_sync(0xffffffff, sum, 1);
+      sum += __shfl_xor_sync(0xffffffff, sum, 2);
+      if (p.gamma && threadIdx.x % 4 == 0 && at < p.k) p.squares[(int64_t)m * ((p.k + 15) / 16) + at / 16] = sum;
+      if (at >= end) continue;
+      const Target to(p, m, at);
+      *to.lo = pack(v[i].x, v[i].y), *to.hi = pack(v[i].z, v[i].w);
     }
-    if ((k += AHEAD * CHUNK) >= p.tiles * 16) break;
+    if ((k += AHEAD * CHUNK) - 4 * (int)threadIdx.x >= end) break;
     round = Round(p, k);
   }
-  if (!p.gamma) return;
-  const float factor = row_factor(p, sum);
-  if (threadIdx.x == 0) p.factors[m] = factor;
-  if (!p.norm) return;
-  for (int k = threadIdx.x; k < p.k; k += THREADS) p.norm[(int64_t)m * p.k + k] = x[k] * factor * plain_element(p.gamma_type, p.gamma, k);
+  if (p.norm) write_norm(p, m, x);
 }
