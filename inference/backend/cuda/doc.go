@@ -2,8 +2,10 @@
 //
 // How a step runs. Ops are recorded (plan.go) and launched when somebody needs a
 // result. By then the plan shows what follows what, and ops that have one kernel
-// together are launched as one (fuse.go): RMSNorm goes into the projection behind it;
-// SwiGLU, or the rotation with the store of keys and values, into the one before. What a
+// together are launched as one (fuse.go): SwiGLU, or the rotation with the store of keys and
+// values, goes into the projection before it. RMSNorm goes into both (normed.go): what adds to
+// the residual stream leaves it in bf16, times the norm's weights, with sums of squares, and the
+// projection behind multiplies its results by the factors that follow. What a
 // fused op would have left in memory is written only where a later op of the plan may
 // read it. A step of decode rows that comes again with the same tensors is captured as a
 // graph, one for each number of rows, and replayed: what changes from step to step lies
@@ -11,9 +13,9 @@
 // weights of one are on their way while the one before ends.
 //
 // Projections of one or two decode rows have their activations in registers (project.cu).
-// More rows, up to 32 in a launch, stream them beside the weights (stream.cu), after a
-// small kernel has put them into operand order; SwiGLU and attention leave theirs so.
-// Either way the weights are read once, and bits are the same.
+// More rows, up to 32 in a launch, stream them beside the weights (stream.cu), in operand
+// order, as SwiGLU, attention and what adds to the residual stream leave them; where nobody
+// has, a small kernel packs them. Either way the weights are read once, and bits are the same.
 //
 // Weights in bf16 are put into fragment order (layout.go) when the first plan shows what
 // they are for, in place, in the warm-up: the order in which the matrix unit takes them,

@@ -223,7 +223,7 @@ func (d *Device) ropeParams(p *projectParams, a *op, m int) {
 }
 
 func (d *Device) launchProject(g geometry, p *projectParams) {
-	c := driver.Blocks(min(d.blocks, int(p.strips)), 32*(warps+2))
+	c := driver.Blocks(min(d.blocks, int(p.strips)), 32*(warps+4))
 	c.Programmatic = d.programmatic
 	if d.hopper {
 		c.Shared = ringBytes

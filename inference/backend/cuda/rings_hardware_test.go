@@ -25,6 +25,11 @@ func TestRings(t *testing.T) {
 		}
 		checkRing(t, d, tensor.BF16, 16*strips, 16*warps*g.tiles*g.passes)
 	}
+	d.streamFrom = streamFrom
+	for _, k := range []int{512, 1536} { // activations fit into their ring, and do not
+		checkRing(t, d, tensor.BF16, 16*14, k)
+	}
+	d.streamFrom = math.MaxInt
 	for i, format := range []tensor.DType{tensor.Q8_0, tensor.Q4_0, tensor.Q4_K, tensor.Q6_K} {
 		for j, records := range []int{5, 8, 20, 33} { // each way to take activations
 			if !testing.Short() || i == j {

@@ -18,6 +18,7 @@
 // With P = 2 the warps go over k in two halves, for which the sums of the block's at most
 // two strips are kept: long rows, whose activations would not fit in registers. Such a
 // kernel stores or adds, nothing else: it has no registers left.
+#include "hopper.cuh"
 #include "project_finish.cuh"
 #include "project_take.cuh"
 #include "ring.cuh"
@@ -63,8 +64,11 @@ struct Producer {
   }
 #if __CUDA_ARCH__ >= 900
   uint32_t parity = 1;
+  // Waits for room, and for all but a few of the copies under way.
   __device__ __forceinline__ void wait() {
     if (full) barrier_wait(&room.empty[stage], parity);
+    const int landed = stage - FLIGHT;
+    if (full || landed >= 0) barrier_wait(&room.full[landed < 0 ? landed + STAGES : landed], landed < 0 ? parity : parity ^ 1);
   }
   __device__ __forceinline__ void next() {
     if (++stage == STAGES) stage = 0, full = true, parity ^= 1;
@@ -118,9 +122,22 @@ __device__ __forceinline__ int strip_of(const ProjectParams &p, Room &room, cons
   return room.jobs[s % JOBS];
 }
 
-// The warp behind the producer's finds the norm's factors meanwhile.
+// A warp finds the norm's factors while the others multiply their first strip.
 __device__ __forceinline__ void factors_found() { asm volatile("bar.arrive 2, 544;" ::: "memory"); }
 __device__ __forceinline__ void wait_for_factors() { asm volatile("bar.sync 2, 544;" ::: "memory"); }
+
+// 640 threads have 96 registers each. The warps that multiply take some of those that the four
+// others, one of which produces, do not need.
+__device__ __forceinline__ void more_registers() {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  registers_raise<112>();
+#endif
+}
+__device__ __forceinline__ void fewer_registers() {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  registers_lower<32>();
+#endif
+}
 
 template <int TH, int P> __device__ __forceinline__ void project(const ProjectParams &p) {
   extern __shared__ __align__(128) unsigned char ring[];
@@ -135,7 +152,17 @@ template <int TH, int P> __device__ __forceinline__ void project(const ProjectPa
   }
   __syncthreads();
 #endif
+  if (w > WARPS) {
+    fewer_registers();
+    if (P == 1 && w == WARPS + 1 && p.squares) {
+      wait_for_previous();
+      find_factors<1, 4>(p, room.factors, 0);
+      factors_found();
+    }
+    return;
+  }
   if (w == WARPS) {
+    fewer_registers();
     if (lane != 0) return;
     Producer producer(room, ring);
     produce<TH, P>(p, producer, s0, n);
@@ -143,11 +170,8 @@ template <int TH, int P> __device__ __forceinline__ void project(const ProjectPa
     let_next_start();
     return;
   }
+  more_registers();
   wait_for_previous();
-  if (w > WARPS) {
-    if (p.squares) find_factors<1>(p, room.factors, 0), factors_found();
-    return;
-  }
   find_rows(p, room.places);
   Cursor at = {};
   uint32_t xb[TH][2] = {};
@@ -182,10 +206,10 @@ template <int TH, int P> __device__ __forceinline__ void project(const ProjectPa
   }
 }
 
-// Grid: one block a multiprocessor; 576 threads; STAGES·STAGE bytes of shared memory.
+// Grid: one block a multiprocessor; 640 threads; STAGES·STAGE bytes of shared memory.
 // project_TH_P multiplies 256·TH·P k.
 #define PROJECT(TH, P) \
-  extern "C" __global__ void __launch_bounds__(576, 1) project_##TH##_##P(const __grid_constant__ ProjectParams p) { project<TH, P>(p); }
+  extern "C" __global__ void __launch_bounds__(640, 1) project_##TH##_##P(const __grid_constant__ ProjectParams p) { project<TH, P>(p); }
 PROJECT(2, 1) PROJECT(4, 1) PROJECT(6, 1) PROJECT(8, 1) PROJECT(10, 1) PROJECT(12, 1)
 PROJECT(14, 1) PROJECT(16, 1) PROJECT(18, 1) PROJECT(20, 1) PROJECT(22, 1) PROJECT(24, 1)
 PROJECT(14, 2) PROJECT(16, 2) PROJECT(18, 2) PROJECT(20, 2) PROJECT(22, 2) PROJECT(24, 2) PROJECT(26, 2) PROJECT(28, 2)

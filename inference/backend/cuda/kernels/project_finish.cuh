@@ -4,20 +4,20 @@
 #include "operand.cuh"
 #include "project.cuh"
 
-// The norm's factors of rows whose squares have been left, by so many warps, each four rows at a
-// time: a load takes long while the memory is busy.
-template <int WARPS_> __device__ __forceinline__ void find_factors(const ProjectParams &p, float *factors, int warp) {
+// The norm's factors of rows whose squares have been left, by one of OF warps: each has every
+// OF-th row, so many at once, since a load takes long while the memory is busy.
+template <int OF, int ROWS> __device__ __forceinline__ void find_factors(const ProjectParams &p, float *factors, int warp) {
   const int lane = threadIdx.x & 31;
-  for (int first = warp; first < p.m; first += 4 * WARPS_) {
-    float sum[4] = {};
+  for (int first = warp; first < p.m; first += ROWS * OF) {
+    float sum[ROWS] = {};
 #pragma unroll 4
     for (int i = lane; i < p.squares_of; i += 32)
 #pragma unroll
-      for (int r = 0; r < 4; r++) sum[r] += p.squares[(int64_t)min(first + r * WARPS_, p.m - 1) * p.squares_of + i];
+      for (int r = 0; r < ROWS; r++) sum[r] += p.squares[(int64_t)min(first + r * OF, p.m - 1) * p.squares_of + i];
 #pragma unroll
-    for (int r = 0; r < 4; r++) {
+    for (int r = 0; r < ROWS; r++) {
       const float all = warp_sum(sum[r]);
-      if (lane == 0 && first + r * WARPS_ < p.m) factors[first + r * WARPS_] = 1 / sqrtf(all / p.k + p.eps);
+      if (lane == 0 && first + r * OF < p.m) factors[first + r * OF] = 1 / sqrtf(all / p.k + p.eps);
     }
   }
 }

@@ -3,6 +3,10 @@
 #pragma once
 #include <stdint.h>
 
+// Stages of weights on their way at once: more do not come sooner, and all else has to wait in
+// line with them.
+enum { FLIGHT = 4 };
+
 __device__ __forceinline__ uint32_t shared(const void *p) { return (uint32_t)__cvta_generic_to_shared(p); }
 
 #if __CUDA_ARCH__ >= 900

@@ -20,10 +20,6 @@
 #include "stream.cuh"
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-// Slots of weights on their way at once: more do not come sooner, and all else has to wait in
-// line with them.
-enum { FLIGHT = 4 };
-
 template <class S> struct StreamRoom {
   uint64_t full[S::SLOTS], empty[S::SLOTS], full_x[S::SLOTS_X], empty_x[S::SLOTS_X];
   Place places[MOST_ROWS];
@@ -90,6 +86,7 @@ __device__ __forceinline__ uint4 load_fragments(uint32_t at) {
 template <class S> struct Consumer {
   StreamRoom<S> &room;
   uint32_t ring, ring_x;
+  int arrive; // lanes that arrive for a warp
   Turn<S::SLOTS> at;
   Turn<S::SLOTS_X> at_x;
 
@@ -103,7 +100,7 @@ template <class S> struct Consumer {
 #pragma unroll
     for (int n = 0; n < S::GROUPS; n++) loaded |= b[n].x;
     __syncwarp();
-    if (lane == 0) barrier_arrive(shared_address(&room.empty_x[at_x.slot]) + once_loaded(loaded), cluster_rank());
+    if (lane < arrive) barrier_arrive(shared_address(&room.empty_x[at_x.slot]) + once_loaded(loaded));
     at_x.next();
   }
 
@@ -118,7 +115,7 @@ template <class S> struct Consumer {
 #pragma unroll
     for (int n = 0; n < S::GROUPS; n++) mma(sums[n], second, b[n].z, b[n].w);
     __syncwarp();
-    if (lane == 0) barrier_arrive(shared_address(&room.empty[at.slot]) + once_loaded(first.x | second.x), cluster_rank());
+    if (lane < arrive) barrier_arrive(shared_address(&room.empty[at.slot]) + once_loaded(first.x | second.x));
     at.next();
   }
 };
@@ -192,7 +189,9 @@ __device__ __forceinline__ void fill_up(const StreamParams &q) {
       for (int m = 0; m < q.p.m; m++) leave(q.p.left, m, k, 0);
 }
 
-// Two warps find the norm's factors while the others multiply, who wait for them once.
+
+// The norm's factors of up to 8 rows are found by two warps while the others multiply; of more
+// rows by all, who have their loads under way at once.
 enum { FACTOR_WARPS = 2 };
 __device__ __forceinline__ void factors_found() { asm volatile("bar.arrive 2, 576;" ::: "memory"); }
 __device__ __forceinline__ void wait_for_factors() { asm volatile("bar.sync 2, 576;" ::: "memory"); }
@@ -201,10 +200,11 @@ template <class S> __device__ __forceinline__ void consume(const StreamParams &q
   wait_for_previous();
   find_rows(q.p, room.places);
   if (!q.p.squares && threadIdx.x < q.p.m) room.factors[threadIdx.x] = 1;
+  if (S::GROUPS > 1 && q.p.squares) find_factors<WARPS, 1>(q.p, room.factors, threadIdx.x >> 5);
   fill_up(q);
   all_warps();
   float4 *table = (float4 *)(ring + S::SLOTS * STAGE + S::SLOTS_X * S::BYTES_X);
-  Consumer<S> c = {room, shared_address(ring), shared_address(ring) + S::SLOTS * STAGE};
+  Consumer<S> c = {room, shared_address(ring), shared_address(ring) + S::SLOTS * STAGE, q.p.arrive};
   for (int turn = 0; turn < mine.turns; turn++) {
     const int first = mine.begin(turn), n = mine.begin(turn + 1) - first;
     const bool last = turn + 1 == mine.turns;
@@ -218,7 +218,7 @@ template <class S> __device__ __forceinline__ void consume(const StreamParams &q
       for (int r = 0; r < S::STRIPS; r++)
         if (r < n) c.multiply(sums[r], b);
     }
-    if (turn == 0 && q.p.squares) wait_for_factors();
+    if (S::GROUPS == 1 && turn == 0 && q.p.squares) wait_for_factors();
     if (!last) close<S>(q, room, table, first, n, sums);
     else close_last<S>(q, room, (float4 *)ring, e, n, sums);
   }
@@ -230,8 +230,8 @@ template <class S> __device__ __forceinline__ void stream(const StreamParams &q)
   const int w = threadIdx.x >> 5;
   const Strips mine = strips_of<S>(q.p);
   if (threadIdx.x == 0) {
-    for (int i = 0; i < S::SLOTS; i++) barrier_init(shared_address(&room.full[i]), 1), barrier_init(shared_address(&room.empty[i]), WARPS);
-    for (int i = 0; i < S::SLOTS_X; i++) barrier_init(shared_address(&room.full_x[i]), 1), barrier_init(shared_address(&room.empty_x[i]), WARPS);
+    for (int i = 0; i < S::SLOTS; i++) barrier_init(shared_address(&room.full[i]), 1), barrier_init(shared_address(&room.empty[i]), WARPS * q.p.arrive);
+    for (int i = 0; i < S::SLOTS_X; i++) barrier_init(shared_address(&room.full_x[i]), 1), barrier_init(shared_address(&room.empty_x[i]), WARPS * q.p.arrive);
     barrier_init_done();
   }
   __syncthreads();
@@ -246,9 +246,9 @@ template <class S> __device__ __forceinline__ void stream(const StreamParams &q)
   } else if (w == WARPS + 1 && elected()) {
     wait_for_previous();
     fetch_activations<S>(q, room, mine, shared_address(ring) + S::SLOTS * STAGE);
-  } else if (w > WARPS + 1 && q.p.squares) {
+  } else if (S::GROUPS == 1 && w > WARPS + 1 && q.p.squares) {
     wait_for_previous();
-    find_factors<FACTOR_WARPS>(q.p, room.factors, w - WARPS - 2);
+    find_factors<FACTOR_WARPS, 4>(q.p, room.factors, w - WARPS - 2);
     factors_found();
   }
 }
