@@ -3,35 +3,35 @@ package cuda
 import "llorch/inference/backend"
 
 // reads tells whether o reads memory of s.
-func (o *op) reads(s stretch) bool {
-	return stretchOf(o.x).meets(s) || (o.add || o.kind == opRopeStore) && stretchOf(o.dst).meets(s)
+func (o *op) reads(s extent) bool {
+	return extentOf(o.x).meets(s) || (o.add || o.kind == opRopeStore) && extentOf(o.dst).meets(s)
 }
 
 // writes is the memory that o writes all of.
-func (o *op) writes() stretch {
+func (o *op) writes() extent {
 	if o.add || o.kind == opRopeStore {
-		return stretch{}
+		return extent{}
 	}
-	return stretchOf(o.dst)
+	return extentOf(o.dst)
 }
 
-// stretch is memory from an address to another; empty where there is none.
-type stretch struct{ from, to uintptr }
+// extent is memory from an address to another; empty where there is none.
+type extent struct{ from, to uintptr }
 
-func stretchOf(t backend.Tensor) stretch {
+func extentOf(t backend.Tensor) extent {
 	if t.Data == nil {
-		return stretch{}
+		return extent{}
 	}
-	return stretch{uintptr(t.Data), uintptr(t.Data) + uintptr(t.Bytes())}
+	return extent{uintptr(t.Data), uintptr(t.Data) + uintptr(t.Bytes())}
 }
 
-func (s stretch) meets(o stretch) bool { return s.from < o.to && o.from < s.to }
+func (s extent) meets(o extent) bool { return s.from < o.to && o.from < s.to }
 
 // less is s without what o covers of its beginning or its end.
-func (s stretch) less(o stretch) stretch {
+func (s extent) less(o extent) extent {
 	switch {
 	case o.from <= s.from && s.to <= o.to:
-		return stretch{}
+		return extent{}
 	case o.from <= s.from && s.from < o.to:
 		s.from = o.to
 	case o.from < s.to && s.to <= o.to:
@@ -44,12 +44,12 @@ func (s stretch) less(o stretch) stretch {
 // written, or some of it is neither read nor written. Other tensors may share its memory, of
 // other sizes: what they write of it is not t any more.
 func read(ops []op, t backend.Tensor) bool {
-	left := stretchOf(t)
+	left := extentOf(t)
 	for i := range ops {
 		if ops[i].reads(left) {
 			return true
 		}
-		if left = left.less(ops[i].writes()); left == (stretch{}) {
+		if left = left.less(ops[i].writes()); left == (extent{}) {
 			return false
 		}
 	}

@@ -56,19 +56,19 @@ func TestReadOfALayer(t *testing.T) {
 	}
 }
 
-// TestStretches: what is left of a stretch when one of its ends is covered.
-func TestStretches(t *testing.T) {
-	for _, c := range []struct{ s, without, want stretch }{
-		{stretch{10, 20}, stretch{}, stretch{10, 20}}, {stretch{10, 20}, stretch{5, 10}, stretch{10, 20}}, {stretch{10, 20}, stretch{20, 30}, stretch{10, 20}},
-		{stretch{10, 20}, stretch{10, 14}, stretch{14, 20}}, {stretch{10, 20}, stretch{5, 14}, stretch{14, 20}}, {stretch{10, 20}, stretch{14, 20}, stretch{10, 14}},
-		{stretch{10, 20}, stretch{14, 25}, stretch{10, 14}}, {stretch{10, 20}, stretch{12, 14}, stretch{10, 20}}, {stretch{10, 20}, stretch{10, 20}, stretch{}},
-		{stretch{10, 20}, stretch{5, 25}, stretch{}}, {stretch{}, stretch{5, 25}, stretch{}},
+// TestExtents: what is left of an extent when one of its ends is covered.
+func TestExtents(t *testing.T) {
+	for _, c := range []struct{ s, without, want extent }{
+		{extent{10, 20}, extent{}, extent{10, 20}}, {extent{10, 20}, extent{5, 10}, extent{10, 20}}, {extent{10, 20}, extent{20, 30}, extent{10, 20}},
+		{extent{10, 20}, extent{10, 14}, extent{14, 20}}, {extent{10, 20}, extent{5, 14}, extent{14, 20}}, {extent{10, 20}, extent{14, 20}, extent{10, 14}},
+		{extent{10, 20}, extent{14, 25}, extent{10, 14}}, {extent{10, 20}, extent{12, 14}, extent{10, 20}}, {extent{10, 20}, extent{10, 20}, extent{}},
+		{extent{10, 20}, extent{5, 25}, extent{}}, {extent{}, extent{5, 25}, extent{}},
 	} {
 		if got := c.s.less(c.without); got != c.want {
 			t.Errorf("%v without %v: %v, want %v", c.s, c.without, got, c.want)
 		}
 	}
-	if (stretch{10, 20}).meets(stretch{20, 30}) || !(stretch{10, 20}).meets(stretch{19, 30}) || (stretch{10, 20}).meets(stretch{}) {
-		t.Error("stretches meet where they have an address in common")
+	if (extent{10, 20}).meets(extent{20, 30}) || !(extent{10, 20}).meets(extent{19, 30}) || (extent{10, 20}).meets(extent{}) {
+		t.Error("extents meet where they have an address in common")
 	}
 }
