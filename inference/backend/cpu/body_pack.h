@@ -41,8 +41,11 @@ LLO_TARGET static void k_gemm(const llo_gemm *g, void *room) {
   else panel_gemm(g, room);
 }
 
+#ifdef TURNED_ROOM
+_Static_assert(TURNED_ROOM <= GEMM_BYTES, "the room of a work item");
+#endif
+
 LLO_TARGET static void k_gemv(const llo_gemv *g, void *room) {
-  (void)room;
-  if (g->wtype > LLO_BF16) gemv_blocks(g);
+  if (g->wtype > LLO_BF16) gemv_blocks(g, room);
   else gemv_plain(g);
 }

@@ -232,7 +232,8 @@ FN void gemv_streams(const llo_gemv *g) {
   }
 }
 
-FN void gemv_blocks(const llo_gemv *g) {
+FN void gemv_blocks(const llo_gemv *g, void *room) {
+  (void)room;
   if (g->m > 1) gemv_panels(g);
   else gemv_streams(g);
 }

@@ -128,8 +128,12 @@ enum { ROWS_M = 32 }; // activation rows whose results wait for the store
 // The largest kernel that m rows fill. A last pass may compute some of them again.
 FN int rows_size(int64_t m) { return m >= 8 ? 3 : m >= 4 ? 2 : m >= 2 ? 1 : 0; }
 
+#ifdef LLO_VNNI
+#include "body_turned.h"
+#endif
+
 // Rows of streams that ended earlier are computed with the last and not stored.
-FN void gemv_blocks(const llo_gemv *g) {
+FN void gemv_streams(const llo_gemv *g) {
   const int64_t per = (g->rows + STREAMS - 1) / STREAMS;
   for (int64_t row = 0; row < per; row++) {
     const char *w[STREAMS];
@@ -148,4 +152,19 @@ FN void gemv_blocks(const llo_gemv *g) {
         }
     }
   }
+}
+
+// room: activations of body_turned.h.
+FN void gemv_blocks(const llo_gemv *g, void *room) {
+  llo_gemv rest = *g;
+#ifdef LLO_VNNI
+  if (turned_takes(g)) {
+    const int64_t rows = gemv_turned(g, room);
+    rest.w += rows * g->rowbytes, rest.out += rows, rest.rows -= rows;
+    if (g->b) rest.b += rows * (g->btype == LLO_F32 ? 4 : 2);
+  }
+#else
+  (void)room;
+#endif
+  if (rest.rows > 0) gemv_streams(&rest);
 }

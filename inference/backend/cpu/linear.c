@@ -93,7 +93,7 @@ static void prefill(const llo_kernels *k, const llo_op *op, int64_t item, void *
   k->gemm(&g, scratch);
 }
 
-static void decode(const llo_kernels *k, const llo_op *op, int64_t item, void *scratch) {
+static void decode(const llo_kernels *k, const llo_op *op, int64_t item, void *scratch, int32_t *kept) {
   int64_t row, rows = op->dec_rows;
   const llo_part *p = part_of(op, item, rows, &row);
   llo_gemv g = {
@@ -102,7 +102,7 @@ static void decode(const llo_kernels *k, const llo_op *op, int64_t item, void *s
       .ldx = k->packed(k->packing(p->wtype, 0), op->cols), .ldo = op->out,
       .x = op->packed[k->packing(p->wtype, 0)], .gathered = k->packing(p->wtype, 0) == LLO_BLOCKS ? op->packed[LLO_GATHERED] : 0,
       .out = op->dst + p->col + row,
-      .wtype = p->wtype, .btype = p->btype, .add = op->add,
+      .wtype = p->wtype, .btype = p->btype, .add = op->add, .kept = kept,
   };
   k->gemv(&g, scratch);
 }
@@ -123,9 +123,10 @@ int llo_linear(llo_step *s, llo_op *op, int phase, float *scratch) {
   }
   int64_t first = later ? items_of(op, op->panels * k->mr) : 0;
   int64_t items = first + (op->decode ? items_of(op, op->dec_rows) : 0);
+  int32_t kept = 0; // prefill items, which use the scratch, come first
   while ((i = llo_next(op->next[phase])) < items) {
     if (i < first) prefill(k, op, i, scratch);
-    else decode(k, op, i - first, scratch);
+    else decode(k, op, i - first, scratch, &kept);
   }
   return 0;
 }

@@ -106,13 +106,16 @@ typedef struct {
 
 // llo_gemv: out[t*ldo + r] (+)= sum_k w[r][k]*x[t][k] (+ b[r]), r < rows, t < m.
 // x is packed as the table wants it for the weight's format, ldx bytes a row;
-// gathered is all rows once more where the table wants that, else NULL.
+// gathered is all rows once more where the table wants that, else NULL. kept is 0 at
+// first, and what a kernel makes of it for the next call of the same thread with the same
+// x and scratch.
 typedef struct {
   const char *w, *b;
   int64_t rowbytes, rows, k, m, ldx, ldo;
   const char *x, *gathered;
   float *out;
   int32_t wtype, btype, add;
+  int32_t *kept;
 } llo_gemv;
 
 // llo_gemm: the same over token tiles, x being all m rows as packed.

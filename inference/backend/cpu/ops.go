@@ -188,6 +188,9 @@ func (d *Device) cut(w backend.Linear) (rows, panels C.int64_t) {
 	out, size := w.Out(), w[0].W.RowBytes()
 	bytes := min(max(out*size/(16*d.threads), least), most)
 	rows = C.int64_t(max(bytes/size, 1)+3) &^ 3
+	if rows >= 16 { // body_turned.h takes an odd number of sixteens best
+		rows = (rows/16 | 1) * 16
+	}
 	panels = C.int64_t(min(max(out/int(d.kern.mr)/(8*d.threads), 1), C.LLO_PANELS))
 	return rows, panels
 }
