@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import random
+import signal
 import socket
 import statistics
 import string
@@ -75,6 +76,14 @@ class Theirs:
     def bench(self, model, *args):
         out = run([f"{self.bin}/llama-bench", "-m", model, "-t", str(self.threads), "-r", "1", "-o", "json", *args], self.env)
         return json.loads(out)
+
+    def runs(self, model):
+        """Whether it computes a prompt at all: some compilers' code for AMX ends with an illegal instruction."""
+        command = [f"{self.bin}/llama-bench", "-m", model, "-t", str(self.threads), "-r", "1", "-p", "128", "-n", "0"]
+        code = subprocess.run(command, env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
+        if code < 0:
+            print(f"bench_peers: llama.cpp, {self.name}, is left out: it ends with {signal.Signals(-code).name} on this machine", file=sys.stderr)
+        return code >= 0
 
     def measure(self, model):
         speeds = {}
@@ -256,6 +265,7 @@ def arguments():
     p.add_argument("--ours", required=True, help=argparse.SUPPRESS)
     p.add_argument("--peers", required=True, help=argparse.SUPPRESS)
     p.add_argument("--builds", required=True, help=argparse.SUPPRESS)
+    p.add_argument("--spare", help=argparse.SUPPRESS)  # a build for where one of those does not run
     p.add_argument("--formats", default="bf16,q8_0,q4_0,q4_k_m", help="number formats of the random model, with commas (%(default)s)")
     p.add_argument("--model", help="a GGUF file of your own, instead of random ones")
     p.add_argument("--shape", default="tinyllama", help="shape of the random model (%(default)s)")
@@ -270,13 +280,22 @@ def arguments():
     return a
 
 
+def builds_that_run(a, model):
+    theirs = [Theirs(a.peers, build, a.threads, a.tokens) for build in a.builds.split()]
+    running = [t for t in theirs if t.runs(model)]
+    if len(running) < len(theirs) and a.spare:
+        running += [t for t in [Theirs(a.peers, a.spare, a.threads, a.tokens)] if t.runs(model)]
+    return running or fail("no build of llama.cpp runs on this machine: try another compiler (CXX) after removing its folder in the cache")
+
+
 def main():
     a = arguments()
     ours = Ours(a.ours, a.threads, a.tokens)
-    theirs = [Theirs(a.peers, build, a.threads, a.tokens) for build in a.builds.split()]
+    theirs = None
     rows, record = [], {}
     for form in [os.path.basename(a.model)] if a.model else a.formats.split(","):
         model = a.model or ours.model(a.shape, form)
+        theirs = theirs or builds_that_run(a, model)
         rounds, reports = measure(form, model, ours, theirs, a.repeats, not a.no_start)
         of_form, limit = summary(form, rounds, reports)
         rows += of_form
