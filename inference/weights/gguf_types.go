@@ -3,6 +3,7 @@ package weights
 import (
 	"encoding/binary"
 	"fmt"
+	"unsafe"
 
 	"llorch/inference/tensor"
 )
@@ -47,9 +48,10 @@ func init() {
 func spoiled(b []byte, first, step int64) int64 {
 	at := first
 	for span := 7*step + 2; at+span <= int64(len(b)); at += 8 * step {
-		p := b[at : at+span] // no branch a scale: eight are looked at together
-		if (full16(p)|full16(p[step:])|full16(p[2*step:])|full16(p[3*step:])|
-			full16(p[4*step:])|full16(p[5*step:])|full16(p[6*step:])|full16(p[7*step:]))&0x8000 != 0 {
+		// No branch a scale, and no check of bounds: eight that lie in b are looked at together.
+		p := unsafe.Pointer(&b[at])
+		if (fullAt(p, 0)|fullAt(p, step)|fullAt(p, 2*step)|fullAt(p, 3*step)|
+			fullAt(p, 4*step)|fullAt(p, 5*step)|fullAt(p, 6*step)|fullAt(p, 7*step))&0x8000 != 0 {
 			break
 		}
 	}
@@ -59,6 +61,11 @@ func spoiled(b []byte, first, step int64) int64 {
 		}
 	}
 	return -1
+}
+
+// fullAt is full16 of the scale that lies so far behind p.
+func fullAt(p unsafe.Pointer, offset int64) uint32 {
+	return uint32(binary.LittleEndian.Uint16((*[2]byte)(unsafe.Add(p, offset))[:]))&0x7c00 + 0x0400
 }
 
 // full16 has its bit 15 set where the exponent of the f16 at b has all bits set.
