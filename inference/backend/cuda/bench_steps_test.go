@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -40,17 +41,24 @@ func readRate(b testing.TB, d *Device, from backend.Tensor, bytes int64) float64
 	return best
 }
 
-// TestBenchSteps prints what whole decode steps reach of the memory's limit measured
-// beside them: LLORCH_BENCH=1, or the name of a shape.
-func TestBenchSteps(t *testing.T) {
+// shapesToBench are those that LLORCH_BENCH names; without it the test is skipped.
+func shapesToBench(t *testing.T) (some []shape) {
 	want := os.Getenv("LLORCH_BENCH")
 	if want == "" {
 		t.Skip("not run: set LLORCH_BENCH to 1, or to the beginning of a shape's name")
 	}
 	for _, s := range shapes {
-		if want != "1" && !((len(s.name) >= len(want)) && s.name[:len(want)] == want) {
-			continue
+		if want == "1" || strings.HasPrefix(s.name, want) {
+			some = append(some, s)
 		}
+	}
+	return some
+}
+
+// TestBenchSteps prints what whole decode steps reach of the memory's limit measured
+// beside them: LLORCH_BENCH=1, or the name of a shape.
+func TestBenchSteps(t *testing.T) {
+	for _, s := range shapesToBench(t) {
 		d := openHardware(t)
 		m := newBenchModel(t, d, s, 32*ceilDiv(320, benchPage)+16)
 		big := m.alloc(t, backend.Scratch, tensor.F32, 1<<20, 1024)
@@ -75,14 +83,7 @@ func TestBenchSteps(t *testing.T) {
 // TestBenchParts prints what the kernels of a step take by themselves: chains of one of
 // them through all layers, so that no weights are in L2. LLORCH_BENCH as above.
 func TestBenchParts(t *testing.T) {
-	want := os.Getenv("LLORCH_BENCH")
-	if want == "" {
-		t.Skip("not run: set LLORCH_BENCH")
-	}
-	for _, s := range shapes {
-		if want != "1" && !((len(s.name) >= len(want)) && s.name[:len(want)] == want) {
-			continue
-		}
+	for _, s := range shapesToBench(t) {
 		d := openHardware(t)
 		m := newBenchModel(t, d, s, 32*ceilDiv(320, benchPage)+16)
 		for _, part := range []string{"qkv", "attend", "o", "gateUp", "down", "all but attend", "head"} {

@@ -69,22 +69,25 @@ func (d *Device) fused(ops []op) int {
 	}
 	f.normLeft = f.norm != nil && normed.same(f.norm)
 	f.behind = d.normBehind(p, f.linear, rest)
-	if d.streams(f.linear.decode) {
-		d.multiplyStreamed(p, chunks, &f, f.linear.decode)
+	d.multiply(p, chunks, &f, f.linear.decode)
+	return f.ops
+}
+
+// multiply launches a projection of the first rows of a step with bf16 weights, and notes what
+// it leaves.
+func (d *Device) multiply(p *projection, chunks []chunk, f *fusion, rows int) {
+	if d.streams(rows) {
+		d.multiplyStreamed(p, chunks, f, rows)
 	} else {
-		d.multiplyFew(p, chunks, &f, f.linear.decode)
+		d.multiplyFew(p, chunks, f, rows)
 	}
-	if f.behind != nil && f.linear.decode > 0 {
+	if f.behind != nil && rows > 0 {
 		d.normed = *f.behind
 	}
 	d.packed = nil
-	if d.streams(f.linear.decode) {
-		return f.ops
-	}
-	if f.packed {
+	if f.packed && !d.streams(rows) {
 		d.packed = f.after.dst.Data
 	}
-	return f.ops
 }
 
 // streams tells whether so many rows go to the kernels that stream activations.
