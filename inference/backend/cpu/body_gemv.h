@@ -25,14 +25,17 @@ FN void weights(const int type, const char *p, vf *a, vf *b) {
   *b = widen(type, p + VL * type_bytes(type));
 }
 
-// turn says which of the passes over the same weight rows a tile is. In a single
-// pass each of the interleaved rows is fetched AHEAD bytes before it is used,
-// together about 4 KB. With several passes the first would wait for memory and
-// the others leave it idle: so each pass fetches its share of the next R rows,
-// at even pace and in all of their pages at once, which keeps the hardware's
-// streams alive.
+// The weight rows of a tile lie far apart, each the next of a stream of memory of its
+// own: neighbouring rows share their pages, which the hardware follows one stream in
+// (body_quant.h).
+//
+// turn says which of the passes over the same weight rows a tile is, and how many bytes
+// lie between these. In a single pass each row is fetched AHEAD bytes before it is used,
+// and at its end the next of its stream. With several passes the first would wait for
+// memory and the others leave it idle: so each pass fetches its share of the next R rows,
+// at even pace and in all of their streams at once, which keeps these alive.
 typedef struct {
-  int64_t pass, passes;
+  int64_t pass, passes, apart;
 } turn;
 
 #define AHEAD 1024
@@ -44,21 +47,20 @@ FN void gemv_tile(const int type, const int R, const int T, const llo_gemv *g, c
   const float *x = (const float *)packed;
   const int64_t ldx = g->ldx / 4;
   vf acc[GR][GT];
-  const int64_t es = type_bytes(type), rb = g->rowbytes, step = 2 * VL;
+  const int64_t es = type_bytes(type), rb = at.apart, step = 2 * VL;
   const int shift = spread_over(R, at.passes);
-  const char *later = w + R * rb + rb * at.pass / at.passes;
+  const char *later = w + g->rowbytes + g->rowbytes * at.pass / at.passes;
   int64_t k = 0;
   for (int r = 0; r < R; r++)
     for (int t = 0; t < T; t++) acc[r][t] = vzero();
   for (; k + step <= g->k; k += step) {
     vf a[GR], b[GR];
-    // At the end of the rows go on in the next R rows.
-    const char *p = w + k * es, *next = p + AHEAD + ((k + step) * es + AHEAD > rb ? (R - 1) * rb : 0);
+    const char *p = w + k * es;
 #pragma GCC unroll 8
     for (int r = 0; r < R; r++) {
       weights(type, p + r * rb, &a[r], &b[r]);
       if (at.passes == 1)
-        for (int line = 0; line < step * es; line += 64) __builtin_prefetch(next + r * rb + line);
+        for (int line = 0; line < step * es; line += 64) __builtin_prefetch(p + AHEAD + r * rb + line);
     }
     if (at.passes > 1) { // of every 1<<shift rounds one has this row
       const char *f = later + (k * es >> shift) + (k / step & ((1 << shift) - 1)) * (R >> shift) * rb;
@@ -122,28 +124,32 @@ FN float element(const char *p, int type, int64_t i) {
   return out[0];
 }
 
-FN void gemv_store(const llo_gemv *g, int64_t row, int64_t R, int64_t t0, int64_t T, const float *sums) {
-  for (int64_t r = 0; r < R; r++) {
-    float bias = g->b ? element(g->b, g->btype, row + r) : 0;
+// Stores the sums of rows row, row+per … for T activation rows.
+FN void gemv_store(const llo_gemv *g, int64_t row, int64_t R, int64_t per, int64_t t0, int64_t T, const float *sums) {
+  for (int64_t r = 0; r < R; r++, row += per) {
+    float bias = g->b ? element(g->b, g->btype, row) : 0;
     for (int64_t t = 0; t < T; t++) {
-      float *y = g->out + (t0 + t) * g->ldo + row + r, s = sums[t * GR + r];
+      float *y = g->out + (t0 + t) * g->ldo + row, s = sums[t * GR + r];
       if (g->b) s += bias;
       *y = g->add ? *y + s : s;
     }
   }
 }
 
-LLO_TARGET static void gemv_plain(const llo_gemv *g) {
-  for (int64_t row = 0; row < g->rows;) {
-    int64_t R = g->rows - row >= GR ? GR : 1;
-    turn at = {0, (g->m + GT - 1) / GT};
-    for (int64_t t = 0; t < g->m; at.pass++) {
-      int64_t left = at.passes - at.pass, T = (g->m - t + left - 1) / left; // tiles of nearly equal size
-      float sums[GR * GT];
-      tiles[g->wtype][R == GR][T - 1](g, g->w + row * g->rowbytes, g->x + t * g->ldx, at, sums);
-      gemv_store(g, row, R, t, T, sums);
-      t += T;
-    }
-    row += R;
+// Rows row, row+per … of an item, R of them, against all activation rows.
+FN void gemv_rows(const llo_gemv *g, int64_t row, int64_t R, int64_t per) {
+  turn at = {0, (g->m + GT - 1) / GT, per * g->rowbytes};
+  for (int64_t t = 0; t < g->m; at.pass++) {
+    int64_t left = at.passes - at.pass, T = (g->m - t + left - 1) / left; // tiles of nearly equal size
+    float sums[GR * GT];
+    tiles[g->wtype][R == GR][T - 1](g, g->w + row * g->rowbytes, g->x + t * g->ldx, at, sums);
+    gemv_store(g, row, R, per, t, T, sums);
+    t += T;
   }
+}
+
+LLO_TARGET static void gemv_plain(const llo_gemv *g) {
+  const int64_t per = g->rows / GR;
+  for (int64_t row = 0; row < per; row++) gemv_rows(g, row, GR, per);
+  for (int64_t row = per * GR; row < g->rows; row++) gemv_rows(g, row, 1, 1);
 }

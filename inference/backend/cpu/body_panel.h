@@ -215,7 +215,7 @@ LLO_TARGET static void gemv_panels(const llo_gemv *g) {
         qf v[QUAD_R] = {qf_load(s), qf_load(s + 16), qf_load(s + 32), qf_load(s + 48)};
         qf_sums(v, out + i * GR);
       }
-      gemv_store(g, row, R, t, m, out);
+      gemv_store(g, row, R, 1, t, m, out);
     }
   }
 }
@@ -228,7 +228,7 @@ FN void gemv_streams(const llo_gemv *g) {
     float sums[STREAMS];
     stream_rows(g, per, row, w);
     quads[g->wtype].sums(w, g->x, g->k, sums);
-    for (int64_t r = 0, at = row; r < STREAMS && at < g->rows; r++, at += per) gemv_store(g, at, 1, 0, 1, sums + r);
+    for (int64_t r = 0, at = row; r < STREAMS && at < g->rows; r++, at += per) gemv_store(g, at, 1, 1, 0, 1, sums + r);
   }
 }
 

@@ -148,7 +148,7 @@ FN void gemv_streams(const llo_gemv *g) {
       for (int64_t r = 0, at = row; r < STREAMS && at < g->rows; r++, at += per)
         for (int64_t t = 0; t < m; t++) {
           float one[GR] = {sums[t * STREAMS + r]};
-          gemv_store(g, at, 1, from + t, 1, one);
+          gemv_store(g, at, 1, 1, from + t, 1, one);
         }
     }
   }
