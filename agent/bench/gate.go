@@ -117,7 +117,7 @@ func parseThreshold(f []string) (t threshold, err error) {
 		return t, fmt.Errorf("case %q, want decode@N or prefill@N", t.kase)
 	}
 	if (kind == "decode") != (t.unit == Read) || t.unit != Read && !slices.Contains(computing, t.unit) {
-		return t, fmt.Errorf("unit %q of %s: decode is held against read, prefill against tile, int8 or fma", t.unit, t.kase)
+		return t, fmt.Errorf("unit %q of %s: decode is held against read, prefill against tile, int8, pair or fma", t.unit, t.kase)
 	}
 	if t.least, err = strconv.ParseFloat(f[3], 64); err != nil || !(t.least > 0 && t.least <= 1) {
 		return t, fmt.Errorf("least %q, want a share above 0 and at most 1", f[3])

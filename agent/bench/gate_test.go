@@ -16,7 +16,7 @@ func TestTheTableOfThresholds(t *testing.T) {
 		for _, c := range []struct {
 			kase  string
 			units []Unit
-		}{{"decode@16", []Unit{Read}}, {"decode@1024", []Unit{Read}}, {"prefill@512", []Unit{Tile}}, {"prefill@512", []Unit{Int8, FMA}}} {
+		}{{"decode@16", []Unit{Read}}, {"decode@1024", []Unit{Read}}, {"prefill@512", []Unit{Tile}}, {"prefill@512", []Unit{Int8, FMA}}, {"prefill@512", []Unit{Int8, Pair}}} {
 			found := false
 			for _, u := range c.units {
 				_, ok := find(table, format, c.kase, u)
@@ -51,12 +51,13 @@ func TestBadThresholds(t *testing.T) {
 }
 
 func TestCheck(t *testing.T) {
-	table, err := parseThresholds("Q8_0 decode@16 read 0.8\n* decode@1024 read 0.7\n* prefill@512 tile 0.1\nQ8_0 prefill@512 int8 0.2\n* prefill@512 fma 0.5")
+	table, err := parseThresholds("Q8_0 decode@16 read 0.8\n* decode@1024 read 0.7\n* prefill@512 tile 0.1\nQ8_0 prefill@512 int8 0.2\nBF16 prefill@512 pair 0.6\n* prefill@512 fma 0.5")
 	if err != nil {
 		t.Fatal(err)
 	}
 	cpu := Limits{ReadGBs: 20, FMAGFlops: 300, Int8Gops: 1000}
 	tiles := Limits{ReadGBs: 20, FMAGFlops: 300, Int8Gops: 1000, TileGFlops: 6000}
+	pairs := Limits{ReadGBs: 20, FMAGFlops: 300, Int8Gops: 1000, PairGFlops: 600}
 	for _, c := range []struct {
 		name    string
 		r       Report
@@ -71,6 +72,10 @@ func TestCheck(t *testing.T) {
 			Decode:  []Decode{{Batch: 1, Prompt: 16, GBs: 1, Limits: cpu}, {Batch: 1, Prompt: 1024, GBs: 14, Limits: cpu}},
 			Prefill: []Prefill{{Tokens: 512, GFlops: 150, Limits: cpu}}},
 			"ok decode@1024 read 0.70/0.70, ok prefill@512 fma 0.50/0.50", false},
+		{"pairs come before float32", Report{Format: "BF16", Prefill: []Prefill{{Tokens: 512, GFlops: 330, Limits: pairs}}},
+			"MISS prefill@512 pair 0.55/0.60", false},
+		{"and behind int8", Report{Format: "Q8_0", Prefill: []Prefill{{Tokens: 512, GFlops: 330, Limits: pairs}}},
+			"ok prefill@512 int8 0.33/0.20", false},
 		{"tiles come first", Report{Format: "Q8_0", Prefill: []Prefill{{Tokens: 512, GFlops: 500, Limits: tiles}}},
 			"MISS prefill@512 tile 0.08/0.10", false},
 		{"no number", Report{Format: "Q8_0", Decode: []Decode{{Batch: 1, Prompt: 16, GBs: math.NaN(), Limits: cpu}}},

@@ -6,6 +6,7 @@ type Limits struct {
 	ReadGBs    float64 `json:"read_gb_per_second"`
 	FMAGFlops  float64 `json:"f32_fma_gflops"`
 	Int8Gops   float64 `json:"int8_dot_gops,omitempty"`
+	PairGFlops float64 `json:"bf16_pair_gflops,omitempty"`
 	TileGFlops float64 `json:"bf16_tile_gflops,omitempty"`
 }
 
@@ -15,7 +16,7 @@ type Limits struct {
 func (l Limits) larger(o Limits) Limits {
 	return Limits{
 		ReadGBs: max(l.ReadGBs, o.ReadGBs), FMAGFlops: max(l.FMAGFlops, o.FMAGFlops),
-		Int8Gops: max(l.Int8Gops, o.Int8Gops), TileGFlops: max(l.TileGFlops, o.TileGFlops),
+		Int8Gops: max(l.Int8Gops, o.Int8Gops), PairGFlops: max(l.PairGFlops, o.PairGFlops), TileGFlops: max(l.TileGFlops, o.TileGFlops),
 	}
 }
 
@@ -26,6 +27,7 @@ const (
 	Read Unit = "read" // memory, 10⁹ bytes a second
 	FMA  Unit = "fma"  // float32, 10⁹ operations a second
 	Int8 Unit = "int8" // dot products of 8-bit integers, likewise
+	Pair Unit = "pair" // dot products of pairs of bfloat16, likewise
 	Tile Unit = "tile" // matrix tiles of bfloat16, likewise
 )
 
@@ -38,6 +40,8 @@ func (l Limits) of(u Unit) float64 {
 		return l.FMAGFlops
 	case Int8:
 		return l.Int8Gops
+	case Pair:
+		return l.PairGFlops
 	case Tile:
 		return l.TileGFlops
 	}
@@ -45,12 +49,12 @@ func (l Limits) of(u Unit) float64 {
 }
 
 // computing are the units that prefill is held against, best first.
-var computing = []Unit{Tile, Int8, FMA}
+var computing = []Unit{Tile, Int8, Pair, FMA}
 
 // limits measures them now, between two steps of the engine.
 func (m *meter) limits() (Limits, error) {
 	l, err := m.e.Limits()
-	return Limits{ReadGBs: l.ReadGBs, FMAGFlops: l.GFlops, Int8Gops: l.IntGops, TileGFlops: l.TileGFlops}, err
+	return Limits{ReadGBs: l.ReadGBs, FMAGFlops: l.GFlops, Int8Gops: l.IntGops, PairGFlops: l.PairGFlops, TileGFlops: l.TileGFlops}, err
 }
 
 // between runs f and measures the limits after it; it returns the larger of

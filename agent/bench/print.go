@@ -10,7 +10,7 @@ import (
 
 // unitNames are the units in words.
 var unitNames = map[Unit]string{
-	Read: "the read limit", FMA: "the f32 FMA limit", Int8: "the int8 dot limit", Tile: "the bf16 tile limit",
+	Read: "the read limit", FMA: "the f32 FMA limit", Int8: "the int8 dot limit", Pair: "the bf16 pair limit", Tile: "the bf16 tile limit",
 }
 
 // Print writes the report as a table: bytes or operations, the limit measured
@@ -84,7 +84,7 @@ func (r *Report) printMemory(w io.Writer) {
 // limitsText gives each limit's range over the run.
 func (r *Report) limitsText() string {
 	var parts []string
-	for _, u := range []Unit{Read, FMA, Int8, Tile} {
+	for _, u := range []Unit{Read, FMA, Int8, Pair, Tile} {
 		var all []float64
 		for _, l := range r.Limits {
 			if v := l.of(u); v > 0 {

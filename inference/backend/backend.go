@@ -233,5 +233,6 @@ type Limits struct {
 	ReadGBs    float64 // reading memory that no cache holds, 10⁹ bytes a second
 	GFlops     float64 // float32 fused multiply-add, 10⁹ operations a second
 	IntGops    float64 // dot products of 8-bit integers, summed in 32 bits, 10⁹ operations a second
+	PairGFlops float64 // dot products of pairs of bfloat16, summed in float32, 10⁹ operations a second
 	TileGFlops float64 // matrix tiles of bfloat16, summed in float32, 10⁹ operations a second
 }

@@ -28,6 +28,8 @@
 #define AMX_TOKENS 512 // most tokens whose sums a work item holds
 #define AMX_AHEAD 4    // rows between a fetch of weights and their conversion
 
+#include "body_bf16.h"
+
 #include "body_amx_weights.h"
 
 // Bytes of a group. The tiles that a block of k has in all groups are read again and
@@ -37,12 +39,6 @@
 FN int64_t amx_packed(int64_t cols) {
   const int64_t stretch = AMX_KBLOCK / 32 * AMX_TILE * 2, bytes = (cols + 31) / 32 * AMX_TILE * 2;
   return bytes <= stretch ? bytes : ((bytes + stretch - 1) / stretch | 1) * stretch;
-}
-
-// n floats of a row from x, scaled, zeros behind, as 32 bf16.
-FN __m512i bf16_some(const float *x, int64_t n, vf scale) {
-  if (n >= 2 * VL) return bf16_of(vmul(vload(x), scale), vmul(vload(x + VL), scale));
-  return bf16_of(vmul(vloadn(x, n < VL ? n : VL), scale), n > VL ? vmul(vloadn(x + VL, n - VL), scale) : vzero());
 }
 
 // 16 tokens times scale, those beyond `rows` zero.

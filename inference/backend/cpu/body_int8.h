@@ -245,7 +245,8 @@ FN void dot_pass(dot_fn *micro, const char *panels, int64_t np, const dot_block 
 LLO_TARGET static void narrow_gemm(const llo_gemm *g, void *room) {
   const int64_t np = (g->rows + MR - 1) / MR, record = g->k / 32, most = DOT_TILES_MOST * DOT_NT;
   char *panels = room;
-  float *c = (float *)(panels + LLO_PANELS * DOT_PANEL_BYTES);
+  float *c = (float *)(panels + LLO_PANELS * DOT_PANEL_BYTES), bias[LLO_PANELS * MR];
+  if (g->b) k_widen(bias, g->b, g->btype, g->rows);
   for (int64_t t0 = 0; t0 < g->m; t0 += most) {
     int64_t tn = g->m - t0 < most ? g->m - t0 : most, tiles = (tn + DOT_NT - 1) / DOT_NT;
     for (int64_t k0 = 0; k0 < g->k; k0 += DOT_KBLOCK) {
@@ -254,6 +255,6 @@ LLO_TARGET static void narrow_gemm(const llo_gemm *g, void *room) {
       const dot_block *x = (const dot_block *)g->x + t0 / DOT_NT * record + k0 / 32;
       dot_pass(dot_kernels[g->wtype], panels, np, x, tiles, record, kn, c, k0 == 0);
     }
-    gemm_store(g, c, np * MR, t0, tn);
+    gemm_store(g, bias, c, np * MR, t0, tn);
   }
 }

@@ -206,6 +206,9 @@ func TestMeasure(t *testing.T) {
 		} else if l.IntGopsN != 0 {
 			t.Errorf("%s: 8-bit dot products at %v Gop/s, and it has none", isa, l.IntGopsN)
 		}
+		if isa == "avx512bf16" {
+			all = append(all, l.PairGFlops1, l.PairGFlopsN)
+		}
 		if isa == "amx" {
 			all = append(all, l.TileGFlops1, l.TileGFlopsN)
 		}

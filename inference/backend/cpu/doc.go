@@ -37,8 +37,11 @@
 // where the instruction set has nothing faster. With VNNI, and on ARM with the
 // matrix multiplication of bytes (i8mm), quantised weights are multiplied in int8,
 // activations rounded with a scale for each 32 of a row (body_int8.h); with AVX2 all of
-// them but Q8_0 (dot_maddubs.h). With AMX all weights but F32 and the activations that
-// meet them are rounded to bf16 (body_amx.h, body_amx_weights.h), and so is what attention multiplies, unless the cache is F32
+// them but Q8_0 (dot_maddubs.h). avx512bf16 rounds activations that meet bf16 weights to
+// bf16 and multiplies in pairs (body_pairs.h); it is preferred where that is faster than
+// float32, which it is on AMD's processors and not on Intel's. With AMX all weights but
+// F32 and the activations that meet them are rounded to bf16 (body_amx.h,
+// body_amx_weights.h), and so is what attention multiplies, unless the cache is F32
 // (body_amx_attend.h). Device.Rounds and Device.AttendRounds tell which, and
 // backendtest and the self-test take their bounds from them. LLORCH_CPU=avx512 turns
 // AMX off; amx-emulated runs its kernels on any AVX-512 host, slowly, for tests.

@@ -10,5 +10,7 @@ var _ backend.Limiter = (*Device)(nil)
 // instruction set.
 func (d *Device) Limits() (backend.Limits, error) {
 	l, err := Measure(d.threads, d.Info().ISA)
-	return backend.Limits{ReadGBs: l.ReadGBsN, GFlops: l.FMAGFlopsN, IntGops: l.IntGopsN, TileGFlops: l.TileGFlopsN}, err
+	return backend.Limits{
+		ReadGBs: l.ReadGBsN, GFlops: l.FMAGFlopsN, IntGops: l.IntGopsN, PairGFlops: l.PairGFlopsN, TileGFlops: l.TileGFlopsN,
+	}, err
 }

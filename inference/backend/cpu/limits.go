@@ -17,6 +17,7 @@ type Limits struct {
 	ReadGBs1, ReadGBsN       float64 // memory read, 10⁹ B/s
 	FMAGFlops1, FMAGFlopsN   float64 // float32 fused multiply-adds on registers, 10⁹ FLOP/s
 	IntGops1, IntGopsN       float64 // 8-bit dot products on registers, 10⁹ op/s; 0 where there are none
+	PairGFlops1, PairGFlopsN float64 // dot products of pairs of bf16, 10⁹ FLOP/s; 0 where the instruction set uses none
 	TileGFlops1, TileGFlopsN float64 // bf16 products of a matrix unit on its registers, 10⁹ FLOP/s; 0 where there is none
 }
 
@@ -44,12 +45,12 @@ func Measure(threads int, isa string) (Limits, error) {
 	err = all.measure(buf, threads, isa)
 	return Limits{
 		ReadGBs1: one.read, ReadGBsN: all.read, FMAGFlops1: one.fma, FMAGFlopsN: all.fma, IntGops1: one.int8, IntGopsN: all.int8,
-		TileGFlops1: one.tiles, TileGFlopsN: all.tiles,
+		PairGFlops1: one.pairs, PairGFlopsN: all.pairs, TileGFlops1: one.tiles, TileGFlopsN: all.tiles,
 	}, err
 }
 
 // limits are those of one number of threads.
-type limits struct{ read, fma, int8, tiles float64 }
+type limits struct{ read, fma, int8, pairs, tiles float64 }
 
 // measure keeps the best of the passes that fit into limitTime each.
 func (l *limits) measure(buf block, threads int, isa string) error {
@@ -62,6 +63,9 @@ func (l *limits) measure(buf block, threads int, isa string) error {
 	l.fma = best(m.fma)
 	if f := C.llo_int8_peak(m.kern); f != nil {
 		l.int8 = best(func() float64 { return m.peak(f) })
+	}
+	if m.kern.pairs != nil {
+		l.pairs = best(func() float64 { return m.peak(m.kern.pairs) })
 	}
 	if m.kern.tiles != nil {
 		l.tiles = best(func() float64 { return m.peak(m.kern.tiles) })
@@ -124,6 +128,8 @@ func (m *meter) unit(t tensor.DType) C.llo_peak {
 		return C.llo_int8_peak(m.kern)
 	case t == tensor.BF16 && m.kern.tiles != nil:
 		return m.kern.tiles
+	case t == tensor.BF16 && m.kern.pairs != nil:
+		return m.kern.pairs
 	}
 	return m.kern.fma
 }

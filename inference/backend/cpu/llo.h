@@ -37,6 +37,7 @@ enum {
   LLO_GATHERED, // decode: LLO_BLOCKS of several rows side by side, made from it
   LLO_TILES,   // prefill: f32 tiles [k][nt]
   LLO_NARROW,  // prefill: tiles of the narrow numbers that the set multiplies fastest
+  LLO_PAIRS,   // prefill: bf16 tiles [k/2][nt][2]
   LLO_PACKINGS,
 };
 
@@ -183,18 +184,22 @@ typedef struct {
   float (*read)(const char *p, int64_t bytes);
   double (*fma)(int64_t iterations); // returns the FLOPs done
   double (*tiles)(int64_t iterations); // the same of a matrix unit in bf16, or NULL
+  double (*pairs)(int64_t iterations); // the same of dot products of bf16 pairs, or NULL
 } llo_kernels;
 
 extern const llo_kernels llo_portable;
 #ifdef __x86_64__
 extern const llo_kernels llo_avx2, llo_avxvnni, llo_vnni256, llo_avx512f, llo_avx512;
-const llo_kernels *llo_amx(void), *llo_amx_emulated(void);
+const llo_kernels *llo_avx512bf16(void), *llo_amx(void), *llo_amx_emulated(void);
 #endif
 #ifdef __aarch64__
 extern const llo_kernels llo_neon, llo_dotprod, llo_i8mm;
 #endif
 // llo_find returns the table of a name if this host can run it, else NULL.
 const llo_kernels *llo_find(const char *name);
+// llo_fast_pairs: dot products of bf16 pairs take no longer than as many instructions of
+// float32.
+int llo_fast_pairs(void);
 
 void llo_exp(const llo_kernels *k, float *x, int64_t n); // x = e^x, for the self-test
 

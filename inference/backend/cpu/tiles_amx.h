@@ -29,8 +29,5 @@ static inline void tiles_open(void) { tiles_open_bytes(64); }
 // A thread that holds tiles is dearer to switch away from.
 static inline void tiles_close(void) { __asm__ volatile("tilerelease" ::: "memory"); }
 
-// 32 floats to bf16, to nearest even, denormals to zero.
-__attribute__((target("avx512f,avx512bf16"))) static inline __m512i bf16_of(__m512 low, __m512 high) {
-  return (__m512i)_mm512_cvtne2ps_pbh(high, low);
-}
+#include "bf16_avx512.h"
 #define TILES_PEAK
