@@ -29,6 +29,8 @@
 // one token 0.53 (Q8_0) and 0.40 (Q4_0) of the time, 16 tokens 0.75, 0.65, 128 0.86.
 #include "body_unpack.h"
 
+#include "body_fetch.h"
+
 // What a format's panel holds: weights of a scale, and whether there are offsets.
 FN int dot_sub(int type) { return type == LLO_Q2_K || type == LLO_Q3_K || type == LLO_Q6_K ? 16 : 32; }
 FN int dot_offset(int type) {
@@ -164,20 +166,16 @@ static dot_fn *const dot_kernels[LLO_TYPES] = DOT_LIST(dot_);
 #ifdef DOT_ROWS
 #include "body_unpack_rows.h"
 
-// Unpacks weights [k0, k0+kn) of up to MR rows into a panel, and fetches those of the
-// next panel of the same rows: a row's stretch is too short for the hardware to do
-// that. Lanes of rows that are not there repeat the last one.
+// Unpacks weights [k0, k0+kn) of up to MR rows into a panel. Lanes of rows that are not
+// there repeat the last one.
 FN void dot_panel(const int type, char *panel, const llo_gemm *g, int64_t row, int64_t k0, int64_t kn) {
-  const int64_t record = dot_record(type), ahead = k0 + kn < g->k ? llo_row_bytes(type, kn) : 0;
+  const int64_t record = dot_record(type);
   for (int64_t h = 0; h < MR && row + h < g->rows; h += VL) {
     const char *w[VL];
     for (int64_t r = 0; r < VL; r++) w[r] = g->w + (row + h + r < g->rows ? row + h + r : g->rows - 1) * g->rowbytes;
     for (int64_t k = 0; k < kn; k += SUPER) {
       const int n = kn - k < SUPER ? (int)(kn - k) : SUPER;
-      const int64_t at = llo_row_bytes(type, k0 + k), end = llo_row_bytes(type, k0 + k + n);
-      unpack_rows(type, (lanes_to){panel + k / 32 * record, record, h}, w, at, n);
-      for (int64_t r = 0; ahead && r < VL; r++)
-        for (int64_t i = at; i < end; i += 64) __builtin_prefetch(w[r] + i + ahead, 0, 2);
+      unpack_rows(type, (lanes_to){panel + k / 32 * record, record, h}, w, llo_row_bytes(type, k0 + k), n);
     }
   }
 }
@@ -231,14 +229,23 @@ static dot_panel_fn *const dot_panels[LLO_TYPES] = DOT_LIST(dot_panel_);
 #define DOT_TILES_MOST (LLO_TILES_MOST * NT / DOT_NT)
 #define NARROW_BYTES ((int64_t)LLO_PANELS * (DOT_PANEL_BYTES + DOT_TILES_MOST * DOT_NT * MR * 4))
 
-// The part of a work item between two conversions: all its panels of one block
-// of k against the token tiles x[0..tiles), of which one holds `record` blocks.
-FN void dot_pass(dot_fn *micro, const char *panels, int64_t np, const dot_block *x, int64_t tiles, int64_t record, int64_t kn, float *c, int first) {
-  const int64_t ldc = np * MR;
-  for (int64_t from = 0; from < tiles; from += DOT_GROUP)
-    for (int64_t p = 0; p < np; p++)
-      for (int64_t t = from; t < tiles && t < from + DOT_GROUP; t++)
-        micro(panels + p * DOT_PANEL_BYTES, x + t * record, kn, c + t * DOT_NT * ldc + p * MR, ldc, first);
+// One block of k, [k0, k0+kn), against the token tiles x[0..tiles). The first group of
+// tiles unpacks the panels and, while they are multiplied, fetches the next one.
+FN void dot_pass(const llo_gemm *g, char *panels, int64_t k0, int64_t kn, const dot_block *x, int64_t tiles, float *c) {
+  const int64_t np = (g->rows + MR - 1) / MR, ldc = np * MR, record = g->k / 32;
+  dot_fn *micro = dot_kernels[g->wtype];
+  for (int64_t from = 0, end; from < tiles; from = end) {
+    end = tiles - from < DOT_GROUP ? tiles : from + DOT_GROUP;
+    for (int64_t p = 0; p < np; p++) {
+      char *panel = panels + p * DOT_PANEL_BYTES;
+      const rows_ahead next = ahead_of(g, p + 1, MR, k0, kn, DOT_KBLOCK);
+      if (from == 0) dot_panels[g->wtype](panel, g, p * MR, k0, kn);
+      for (int64_t t = from; t < end; t++) {
+        if (from == 0) fetch_ahead(&next, t, end);
+        micro(panel, x + t * record, kn, c + t * DOT_NT * ldc + p * MR, ldc, k0 == 0);
+      }
+    }
+  }
 }
 
 // rows <= LLO_PANELS*MR. scratch: LLO_PANELS panels, then the sums.
@@ -251,9 +258,7 @@ LLO_TARGET static void narrow_gemm(const llo_gemm *g, void *room) {
     int64_t tn = g->m - t0 < most ? g->m - t0 : most, tiles = (tn + DOT_NT - 1) / DOT_NT;
     for (int64_t k0 = 0; k0 < g->k; k0 += DOT_KBLOCK) {
       int64_t kn = g->k - k0 < DOT_KBLOCK ? g->k - k0 : DOT_KBLOCK;
-      for (int64_t p = 0; p < np; p++) dot_panels[g->wtype](panels + p * DOT_PANEL_BYTES, g, p * MR, k0, kn);
-      const dot_block *x = (const dot_block *)g->x + t0 / DOT_NT * record + k0 / 32;
-      dot_pass(dot_kernels[g->wtype], panels, np, x, tiles, record, kn, c, k0 == 0);
+      dot_pass(g, panels, k0, kn, (const dot_block *)g->x + t0 / DOT_NT * record + k0 / 32, tiles, c);
     }
     gemm_store(g, bias, c, np * MR, t0, tn);
   }

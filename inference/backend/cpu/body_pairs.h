@@ -20,6 +20,7 @@
 #include <pthread.h>
 
 #include "body_bf16.h"
+#include "body_fetch.h"
 #include "body_store.h"
 
 #define MR (2 * VL)
@@ -51,8 +52,8 @@ FN vf pair_tail(const char *w, int64_t n) {
 }
 
 // Transposes weights [k0, k0+kn) of up to MR rows to a panel. Each line is fetched
-// PAIR_AHEAD bytes before it is used: a row's stretch is too short for the hardware to do
-// that. Lanes of rows that are not there repeat the last one.
+// PAIR_AHEAD bytes before it is used, for the item's first panel, which nobody has fetched.
+// Lanes of rows that are not there repeat the last one.
 FN void pair_panel(float *panel, const llo_gemm *g, int64_t row, int64_t k0, int64_t kn) {
   for (int64_t h = 0; h < MR && row + h < g->rows; h += VL)
     for (int64_t k = 0; k < kn; k += 2 * VL) {
@@ -101,31 +102,22 @@ _Static_assert(NT == 12, "a kernel for each number of tokens");
 static pair_fn *const pair_micros[NT] = {pair_micro1, pair_micro2, pair_micro3, pair_micro4,  pair_micro5,  pair_micro6,
                                          pair_micro7, pair_micro8, pair_micro9, pair_micro10, pair_micro11, pair_micro12};
 
-// A stretch of rows that will be transposed: n rows, so many lines of each.
-typedef struct {
-  const char *w;
-  int64_t rowbytes, n, lines;
-} pair_next;
-
-// Fetches the i-th of `parts` parts of it.
-FN void pair_fetch(const pair_next *s, int64_t i, int64_t parts) {
-  for (int64_t r = s->n * i / parts; r < s->n * (i + 1) / parts; r++)
-    for (int64_t line = 0; line < s->lines; line++) __builtin_prefetch(s->w + r * s->rowbytes + 64 * line, 0, 2);
-}
-
-// The part of a work item between two transpositions: np panels of one block of k against
-// tn tokens, whose tiles begin at x, `tile` floats apart. The last group of tiles fetches
-// what is transposed next: what is fetched sooner is lost to the tiles and the sums.
-FN void pair_pass(const float *panels, int64_t np, const float *x, int64_t tile, int64_t tn, int64_t pairs, float *c, int first, const pair_next *next) {
-  const int64_t ldc = np * MR, step = PAIR_GROUP * NT;
-  for (int64_t from = 0; from < tn; from += step) {
-    const int64_t end = tn - from < step ? tn : from + step, tiles = (end - from + NT - 1) / NT;
-    for (int64_t p = 0; p < np; p++)
+// One block of k, [k0, k0+kn), against tn tokens, whose tiles begin at x, `tile` floats
+// apart. The first group of tiles transposes the panels and, while they are multiplied,
+// fetches the next one.
+FN void pair_pass(const llo_gemm *g, float *panels, int64_t k0, int64_t kn, const float *x, int64_t tile, int64_t tn, float *c) {
+  const int64_t np = (g->rows + MR - 1) / MR, ldc = np * MR;
+  for (int64_t from = 0, end; from < tn; from = end) {
+    end = tn - from < PAIR_GROUP * NT ? tn : from + PAIR_GROUP * NT;
+    for (int64_t p = 0; p < np; p++) {
+      float *panel = panels + p * PAIR_PANEL;
+      const rows_ahead next = ahead_of(g, p + 1, MR, k0, kn, PAIR_KBLOCK);
+      if (from == 0) pair_panel(panel, g, p * MR, k0, kn);
       for (int64_t t = from; t < end; t += NT) {
-        const int64_t T = end - t < NT ? end - t : NT;
-        if (end == tn) pair_fetch(next, p * tiles + (t - from) / NT, np * tiles);
-        pair_micros[T - 1](panels + p * PAIR_PANEL, x + t / NT * tile, pairs, c + t * ldc + p * MR, ldc, first);
+        if (from == 0) fetch_ahead(&next, t / NT, (end + NT - 1) / NT);
+        pair_micros[end - t < NT ? end - t - 1 : NT - 1](panel, x + t / NT * tile, pairs_of(kn), c + t * ldc + p * MR, ldc, k0 == 0);
       }
+    }
   }
 }
 
@@ -140,11 +132,7 @@ LLO_TARGET static void pair_gemm(const llo_gemm *g, void *room) {
     const int64_t tn = g->m - t0 < most ? g->m - t0 : most;
     for (int64_t k0 = 0; k0 < g->k; k0 += PAIR_KBLOCK) {
       const int64_t kn = g->k - k0 < PAIR_KBLOCK ? g->k - k0 : PAIR_KBLOCK;
-      for (int64_t p = 0; p < np; p++) pair_panel(panels + p * PAIR_PANEL, g, p * MR, k0, kn);
-      const float *x = (const float *)g->x + t0 / NT * tile + k0 / 2 * NT;
-      const int64_t later = g->k - k0 - kn < PAIR_KBLOCK ? g->k - k0 - kn : PAIR_KBLOCK;
-      const pair_next next = {g->w + (k0 + kn) * 2, g->rowbytes, g->rows, (later * 2 + 63) / 64};
-      pair_pass(panels, np, x, tile, tn, pairs_of(kn), c, k0 == 0, &next);
+      pair_pass(g, panels, k0, kn, (const float *)g->x + t0 / NT * tile + k0 / 2 * NT, tile, tn, c);
     }
     gemm_store(g, bias, c, np * MR, t0, tn);
   }
