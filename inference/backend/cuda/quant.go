@@ -8,8 +8,8 @@ import (
 
 // Records: how weights in blocks of integers lie that the matrix unit multiplies. A record
 // holds 16 rows and 512 k in as many bytes as a file has for them: first the integers,
-// [warp][lane], what one of 16 warps takes at a time, two tiles of 16 k, in the order of
-// fragments (layout.go); then scales, [warp][row] or by super-block. A strip is its records
+// [warp][lane], what one of 16 warps takes at a time, 32 k, in the order of the registers
+// of a product of 8-bit integers; then scales, [warp][row] or by super-block. A strip is its records
 // in the order of k, padded with zeros. kernels/quant.cuh says where the bits of each
 // format are.
 
@@ -42,19 +42,17 @@ const mostRecords = 96
 // it: byte, and bit in that. Those that have them have four more at once (Q8_0) or two
 // more elsewhere (highPlace).
 func levelPlace(t tensor.DType, i, k int) (at, bit int) {
-	lane, tile, register, half := i%8*4+k%16/4, k%32/16, k%4/2*2+i/8, k%2
+	lane, tile, half := i%8*4+k%16/4, k%32/16, i/8
 	if t == tensor.Q8_0 {
-		return (k/32*32+lane)*16 + tile*8 + register/2*4 + register%2 + 2*half, 0
+		return (k/32*32+lane)*16 + tile*8 + half*4 + k%4, 0
 	}
-	bit = register*4 + half*16
-	return (k/32*32+lane)*8 + tile*4 + bit/8, bit % 8
+	return (k/32*32+lane)*8 + tile*4 + k%4, half * 4
 }
 
 // highPlace is where bits 4 and 5 of an integer of Q6_K lie.
 func highPlace(i, k int) (at, bit int) {
-	lane, tile, register, half := i%8*4+k%16/4, k%32/16, k%4/2*2+i/8, k%2
-	bit = tile*8 + register/2*2 + register%2*4 + half*16
-	return 4096 + (k/32*32+lane)*4 + bit/8, bit % 8
+	lane, tile, half := i%8*4+k%16/4, k%32/16, i/8
+	return 4096 + (k/32*32+lane)*4 + k%4, half*4 + tile*2
 }
 
 // Shared memory of a block beside its static variables, and the most of it that is ring. Smaller
@@ -75,9 +73,9 @@ type quantLaunch struct{ rows, xBytes, stages, stageBytes int }
 func quantLaunchFor(t tensor.DType, records, rows int) quantLaunch {
 	f, stride := quantFormats[t], 8
 	if rows == 1 {
-		records, stride = ceilDiv(records, 8)*8, 1
+		records, stride = ceilDiv(records, 4)*4, 1
 	}
-	x := records*warps*64*rows + warps*32 + records*warps*f.groups*stride*4
+	x := records * warps * (64*rows + 8*f.groups*stride)
 	l := quantLaunch{rows: rows, xBytes: ceilDiv(x, 128) * 128, stageBytes: f.stage * recordBytes(t)}
 	l.stages = min(mostStages, quantRing/l.stageBytes, (quantShared-l.xBytes)/l.stageBytes)
 	return l

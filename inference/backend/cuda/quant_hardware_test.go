@@ -98,7 +98,7 @@ func fileLevel(format tensor.DType, row []byte, k int) int {
 	b, i := row[k/format.Block()*format.BlockBytes():], k%format.Block()
 	switch format {
 	case tensor.Q8_0:
-		return int(b[2+i] ^ 128)
+		return int(b[2+i])
 	case tensor.Q4_0:
 		return int(b[2+i%16]>>(i/16*4)) & 15
 	case tensor.Q4_K:

@@ -1,16 +1,12 @@
 // Projections of up to 8 decode rows with quantised weights, which are multiplied as they are:
-// integers, exact in f16, go through the matrix unit, and sums over the k that have one scale
-// are scaled in float32 (quant.cuh has the order they lie in).
+// by activations of 16 bits (quant_take.cuh) in integers, whose sums over the k that have one
+// scale are scaled in float32 (quant.cuh has the order they lie in).
 //
-//   dst[m][r] = sum_groups d[r][group] (sum_k q[r][k] f16(x[m][k])) - minimum[r][group] sum_k f16(x[m][k])
+//   dst[m][r] = sum_groups d[r][group] s[m][group] (sum_k q[r][k] x[m][k]) - minimum[r][group] s[m][group] sum_k x[m][k]
 //
 // What comes before and after is part of it, as for bf16 (project.cu), and so are the ring, its
 // producer and the slices of k of 16 warps.
-//
-// A product has 8 columns. With one row of activations they are 8 groups of it: each group's k
-// meet its column and zeros elsewhere, and a lane scales no sum twice. With more, columns are
-// rows. Either way a lane's sums are those of the same groups in the same order, four chains
-// by the group's number, so a row's bits do not depend on how many there are.
+#include "places.cuh"
 #include "project_finish.cuh"
 #include "quant_multiply.cuh"
 
@@ -37,47 +33,6 @@ template <class Q> __device__ __forceinline__ void produce(const QuantParams &q,
 #endif
 }
 
-// Sums of strips on their way from the warps that multiply to the one that finishes: two places,
-// which are taken in turn.
-struct Places {
-  uint64_t full[2], empty[2];
-
-  __device__ __forceinline__ void init(int arrive) {
-#if __CUDA_ARCH__ >= 900
-    for (int i = 0; i < 2; i++) barrier_init(&full[i], WARPS * arrive), barrier_init(&empty[i], arrive);
-#endif
-  }
-  // Strip s of the block has a place that is free. Without such barriers, all meet when it is full:
-  // by then the strip before is finished.
-  __device__ __forceinline__ void wait_empty(int s) {
-#if __CUDA_ARCH__ >= 900
-    if (s > 1) barrier_wait(&empty[s & 1], (s / 2 & 1) ^ 1);
-#endif
-  }
-  __device__ __forceinline__ void fill(int s, int arrive) {
-#if __CUDA_ARCH__ >= 900
-    __syncwarp();
-    if ((threadIdx.x & 31) < arrive) barrier_arrive(shared(&full[s & 1]));
-#else
-    all_meet();
-#endif
-  }
-  __device__ __forceinline__ void wait_full(int s) {
-#if __CUDA_ARCH__ >= 900
-    barrier_wait(&full[s & 1], s / 2 & 1);
-#else
-    all_meet();
-#endif
-  }
-  __device__ __forceinline__ void release(int s, int arrive) {
-#if __CUDA_ARCH__ >= 900
-    __syncwarp();
-    if ((threadIdx.x & 31) < arrive) barrier_arrive(shared(&empty[s & 1]));
-#endif
-  }
-  static __device__ __forceinline__ void all_meet() { asm volatile("bar.sync 2, 544;" ::: "memory"); }
-};
-
 // What becomes of the strips of a block, by one warp.
 __device__ __forceinline__ void finish_strips(const ProjectParams &p, Room &room, Places &places, int s0, int n) {
   wait_for_previous();
@@ -100,41 +55,35 @@ struct Shared {
   Places places;
 };
 
-// Multiplies strips s0 to s0+n-1 with activations that are there.
-template <class Q, bool ONE, bool KEEP>
-__device__ __forceinline__ void multiply_all(const QuantParams &q, Shared &shared, Records<Q> &records, const Taken &x, int s0, int n) {
+// Multiplies strips s0 to s0+n-1 with activations that are there. ROWS: 1, or up to 4 or 8.
+template <class Q, int ROWS> __device__ __forceinline__ void multiply_all(const QuantParams &q, Shared &shared, Records<Q> &records, const Taken &x, int s0, int n) {
   const int lane = threadIdx.x & 31, w = threadIdx.x >> 5;
-  const Column column(ONE ? lane / 4 : 0);
-  uint4 kept[KEPT];
-  if (KEEP) {
-#pragma unroll
-    for (int c = 0; c < KEPT; c++) kept[c] = own_columns<Q>(column, c % Period<Q>::PERIOD, column_of<Q>(x, c / Period<Q>::PERIOD * Period<Q>::PERIOD));
-  }
 #pragma unroll 1
   for (int s = 0; s < n; s++) {
 #if __CUDA_ARCH__ < 900
     records.first = Q::at(record_at(q, s0 + s, Q::BYTES), w, lane);
 #endif
-    const float4 sums = ONE ? multiply_one<Q, KEEP>(records, x, column, kept) : multiply_many<Q>(records, x);
+    float4 sums;
+    if constexpr (ROWS == 1) sums = multiply_one<Q>(records, x);
+    else sums = multiply_many<Q, ROWS / 4>(records, x);
     shared.places.wait_empty(s);
-    if (!ONE || lane % 4 == 0) shared.room.sums[s & 1][w][lane] = sums;
+    if (ROWS > 1 || lane % 4 == 0) shared.room.sums[s & 1][w][lane] = sums;
     shared.places.fill(s, q.p.arrive);
   }
 }
 
 template <class Q, bool ONE> __device__ __forceinline__ void multiply_strips(const QuantParams &q, Shared &shared, unsigned char *memory, int stages, int s0, int n) {
   const ProjectParams &p = q.p;
-  Taken x;
-  x.chunks = ONE ? (q.chunks + 7) / 8 * 8 : q.chunks, x.rows = ONE ? 1 : p.m, x.stride = ONE ? 1 : 8;
-  x.x = (uint4 *)memory, x.factors = (float *)(x.x + x.chunks * WARPS * x.rows * 4), x.sums = x.factors + WARPS * 8;
+  const Taken x(memory, ONE ? (q.chunks + 3) / 4 * 4 : q.chunks, ONE ? 1 : p.m);
   take_quant<Q, ONE>(p, x, shared.room);
   if (p.norm) {
     all_warps();
     write_norm(p, shared.room);
   }
-  Records<Q> records = {shared.room, Q::at(memory + q.x_bytes, threadIdx.x >> 5, threadIdx.x & 31), {0, 0}, stages, q.chunks, p.arrive};
-  if (ONE && q.chunks == KEPT) multiply_all<Q, ONE, ONE>(q, shared, records, x, s0, n);
-  else multiply_all<Q, ONE, false>(q, shared, records, x, s0, n);
+  Records<Q> records = {shared.room.full, shared.room.empty, Q::at(memory + q.x_bytes, threadIdx.x >> 5, threadIdx.x & 31), {0, 0}, stages, q.chunks, p.arrive};
+  if constexpr (ONE) multiply_all<Q, 1>(q, shared, records, x, s0, n);
+  else if (p.m <= 4) multiply_all<Q, 4>(q, shared, records, x, s0, n);
+  else multiply_all<Q, 8>(q, shared, records, x, s0, n);
 }
 
 template <class Q, bool ONE> __device__ __forceinline__ void project(const QuantParams &q, const Run *run, Shared &shared, unsigned char *memory) {

@@ -18,7 +18,7 @@ template <int T> __device__ __forceinline__ uint32_t level_at(const uint8_t *row
   const uint8_t *p = row + (int64_t)(k / Block<T>::size) * Block<T>::bytes;
   const int i = k % Block<T>::size;
   if constexpr (T == Q8_0) {
-    return p[2 + i] ^ 128;
+    return p[2 + i];
   } else if constexpr (T == Q4_0) {
     return i < 16 ? p[2 + i] & 15 : p[2 + i - 16] >> 4;
   } else if constexpr (T == Q4_K) {
@@ -29,40 +29,30 @@ template <int T> __device__ __forceinline__ uint32_t level_at(const uint8_t *row
   }
 }
 
-// The integers of one warp's lane, register by register, and what is beyond the matrix as zero.
+// The integers of one warp's lane, and what is beyond the matrix as zero.
 template <int T> struct Levels {
-  const uint8_t *lo, *hi; // rows g and g+8, null beyond the end
-  int k, end;             // of the lane's first tile
-  __device__ uint32_t at(int tile, int reg, int half) const {
-    const uint8_t *row = reg % 2 ? hi : lo;
-    const int i = k + 16 * tile + reg / 2 * 2 + half;
-    return row && i < end ? level_at<T>(row, i) : 0;
+  const uint8_t *row[2]; // g and g+8, null beyond the end
+  int k, end;            // of the lane's first
+  // Byte i of the register with row half h and 16 k number u.
+  __device__ uint32_t at(int h, int u, int i) const {
+    const int at = k + 16 * u + i;
+    return row[h] && at < end ? level_at<T>(row[h], at) : 0;
   }
 };
 
-template <int T> __device__ __forceinline__ uint32_t nibbles(const Levels<T> &v, int tile) {
-  uint32_t n = 0;
-#pragma unroll
-  for (int i = 0; i < 8; i++) n |= (v.at(tile, i % 4, i / 4) & 15) << (i % 4 * 4 + i / 4 * 16);
-  return n;
-}
-
 template <int T> __device__ __forceinline__ void pack_levels(uint8_t *record, int w, int lane, const Levels<T> &v) {
   const int at = w * 32 + lane;
-  if constexpr (T == Q8_0) {
-    uint32_t b[4] = {};
+  uint32_t words[4] = {}; // bytes, or nibbles and two bits more
 #pragma unroll
-    for (int i = 0; i < 16; i++) b[i / 4] |= v.at(i / 8, i / 4 % 2 * 2 + i % 2, i % 4 / 2) << i % 4 * 8;
-    ((uint4 *)record)[at] = make_uint4(b[0], b[1], b[2], b[3]);
-    return;
+  for (int i = 0; i < 16; i++) {
+    const int h = i / 4 % 2, u = i / 8, byte = i % 4;
+    const uint32_t level = v.at(h, u, byte);
+    if constexpr (T == Q8_0) words[2 * u + h] |= level << 8 * byte;
+    else words[u] |= (level & 15) << (8 * byte + 4 * h), words[2] |= (level >> 4) << (8 * byte + 4 * h + 2 * u);
   }
-  ((uint2 *)record)[at] = make_uint2(nibbles(v, 0), nibbles(v, 1));
-  if constexpr (T == Q6_K) {
-    uint32_t high = 0;
-#pragma unroll
-    for (int i = 0; i < 16; i++) high |= (v.at(i / 8, i % 4, i / 4 % 2) >> 4) << (i / 8 * 8 + i % 4 / 2 * 2 + i % 2 * 4 + i / 4 % 2 * 16);
-    ((uint32_t *)(record + 4096))[at] = high;
-  }
+  if constexpr (T == Q8_0) ((uint4 *)record)[at] = make_uint4(words[0], words[1], words[2], words[3]);
+  else ((uint2 *)record)[at] = make_uint2(words[0], words[1]);
+  if constexpr (T == Q6_K) ((uint32_t *)(record + 4096))[at] = words[2];
 }
 
 // The block with k of a row, null beyond the matrix.
@@ -110,18 +100,18 @@ template <int T> __device__ __forceinline__ void pack_record(const QuantPackPara
   columns(part, p.first + blockIdx.x, g, &lo, &hi);
   const uint8_t *low = lo < p.rows ? p.src + lo * p.rowbytes : nullptr, *high = hi < p.rows ? p.src + hi * p.rowbytes : nullptr;
   uint8_t *record = p.dst + ((int64_t)blockIdx.x * p.chunks + blockIdx.y) * Quant<T>::BYTES;
-  pack_levels<T>(record, w, lane, {low, high, k + 4 * t, p.k});
+  pack_levels<T>(record, w, lane, {{low, high}, k + 4 * t, p.k});
   if (t == 0) pack_scales<T>(record, w, g, low, high, k, p.k);
 }
 
-// The two numbers of a register as they would come out of package tensor.
-template <class Q> __device__ __forceinline__ float2 values(uint32_t a, const typename Q::Raw &raw, int h, int u) {
-  const float scale = Q::scale(raw, h, u), minus = Q::minus(raw, h), units = h ? UNITS / Q::HIGHER : UNITS;
-  float2 v;
-  v.x = (low_half(a) * units - Q::OFFSET) * scale;
-  v.y = (high_half(a) * units - Q::OFFSET) * scale;
-  if (Q::MINUS) v.x = __fsub_rn(v.x, minus), v.y = __fsub_rn(v.y, minus);
-  return v;
+// Integer `byte` of row half h and 16 k number u, as it would come out of package tensor.
+template <class Q> __device__ __forceinline__ float value(const uint4 &a, const typename Q::Raw &raw, int h, int u, int byte) {
+  const uint32_t word = u ? (h ? a.w : a.z) : (h ? a.y : a.x);
+  int level = word >> 8 * byte & 255;
+  if (Q::SIGNED) level = (int8_t)level;
+  if (h && Q::SHARED) level >>= 4;
+  const float v = (float)(level - Q::OFFSET) * Q::scale(raw, h, Q::WIDE == 16 ? u : 0);
+  return Q::MINUS ? __fsub_rn(v, Q::minus(raw, h)) : v;
 }
 
 struct QuantWideParams {
@@ -135,19 +125,14 @@ template <class Q> __device__ __forceinline__ void widen(const QuantWideParams &
   const int w = threadIdx.x / 32, lane = threadIdx.x % 32;
   const int64_t record = (int64_t)blockIdx.x * p.chunks + blockIdx.y;
   const typename Q::At at = Q::at(p.src + record * Q::BYTES, w, lane);
-  uint4 a[2];
+  const uint4 a = Q::registers(Q::bits(at, 0));
   typename Q::Raw raw;
-  Q::tiles(Q::bits(at, 0), a);
   Q::load(at, 0, raw);
 #pragma unroll
   for (int u = 0; u < 2; u++) {
-    const uint32_t in[4] = {a[u].x, a[u].y, a[u].z, a[u].w};
     uint32_t out[4];
 #pragma unroll
-    for (int i = 0; i < 4; i++) {
-      const float2 v = values<Q>(in[i], raw, i % 2, Q::WIDE == 16 ? u : 0);
-      out[i] = pack(v.x, v.y);
-    }
+    for (int i = 0; i < 4; i++) out[i] = pack(value<Q>(a, raw, i % 2, u, i / 2 * 2), value<Q>(a, raw, i % 2, u, i / 2 * 2 + 1));
     p.dst[(record * 32 + w * 2 + u) * 32 + lane] = make_uint4(out[0], out[1], out[2], out[3]);
   }
 }
@@ -167,14 +152,11 @@ template <class Q> __device__ __forceinline__ void embed(const QuantEmbedParams 
     const int w = k % CHUNK / 32, u = k / 16 % 2;
     const int64_t record = (int64_t)(row / 16) * p.chunks + k / CHUNK;
     const typename Q::At at = Q::at(p.table + record * Q::BYTES, w, i % 8 * 4 + k % 16 / 4);
-    uint4 a[2];
+    const uint4 a = Q::registers(Q::bits(at, 0));
     typename Q::Raw raw;
-    Q::tiles(Q::bits(at, 0), a);
     Q::load(at, 0, raw);
-    const uint4 tile = u ? a[1] : a[0];
-    const int scale = Q::WIDE == 16 ? u : 0;
-    const float2 first = values<Q>(h ? tile.y : tile.x, raw, h, scale), second = values<Q>(h ? tile.w : tile.z, raw, h, scale);
-    *(float4 *)(p.dst + (int64_t)blockIdx.x * p.cols + k) = make_float4(first.x, first.y, second.x, second.y);
+    *(float4 *)(p.dst + (int64_t)blockIdx.x * p.cols + k) =
+        make_float4(value<Q>(a, raw, h, u, 0), value<Q>(a, raw, h, u, 1), value<Q>(a, raw, h, u, 2), value<Q>(a, raw, h, u, 3));
   }
 }
 

@@ -1,10 +1,11 @@
 // How the projections of quantised weights take activations: each warp its slice of k, times
-// the weights of the norm before, as f16 into shared memory, and beside them the sums of what
-// has one scale: minima and offsets of the integers multiply those.
+// the weights of the norm before, as integers of 16 bits into shared memory, and beside them
+// what 32 of them have in common: their scale, a power of two, and their sum, which minima and
+// offsets of the weights multiply.
 //
-// f16 has more bits than bf16 and less range. A warp's slice of a row is multiplied by the power
-// of two that brings its largest magnitude to 2¹⁴ or more, which its sums are divided by: what
-// is 2⁻³¹ of the largest or more keeps the 8 bits of bf16.
+// An integer is two of 8 bits with a sign, 256·high + low, which the matrix unit multiplies as
+// columns of their own. The largest of 32 has 15 bits or a little less, so what is lost of a sum
+// of products is 2⁻¹⁵ of the largest activation at most, where bf16 loses 2⁻⁹ of each.
 #pragma once
 #include "project_take.cuh"
 #include "quant.cuh"
@@ -20,13 +21,15 @@ struct QuantParams {
 };
 
 // Activations of a block in shared memory.
-//   x       [chunk][warp][row][t] of 16 bytes: k 4t..4t+3 of the warp's two tiles
-//   sums    [warp][chunk][tile][row] of what has one scale, of one tile or both, in UNITS
-//   factors [warp][8]: what a row's sums are multiplied by
+//   x      [chunk][warp][row][high, low][t] of 8 bytes: k 4t..4t+3, then 16 more
+//   scales [warp][chunk][16 k or 32][row]: the scale, and what belongs to the sum (Common)
 struct Taken {
-  uint4 *x;
-  float *sums, *factors;
-  int chunks, rows, stride; // chunks with padding; rows of x and of sums
+  uint2 *x;
+  float2 *scales;
+  int chunks, rows, stride; // chunks with padding; rows of x and of scales
+
+  __device__ __forceinline__ Taken(unsigned char *memory, int chunks, int rows)
+      : x((uint2 *)memory), scales((float2 *)(memory + (int64_t)chunks * WARPS * rows * 64)), chunks(chunks), rows(rows), stride(rows == 1 ? 1 : 8) {}
 };
 
 template <bool PACKED> __device__ __forceinline__ float4 load_row(const float *row, int k, int end) {
@@ -36,117 +39,98 @@ template <bool PACKED> __device__ __forceinline__ float4 load_row(const float *r
   return make_float4(__uint_as_float(v.x << 16), __uint_as_float(v.x & 0xffff0000), __uint_as_float(v.y << 16), __uint_as_float(v.y & 0xffff0000));
 }
 
-__device__ __forceinline__ uint32_t pack_f16(float lo, float hi) {
-  __half2 v = __floats2half2_rn(lo, hi);
-  return *(uint32_t *)&v;
+// The largest magnitude of the 32 that 8 lanes have; NaN and infinity are larger than all others.
+__device__ __forceinline__ float peak_of(float4 v) {
+  uint32_t peak = max(max(__float_as_uint(fabsf(v.x)), __float_as_uint(fabsf(v.y))), max(__float_as_uint(fabsf(v.z)), __float_as_uint(fabsf(v.w))));
+#pragma unroll
+  for (int i = 1; i < 8; i *= 2) peak = max(peak, __shfl_xor_sync(0xffffffff, peak, i));
+  return __uint_as_float(peak);
 }
-__device__ __forceinline__ float peak_of(float4 v) { return fmaxf(fmaxf(fabsf(v.x), fabsf(v.y)), fmaxf(fabsf(v.z), fabsf(v.w))); }
 
-// The power of two that brings a peak to [2¹⁴, 2¹⁵), and its inverse; as far as float32 has both.
+// The power of two that brings a peak to 32639 or less, which is as far as two integers of 8 bits
+// go, and more than half of it; and its inverse, which is NaN if the peak is no number. As far as
+// float32 has both.
 __device__ __forceinline__ float2 scale_for(float peak) {
-  const int exponent = min(max((int)(__float_as_uint(peak) >> 23), 16), 254); // of zero, 2⁻¹¹¹
-  return make_float2(__uint_as_float((uint32_t)(min(127 + 14 + 127 - exponent, 252)) << 23), __uint_as_float((uint32_t)(max(exponent - 14, 2)) << 23));
+  const uint32_t exponent = __float_as_uint(peak * (32768.0f / 32639)) >> 23;
+  const uint32_t e = min(max(exponent, 16u), 254u); // of zero, 2⁻¹¹¹
+  return make_float2(__uint_as_float(127 + 14 + 127 - e << 23), __uint_as_float(exponent < 255 ? e - 14 << 23 : 0x7fc00000));
 }
 
-// Four elements of a row as f16, and the sum of what has one scale with them. All lanes of a
-// warp call it, eight for a chunk.
+// Four elements of a row as integers, high and low bytes, and the sum of what has one scale with
+// them. All lanes of a warp call it, eight for 32.
 struct Four {
-  uint2 x;
-  float sum;
+  uint32_t high, low;
+  int sum;
 };
 template <class Q> __device__ __forceinline__ Four four_of(float4 v, float scale) {
-  Four f;
-  f.x = make_uint2(pack_f16(v.x * scale, v.y * scale), pack_f16(v.z * scale, v.w * scale));
-  f.sum = (low_half(f.x.x) + high_half(f.x.x)) + (low_half(f.x.y) + high_half(f.x.y));
-  f.sum += __shfl_xor_sync(0xffffffff, f.sum, 1);
-  f.sum += __shfl_xor_sync(0xffffffff, f.sum, 2);
-  if (Q::WIDE == 32) f.sum += __shfl_xor_sync(0xffffffff, f.sum, 4);
+  // Adding this rounds to an integer, in the low bits; 128 more, and their upper byte is the high one.
+  const float round = (3 << 22) + 128;
+  const uint32_t a = __float_as_uint(fmaf(v.x, scale, round)), b = __float_as_uint(fmaf(v.y, scale, round));
+  const uint32_t c = __float_as_uint(fmaf(v.z, scale, round)), d = __float_as_uint(fmaf(v.w, scale, round));
+  const uint32_t ab = __byte_perm(a, b, 0x4051), cd = __byte_perm(c, d, 0x4051);
+  Four f = {__byte_perm(ab, cd, 0x5410), __byte_perm(ab, cd, 0x7632) ^ 0x80808080, 0};
+  if (!Q::OFFSET && !Q::MINUS) return f;
+  f.sum = 256 * __dp4a((int)f.high, 0x01010101, 0) + __dp4a((int)f.low, 0x01010101, 0);
+#pragma unroll
+  for (int i = 1; i < Q::WIDE / 4; i *= 2) f.sum += __shfl_xor_sync(0xffffffff, f.sum, i);
   return f;
 }
-template <class Q> __device__ __forceinline__ void put(const Taken &to, int chunk, int m, const Four &f) {
-  const int lane = threadIdx.x & 31, w = threadIdx.x >> 5, tile = lane / 4 % 2, t = lane % 4;
+
+// What goes with a sum: OFFSET times it, an integer, or the sum itself, scaled, for minima.
+template <class Q> __device__ __forceinline__ float common(int sum, float scale) { return Q::MINUS ? sum * scale : __int_as_float(Q::OFFSET * sum); }
+
+// A lane's four of a chunk go to their places in row m.
+template <class Q> __device__ __forceinline__ void put(const Taken &to, int chunk, int m, float4 v) {
+  const int lane = threadIdx.x & 31, w = threadIdx.x >> 5, half = lane / 4 % 2, t = lane % 4;
+  const float2 scale = scale_for(peak_of(v));
+  const Four f = four_of<Q>(v, scale.x);
   if (chunk >= to.chunks) return;
-  ((uint2 *)&to.x[((chunk * WARPS + w) * to.rows + m) * 4 + t])[tile] = f.x;
-  constexpr int tiles = 32 / Q::WIDE;
-  if (t == 0 && tile < tiles) to.sums[((w * to.chunks + chunk) * tiles + tile) * to.stride + m] = f.sum * (1.0f / UNITS);
+  uint32_t *x = (uint32_t *)&to.x[((chunk * WARPS + w) * to.rows + m) * 8 + t] + half;
+  x[0] = f.high, x[8] = f.low;
+  constexpr int halves = 32 / Q::WIDE;
+  if (t == 0 && half < halves) to.scales[((w * to.chunks + chunk) * halves + half) * to.stride + m] = make_float2(scale.y, common<Q>(f.sum, scale.y));
 }
 
+// The chunk and k of a lane's four number i: eight lanes for a chunk.
 __device__ __forceinline__ int chunk_of(int i) { return 4 * i + (threadIdx.x & 31) / 8; }
 __device__ __forceinline__ int k_of(int i) { return chunk_of(i) * CHUNK + (threadIdx.x >> 5) * 32 + (threadIdx.x & 7) * 4; }
 
-// Takes rows m to m+R-1 in N loads a row, of four chunks each.
-template <class Q, bool PACKED, int R, int N> __device__ __forceinline__ void take_rows(const ProjectParams &p, const Taken &to, Room &room, int first) {
-  const int lane = threadIdx.x & 31, w = threadIdx.x >> 5;
-  float4 v[R][N], gamma[N];
+// Takes rows m to m+R-1, N loads of each at once. Loads of the norm's weights do not wait for the kernel
+// in front.
+template <class Q, bool PACKED, int R, int N> __device__ __forceinline__ void take_rows(const ProjectParams &p, const Taken &to, Room &room, int m) {
   const bool norm = !PACKED && p.gamma;
-  if (norm && N <= 2) { // while the kernel before ends
+  float squares[R] = {};
+#pragma unroll 1
+  for (int from = 0; 4 * from < to.chunks; from += N) {
+    float4 v[R][N], gamma[N];
+    if (norm) {
 #pragma unroll
-    for (int i = 0; i < N; i++) gamma[i] = four(p.gamma_type, p.gamma, k_of(i) < p.k ? k_of(i) : 0);
+      for (int i = 0; i < N; i++) gamma[i] = four(p.gamma_type, p.gamma, k_of(from + i) < p.k ? k_of(from + i) : 0);
+    }
+    if (from == 0) wait_for_previous();
+#pragma unroll
+    for (int r = 0; r < R; r++)
+#pragma unroll
+      for (int i = 0; i < N; i++) v[r][i] = load_row<PACKED>(p.x + (int64_t)min(m + r, p.m - 1) * p.ldx, k_of(from + i), p.k);
+#pragma unroll
+    for (int r = 0; r < R; r++)
+#pragma unroll
+      for (int i = 0; i < N; i++) {
+        if (norm) squares[r] += squares_of(v[r][i]), v[r][i] = times(v[r][i], gamma[i]);
+        if (m + r < p.m) put<Q>(to, chunk_of(from + i), m + r, v[r][i]);
+      }
   }
-  wait_for_previous();
-#pragma unroll
-  for (int r = 0; r < R; r++)
-#pragma unroll
-    for (int i = 0; i < N; i++) v[r][i] = load_row<PACKED>(p.x + (int64_t)min(first + r, p.m - 1) * p.ldx, k_of(i), p.k);
 #pragma unroll
   for (int r = 0; r < R; r++) {
-    if (first + r >= p.m) break;
-    float squares = 0, peak = 0;
-#pragma unroll
-    for (int i = 0; i < N; i++) {
-      if (norm && N > 2) gamma[i] = four(p.gamma_type, p.gamma, k_of(i) < p.k ? k_of(i) : 0);
-      if (norm) squares += squares_of(v[r][i]), v[r][i] = times(v[r][i], gamma[i]);
-      peak = fmaxf(peak, peak_of(v[r][i]));
-    }
-    if (norm) squares = warp_sum(squares);
-    const float2 scale = scale_for(warp_max(peak));
-    if (lane == 0) room.squares[w][first + r] = squares, to.factors[w * 8 + first + r] = scale.y;
-    Four f[N];
-#pragma unroll
-    for (int i = 0; i < N; i++) f[i] = four_of<Q>(v[r][i], scale.x);
-#pragma unroll
-    for (int i = 0; i < N; i++) put<Q>(to, chunk_of(i), first + r, f[i]);
-  }
-}
-
-// The same for rows of any length, which are read twice.
-template <class Q, bool PACKED> __device__ __forceinline__ void take_long(const ProjectParams &p, const Taken &to, Room &room, int m) {
-  const int lane = threadIdx.x & 31, w = threadIdx.x >> 5;
-  const float *x = p.x + (int64_t)m * p.ldx;
-  float squares = 0, peak = 0, scale = 0;
-  wait_for_previous();
-#pragma unroll 1
-  for (int pass = 0; pass < 2; pass++) {
-#pragma unroll 1
-    for (int i = 0; 4 * i < to.chunks; i++) {
-      float4 v = load_row<PACKED>(x, k_of(i), p.k);
-      if (!PACKED && p.gamma) {
-        if (pass == 0) squares += squares_of(v);
-        v = times(v, four(p.gamma_type, p.gamma, k_of(i) < p.k ? k_of(i) : 0));
-      }
-      if (pass == 0) peak = fmaxf(peak, peak_of(v));
-      else put<Q>(to, chunk_of(i), m, four_of<Q>(v, scale));
-    }
-    if (pass == 0) {
-      squares = warp_sum(squares);
-      const float2 s = scale_for(warp_max(peak));
-      scale = s.x;
-      if (lane == 0) room.squares[w][m] = squares, to.factors[w * 8 + m] = s.y;
-    }
+    squares[r] = warp_sum(squares[r]);
+    if (norm && (threadIdx.x & 31) == 0 && m + r < p.m) room.squares[threadIdx.x >> 5][m + r] = squares[r];
   }
 }
 
 template <class Q, bool PACKED, bool ONE> __device__ __forceinline__ void take_all(const ProjectParams &p, const Taken &to, Room &room) {
-  if (to.chunks <= 8) {
+  constexpr int ROWS = ONE ? 1 : 4;
 #pragma unroll 1
-    for (int m = 0; m < p.m; m += ONE ? 1 : 4) take_rows<Q, PACKED, ONE ? 1 : 4, 2>(p, to, room, m);
-  } else if (to.chunks <= 32) {
-#pragma unroll 1
-    for (int m = 0; m < p.m; m++) take_rows<Q, PACKED, 1, 8>(p, to, room, m);
-  } else {
-#pragma unroll 1
-    for (int m = 0; m < p.m; m++) take_long<Q, PACKED>(p, to, room, m);
-  }
+  for (int m = 0; m < p.m; m += ROWS) take_rows<Q, PACKED, ROWS, 2>(p, to, room, m);
 }
 
 template <class Q, bool ONE> __device__ __forceinline__ void take_quant(const ProjectParams &p, const Taken &to, Room &room) {
