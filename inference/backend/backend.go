@@ -88,7 +88,8 @@ type Ops interface {
 	Rows(dst, x Tensor, b *Batch)
 	// Sample: dst[i] = the next token of logits row i under p[i], there after
 	// Sync. Package sample is the specification. A row whose logits are not
-	// finite gives −1, and Sync an error that wraps sample.ErrNotFinite.
+	// finite gives −1, and Sync an error that wraps sample.ErrNotFinite. It ends a
+	// step: of what that leaves in its activations only logits are read later.
 	Sample(dst []int32, logits Tensor, p []sample.Params)
 }
 

@@ -31,6 +31,8 @@ type Device struct {
 	tickets      driver.Ptr // counters of strips, of which the plan under way has used so many
 	drawn        int
 	streamFrom   int // rows from which they are streamed, less one
+	exchange     exchange
+	unchained    bool // for tests: each projection has a launch of its own
 	wide         wideRoom
 	mostScratch  int // elements of the largest allocation of scratch
 	loader       loader

@@ -7,12 +7,15 @@
 // the residual stream leaves it in bf16, times the norm's weights, with sums of squares, and the
 // projection behind multiplies its results by the factors that follow. What a
 // fused op would have left in memory is written only where a later op of the plan may
-// read it. A step of decode rows that comes again with the same tensors is captured as a
-// graph, one for each number of rows, and replayed: what changes from step to step lies
-// in one buffer (batch.go). Graphs launch their kernels programmatically, so that the
-// weights of one are on their way while the one before ends.
+// read it, or somebody else, unless tokens are drawn: then the step is over. A step of decode
+// rows that comes again with the same tensors is captured as a graph, one for each number of
+// rows, and replayed: what changes from step to step lies in one buffer (batch.go). Graphs launch
+// their kernels programmatically, so that the weights of one are on their way while the one
+// before ends.
 //
-// Projections of one or two decode rows have their activations in registers (project.cu).
+// A step of one row is a matter of latency, and its projections from attention to attention go in one
+// launch (chain.go, kernels/chain.cuh), where blocks hand each other results word by word.
+// Other projections of one or two decode rows have their activations in registers (project.cu).
 // More rows, up to 32 in a launch, stream them beside the weights (stream.cu), in operand
 // order, as SwiGLU, attention and what adds to the residual stream leave them; where nobody
 // has, a small kernel packs them. Either way the weights are read once, and bits are the same.
@@ -21,8 +24,8 @@
 // they are for, in place, in the warm-up: the order in which the matrix unit takes them,
 // with rows whose results meet side by side. Weights in Q8_0, Q4_0, Q4_K and Q6_K become
 // records in the same way (quant.go), of the size that they had: their integers are
-// multiplied as they are, by activations in f16 whose range is moved to fit, and sums are
-// scaled in float32. For prompts they are rounded to bf16, slice by slice. Every other
+// multiplied as they are, by activations in integers of 16 bits, 32 of which have a scale, and sums
+// are scaled in float32. For prompts they are rounded to bf16, slice by slice. Every other
 // format is multiplied as files have it by kernels that are exact and slow (linear.cu).
 //
 // What must always hold:
@@ -37,13 +40,15 @@
 //     ring (feed.go) call nothing of the driver.
 //   - Every kernel waits for the one before it (griddepcontrol.wait), also those that
 //     need nothing of it: who comes later relies on that.
+//   - Blocks of a chain wait for each other, so all must run at once: no more than there are
+//     multiprocessors, each of which holds one. A word that does not come ends the launch.
 //   - A place in a ring is given back by an arrival whose address waits for what was loaded
 //     from it (once_loaded): the compiler moves an arrival before a load has ended.
 //   - The first failure is kept for Sync. One that has spoiled the context is latched
 //     as a backend.Fault, and nothing is launched or copied any more.
 //
 // Projections of bf16 round the activations that they multiply to bf16, those of quantised
-// weights to f16 (decode) and to bf16, as the weights then, too (prompts); sums are
+// weights to 2⁻¹⁵ of the largest of 32 (decode) and to bf16, as the weights then, too (prompts); sums are
 // float32, and so is the residual stream. Tokens that are greedy, or drawn from all without
 // a penalty, are chosen on the device, with the bits of package sample; others by package
 // sample on the host.

@@ -14,6 +14,7 @@ type functions struct {
 	linear, attend                   map[tensor.DType]driver.Function
 	project                          map[geometry]driver.Function
 	quantOne, quantMany              driver.Function
+	chainBF16, chainQuant            driver.Function
 	quantPack, quantWide, quantEmbed map[tensor.DType]driver.Function
 	gemms                            *gemms
 	streams                          *streams
@@ -70,6 +71,9 @@ func findFunctions(drv driver.Driver, index int, k *Kernels, hopper bool) (f *fu
 	}
 	if err == nil && hopper {
 		f.streams, err = findStreams(drv, k)
+	}
+	if err == nil && hopper {
+		err = f.findChains(drv, k)
 	}
 	if err == nil {
 		f.attention, err = findAttention(drv, k)

@@ -15,7 +15,9 @@ const (
 
 // fusion is what one launch of a projection does: ops of a plan that follow each other.
 type fusion struct {
-	norm, linear, after *op // norm and after may be nil
+	p                   *projection
+	chunks              []chunk // of bf16 weights
+	norm, linear, after *op     // norm and after may be nil
 	normRead, pairsRead bool
 	packed              bool // SwiGLU's result is bf16, for the projection that comes next
 	normLeft            bool // what norm makes is there: the launch before has left it
@@ -32,45 +34,58 @@ func (d *Device) fused(ops []op) int {
 		d.attend(&ops[0], d.leaves(ops))
 		return 1
 	}
+	if n := d.chained(ops); n > 0 {
+		return n
+	}
+	f := d.fusionOf(ops)
+	if f.ops == 0 {
+		return 0
+	}
+	d.prefill(f.p, &f, f.linear.decode)
+	if len(f.p.formats) > 0 {
+		d.multiplyQuant(f.p, &f)
+		return f.ops
+	}
+	f.normLeft = f.norm != nil && normed.same(f.norm)
+	f.behind = d.normBehind(f.p, f.linear, ops[f.ops:])
+	d.multiply(f.p, f.chunks, &f, f.linear.decode)
+	return f.ops
+}
+
+// fusionOf is what one launch can do of the ops that ops begin with, of no ops where there is no
+// such kernel.
+func (d *Device) fusionOf(ops []op) fusion {
 	f, i := fusion{}, 0
 	if ops[0].kind == opNorm && len(ops) > 1 {
 		f.norm, i = &ops[0], 1
 	}
 	if ops[i].kind != opLinear {
-		return 0
+		return fusion{}
 	}
 	f.linear = &ops[i]
-	p := d.projections[f.linear.linear[0].W.Data]
-	if p == nil {
-		return 0
+	if f.p = d.projections[f.linear.linear[0].W.Data]; f.p == nil {
+		return fusion{}
 	}
-	var chunks []chunk
 	whole := true // kernels that do more than multiply
-	if len(p.formats) == 0 {
-		chunks = chunksFor(p.tiles, p.strips, d.blocks)
-		whole = len(chunks) == 1 && chunks[0].passes == 1
+	if len(f.p.formats) == 0 {
+		f.chunks = chunksFor(f.p.tiles, f.p.strips, d.blocks)
+		whole = len(f.chunks) == 1 && f.chunks[0].passes == 1
 	}
-	if f.norm != nil && (f.linear.x != f.norm.dst || f.norm.dst == f.norm.x || !whole || f.norm.w.Type.Block() > 1) {
-		return 0
+	if f.norm != nil && (f.linear.x != f.norm.dst || !whole || f.norm.w.Type.Block() > 1) {
+		return fusion{}
 	}
 	f.ops = i + 1
-	if len(ops) > f.ops && whole && p.takes(f.linear, &ops[f.ops]) {
+	if len(ops) > f.ops && whole && f.p.takes(f.linear, &ops[f.ops]) {
 		f.after = &ops[f.ops]
 		f.ops++
 	}
 	rest := ops[f.ops:]
-	f.normRead = f.norm != nil && read(rest, f.norm.dst)
-	f.pairsRead = f.after != nil && f.after.kind == opSwiGLU && read(rest, f.linear.dst)
-	f.packed = f.after != nil && f.after.kind == opSwiGLU && d.onlyReader(len(p.formats) > 0, rest, f.after.dst)
-	d.prefill(p, &f, f.linear.decode)
-	if len(p.formats) > 0 {
-		d.multiplyQuant(p, &f)
-		return f.ops
+	if f.normRead = f.norm != nil && d.read(rest, f.norm.dst); f.normRead && f.norm.dst == f.norm.x {
+		return fusion{}
 	}
-	f.normLeft = f.norm != nil && normed.same(f.norm)
-	f.behind = d.normBehind(p, f.linear, rest)
-	d.multiply(p, chunks, &f, f.linear.decode)
-	return f.ops
+	f.pairsRead = f.gates() && d.read(rest, f.linear.dst)
+	f.packed = f.gates() && d.onlyReader(len(f.p.formats) > 0, rest, f.after.dst)
+	return f
 }
 
 // multiply launches a projection of the first rows of a step with bf16 weights, and notes what
@@ -101,7 +116,7 @@ func (d *Device) normBehind(p *projection, o *op, rest []op) *op {
 	}
 	n, l := &rest[0], &rest[1]
 	next := d.projections[l.linear[0].W.Data]
-	if n.x != o.dst || n.dst == n.x || n.w.Type.Block() > 1 || l.x != n.dst || l.decode != o.decode || next == nil || len(next.formats) > 0 || read(rest[2:], n.dst) {
+	if n.x != o.dst || n.dst == n.x || n.w.Type.Block() > 1 || l.x != n.dst || l.decode != o.decode || next == nil || len(next.formats) > 0 || d.read(rest[2:], n.dst) {
 		return nil
 	}
 	if chunks := chunksFor(next.tiles, next.strips, d.blocks); len(chunks) > 1 || chunks[0].passes > 1 {
@@ -122,7 +137,7 @@ func (d *Device) leaves(ops []op) bool {
 // whether that is of quantised weights or not, as is asked for: the kernels for those and for
 // bf16 do not read what the others pack.
 func (d *Device) onlyReader(quantised bool, rest []op, t backend.Tensor) bool {
-	if len(rest) == 0 || rest[0].kind != opLinear || rest[0].x != t || read(rest[1:], t) {
+	if len(rest) == 0 || rest[0].kind != opLinear || rest[0].x != t || d.read(rest[1:], t) {
 		return false
 	}
 	next := d.projections[rest[0].linear[0].W.Data]

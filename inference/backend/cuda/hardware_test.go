@@ -28,6 +28,7 @@ func openHardware(t testing.TB) *Device {
 	if os.Getenv("LLORCH_TEST_RACECHECK") != "" {
 		d.(*Device).arrive = 32
 	}
+	d.(*Device).unchained = os.Getenv("LLORCH_TEST_UNCHAINED") != ""
 	return d.(*Device)
 }
 

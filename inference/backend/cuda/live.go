@@ -40,10 +40,18 @@ func (s extent) less(o extent) extent {
 	return s
 }
 
+// read tells whether t may be read after these ops of the plan, its last ones. Where tokens are to be drawn
+// behind them the step is over: of what it leaves only logits are read.
+func (d *Device) read(ops []op, t backend.Tensor) bool {
+	return read(ops, t, d.over())
+}
+
+func (d *Device) over() bool { return len(d.drawing) > 0 }
+
 // read tells whether t may be read after these ops: one reads of it what none before has
-// written, or some of it is neither read nor written. Other tensors may share its memory, of
-// other sizes: what they write of it is not t any more.
-func read(ops []op, t backend.Tensor) bool {
+// written, or some of it is neither read nor written, and they are not all that the step does.
+// Other tensors may share its memory, of other sizes: what they write of it is not t any more.
+func read(ops []op, t backend.Tensor, over bool) bool {
 	left := extentOf(t)
 	for i := range ops {
 		if ops[i].reads(left) {
@@ -53,5 +61,5 @@ func read(ops []op, t backend.Tensor) bool {
 			return false
 		}
 	}
-	return true
+	return !over
 }

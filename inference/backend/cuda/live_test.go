@@ -49,9 +49,24 @@ func TestReadOfALayer(t *testing.T) {
 			{"att", 5, false}, {"h", 6, true}, {"h", 7, false}, {"gateUp", 7, true}, {"gateUp", 8, false}, {"ffn", 8, true},
 			{"ffn", 9, false}, {"x", 3, true}, {"x", 9, true}, {"gateUp", 17, true}, {"ffn", 18, true},
 		} {
-			if got := read(ops[c.after:], s[c.tensor]); got != c.want {
+			if got := read(ops[c.after:], s[c.tensor], false); got != c.want {
 				t.Errorf("%s: %s after %d ops is read: %v, want %v", name, c.tensor, c.after, got, c.want)
 			}
+		}
+	}
+}
+
+// TestReadAfterTheStep: what nobody has overwritten may be read, unless the step is over.
+func TestReadAfterTheStep(t *testing.T) {
+	x, y := make(activations, 64).of(8), make(activations, 64).of(8)
+	ops := []op{{kind: opLinear, dst: y, x: x}}
+	for _, c := range []struct {
+		ops        []op
+		t          backend.Tensor
+		over, want bool
+	}{{ops, x, true, true}, {ops[1:], x, true, false}, {ops[1:], x, false, true}, {ops, y, false, false}, {ops[1:], y, true, false}} {
+		if got := read(c.ops, c.t, c.over); got != c.want {
+			t.Errorf("%d ops, over %v: %v, want %v", len(c.ops), c.over, got, c.want)
 		}
 	}
 }

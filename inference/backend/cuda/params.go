@@ -139,6 +139,22 @@ type quantParams struct {
 // of its ring.
 type run struct{ format, block, strip, stages int32 }
 
+// phaseParams are a projection of a chain, and chainParams those of kernels/chain.cuh.
+type phaseParams struct {
+	quantParams
+	in, squaresIn   driver.Ptr
+	out, squaresOut driver.Ptr
+	heard, told     int32
+}
+
+type chainParams struct {
+	phase         [chainPhases]phaseParams
+	name          driver.Ptr
+	phases, slots int32
+	xBytes, _     int32
+	flight        [2]int32
+}
+
 type quantPackParams struct {
 	dst, src              driver.Ptr
 	rowBytes              int64

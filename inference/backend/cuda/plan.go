@@ -128,6 +128,7 @@ type recorded struct {
 	exec   driver.Exec
 	bytes  int64 // of device memory, 0 where it was not measurable
 	plain  bool  // there was no memory for a graph
+	over   bool  // tokens were to be drawn behind it
 }
 
 // graphRows bounds the rows of steps that are recorded: a graph is kept for each
@@ -150,7 +151,7 @@ func (d *Device) keep() {
 		return
 	}
 	d.forget(d.graphs[b.Rows()])
-	d.graphs[b.Rows()] = &recorded{plan: slices.Clone(d.plan), at: d.batch.at.fixed(), device: d.batch.device}
+	d.graphs[b.Rows()] = &recorded{plan: slices.Clone(d.plan), at: d.batch.at.fixed(), device: d.batch.device, over: d.over()}
 }
 
 // fixed is what a graph has of a layout: the number of pages may change.
@@ -159,9 +160,10 @@ func (l layout) fixed() layout {
 	return l
 }
 
-// fits tells whether the batch lies where the graph's kernels look for it.
+// fits tells whether the batch lies where the graph's kernels look for it, and all that is wanted of the
+// step is what they leave.
 func (r *recorded) fits(d *Device) bool {
-	return r.at == d.batch.at.fixed() && r.device == d.batch.device && len(r.plan) > 0
+	return r.over == d.over() && r.at == d.batch.at.fixed() && r.device == d.batch.device && len(r.plan) > 0
 }
 
 // replay launches a step that has run before as a graph. Its launches are captured the

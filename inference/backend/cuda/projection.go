@@ -68,7 +68,7 @@ func stripBytes(t tensor.DType, k int) int {
 // not done before.
 func (d *Device) prepare(plan []op) {
 	var room driver.Ptr
-	tiles := 0
+	tiles, k := 0, 0
 	for i := range plan {
 		o := &plan[i]
 		if o.kind != opLinear || d.projections[o.linear[0].W.Data] != nil || !d.canPack(o.linear) {
@@ -86,6 +86,9 @@ func (d *Device) prepare(plan []op) {
 		if len(p.formats) == 0 {
 			tiles = max(tiles, p.tiles)
 		}
+		if recordsFor(p.k) <= chainRecords {
+			k = max(k, p.k)
+		}
 		for _, part := range o.linear {
 			d.projections[part.W.Data] = p
 		}
@@ -95,6 +98,9 @@ func (d *Device) prepare(plan []op) {
 	}
 	if tiles > 0 {
 		d.normedRoom(graphRows, 16*tiles)
+	}
+	if k > 0 && d.hopper {
+		d.check(d.growExchange(k))
 	}
 	if room != 0 {
 		d.check(d.drv.StreamSynchronize(d.stream))

@@ -54,7 +54,7 @@ template <bool ALL> __device__ __forceinline__ Meeting meet(const ProjectParams 
   e.part = &part_of(p, strip, &within);
   e.which = (int)(e.part - p.part);
   columns(*e.part, within, g, &e.lo, &e.hi);
-  if (p.left.dst) {
+  if (p.left.gamma) {
     e.gamma[0] = plain_element(p.left.gamma_type, p.left.gamma, min(e.lo, e.part->rows - 1));
     e.gamma[1] = plain_element(p.left.gamma_type, p.left.gamma, min(e.hi, e.part->rows - 1));
   }
@@ -107,31 +107,44 @@ __device__ __forceinline__ void leave_squares(const ProjectParams &p, const Meet
   if (m + 1 < p.m) to[p.strips] = second;
 }
 
+// A pair of results with what is added to them always.
+__device__ __forceinline__ void add_bias(const Meeting &e, float &a, float &b) {
+  const Part &part = *e.part;
+  if (part.bias) a += plain_element(part.bias_type, part.bias, min(e.lo, part.rows - 1)), b += plain_element(part.bias_type, part.bias, min(e.hi, part.rows - 1));
+}
+
+__device__ __forceinline__ float gated(float gate, float up) { return gate / (1 + expf(-gate)) * up; }
+
+// Stores a pair of results, added to what was there under ADD. They become what is stored, zero
+// beyond the matrix.
+__device__ __forceinline__ void store_sums(const ProjectParams &p, const Meeting &e, int j, int m, float &a, float &b) {
+  float *y = p.dst + (int64_t)m * p.ldd + e.part->col;
+  const bool lo = e.lo < e.part->rows, hi = e.hi < e.part->rows;
+  a = lo ? e.a[j] + a : 0, b = hi ? e.b[j] + b : 0; // old values are zero but for ADD
+  if (lo) y[e.lo] = a;
+  if (hi) y[e.hi] = b;
+}
+
 // One result pair: rows lo and hi of a part, activation row m = 2t+j. Returns the sum of the
 // squares of what is left for a norm.
 template <bool ALL> __device__ __forceinline__ float finish(const ProjectParams &p, const Place *places, const Meeting &e, int j, int m, float a, float b) {
-  const Part &part = *e.part;
-  if (part.bias) a += plain_element(part.bias_type, part.bias, min(e.lo, part.rows - 1)), b += plain_element(part.bias_type, part.bias, min(e.hi, part.rows - 1));
+  add_bias(e, a, b);
   if (ALL && p.epilogue == ROPE) {
     rope(p, places[m], e, m, e.a[j], e.b[j], a, b);
     return 0;
   }
   if (ALL && p.epilogue == SWIGLU) {
-    const float y = a / (1 + expf(-a)) * b;
+    const float y = gated(a, b);
     if (p.packed_dst == OPERAND) *(__nv_bfloat16 *)((uint8_t *)p.dst + packed_at(p.ldd, m / 8, m % 8, e.lo)) = __float2bfloat16_rn(y);
     else if (p.packed_dst) ((__nv_bfloat16 *)(p.dst + (int64_t)m * p.ldd))[e.lo] = __float2bfloat16_rn(y);
     else p.dst[(int64_t)m * p.ldd + e.lo] = y;
-    if (p.pairs) p.pairs[(int64_t)m * 2 * part.span + e.lo] = a, p.pairs[(int64_t)m * 2 * part.span + e.hi] = b;
+    if (p.pairs) p.pairs[(int64_t)m * 2 * e.part->span + e.lo] = a, p.pairs[(int64_t)m * 2 * e.part->span + e.hi] = b;
     return 0;
   }
-  float *y = p.dst + (int64_t)m * p.ldd + part.col;
-  const bool lo = e.lo < part.rows, hi = e.hi < part.rows;
-  a = lo ? e.a[j] + a : 0, b = hi ? e.b[j] + b : 0; // old values are zero but for ADD
-  if (lo) y[e.lo] = a;
-  if (hi) y[e.hi] = b;
+  store_sums(p, e, j, m, a, b);
   if (!p.left.dst) return 0;
-  if (lo) leave(p.left, m, e.lo, a * e.gamma[0]);
-  if (hi) leave(p.left, m, e.hi, b * e.gamma[1]);
+  if (e.lo < e.part->rows) leave(p.left, m, e.lo, a * e.gamma[0]);
+  if (e.hi < e.part->rows) leave(p.left, m, e.hi, b * e.gamma[1]);
   return fmaf(a, a, b * b);
 }
 

@@ -29,6 +29,20 @@ struct Round {
   }
 };
 
+// The sum of the squares of 16 elements that four threads have, with the order in which ADD leaves it
+// (leave_squares in project_finish.cuh): elements eight apart, then their neighbours.
+__device__ __forceinline__ float squares_of_sixteen(float4 v) {
+  float4 far;
+  far.x = __shfl_xor_sync(0xffffffff, v.x, 2), far.y = __shfl_xor_sync(0xffffffff, v.y, 2);
+  far.z = __shfl_xor_sync(0xffffffff, v.z, 2), far.w = __shfl_xor_sync(0xffffffff, v.w, 2);
+  if (threadIdx.x & 2) { // the other has the first eight
+    const float4 own = v;
+    v = far, far = own;
+  }
+  const float sum = (fmaf(v.x, v.x, far.x * far.x) + fmaf(v.y, v.y, far.y * far.y)) + (fmaf(v.z, v.z, far.z * far.z) + fmaf(v.w, v.w, far.w * far.w));
+  return sum + __shfl_xor_sync(0xffffffff, sum, 1);
+}
+
 // Where four elements from k on go, the first two and the others.
 struct Target {
   uint32_t *lo, *hi;
@@ -71,10 +85,8 @@ extern "C" __global__ void __launch_bounds__(THREADS) stream_pack(const __grid_c
 #pragma unroll
     for (int i = 0; i < AHEAD; i++) {
       const int at = k + i * CHUNK;
-      float sum = squares_of(v[i]);
+      const float sum = squares_of_sixteen(v[i]);
       if (p.gamma) v[i] = times(v[i], round.gamma[i]);
-      sum += __shfl_xor_sync(0xffffffff, sum, 1);
-      sum += __shfl_xor_sync(0xffffffff, sum, 2);
       if (p.gamma && threadIdx.x % 4 == 0 && at < p.k) p.squares[(int64_t)m * ((p.k + 15) / 16) + at / 16] = sum;
       if (at >= end) continue;
       const Target to(p, m, at);

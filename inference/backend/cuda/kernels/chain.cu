@@ -1,0 +1,78 @@
+// A stretch of projections of one decode row with bf16 weights (chain.cuh).
+#include "chain.cuh"
+
+#if __CUDA_ARCH__ >= 900
+// The warp's slice of a row, [chunk][warp][t] of 16 bytes in shared memory: fragments of both tiles.
+__device__ __forceinline__ void take_slice(const Phase &f, uint4 *x, uint32_t launch) {
+  const ProjectParams &p = f.q.p;
+  const int lane = threadIdx.x & 31, w = threadIdx.x >> 5, n = turns_of(p.k);
+  uint2 v[MOST_TURNS];
+  if (f.in) {
+    Words words[MOST_TURNS];
+    hear(words, n, launch, [&](int i) { return f.in + k_of(i) / 2; });
+#pragma unroll
+    for (int i = 0; i < MOST_TURNS; i++) v[i] = make_uint2((uint32_t)words[i].first, (uint32_t)words[i].second);
+  } else {
+    float4 y[MOST_TURNS];
+#pragma unroll
+    for (int i = 0; i < MOST_TURNS; i++) y[i] = load_x(p.x, k_of(i), p.k);
+#pragma unroll
+    for (int i = 0; i < MOST_TURNS; i++) v[i] = make_uint2(pack(y[i].x, y[i].y), pack(y[i].z, y[i].w));
+  }
+  __syncwarp(); // the slice before has been read
+#pragma unroll
+  for (int i = 0; i < MOST_TURNS; i++)
+    if (chunk_of(i) < f.q.chunks) ((uint2 *)&x[(chunk_of(i) * WARPS + w) * 4 + lane % 4])[lane / 4 % 2] = i < n ? v[i] : make_uint2(0, 0);
+  __syncwarp();
+}
+
+struct Multiply {
+  // The warp's sums of a strip, those of rows g and g+8 in lanes 4g.
+  static __device__ __forceinline__ float4 strip(ChainShared &block, const unsigned char *ring, const uint4 *x, Cursor &at, int chunks, int slots, int arrive) {
+    const int lane = threadIdx.x & 31, w = threadIdx.x >> 5;
+    float sums[4] = {};
+#pragma unroll 2
+    for (int i = 0; i < chunks; i++) {
+      uint4 b = make_uint4(0, 0, 0, 0); // but column 0
+      if (lane < 4) b = x[(i * WARPS + w) * 4 + lane];
+      barrier_wait(&block.full[at.stage], at.parity);
+      const uint4 *tile = (const uint4 *)(ring + at.stage * STAGE) + w * PER * 32 + lane;
+      const uint4 first = tile[0], second = tile[32];
+      mma(sums, first, b.x, b.y);
+      mma(sums, second, b.z, b.w);
+      __syncwarp();
+      if (lane < arrive) barrier_arrive(shared(&block.empty[at.stage]) + once_loaded(first.x | second.x));
+      if (++at.stage == slots) at.stage = 0, at.parity ^= 1;
+    }
+    return make_float4(sums[0], 0, sums[2], 0);
+  }
+
+  __device__ __forceinline__ void operator()(const ChainParams &c, ChainShared &block, unsigned char *memory) const {
+    const int arrive = c.phase[0].q.p.arrive;
+    uint32_t launch = 0; // not known before it is needed: it would be waited for
+    uint4 *x = (uint4 *)memory;
+    Cursor at = {};
+    Filling filling;
+#pragma unroll 1
+    for (int i = 0; i < c.phases; i++) {
+      const Phase &f = c.phase[i];
+      const Share mine = block.share[i];
+      if (mine.n == 0) continue;
+      if (f.in && launch == 0) launch = name_of(c);
+      take_slice(f, x, launch);
+      if (threadIdx.x == 0) block.turn(true);
+#pragma unroll 1
+      for (int s = 0; s < mine.n; s++)
+        filling.put(block, strip(block, memory + c.x_bytes, x, at, f.q.chunks, c.slots, arrive), arrive);
+      if (threadIdx.x == 0) block.turn(false);
+    }
+  }
+};
+#endif
+
+// Grid: one block a multiprocessor; 640 threads; x_bytes and the ring of shared memory.
+extern "C" __global__ void __launch_bounds__(640, 1) chain_bf16(const __grid_constant__ ChainParams c) {
+#if __CUDA_ARCH__ >= 900
+  chain<STAGE>(c, Multiply());
+#endif
+}

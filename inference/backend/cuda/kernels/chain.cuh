@@ -1,0 +1,280 @@
+// A stretch of projections of one decode row in one launch: from what attention leaves to the
+// queries, keys and values of the layer behind, or to the logits. One row is a matter of latency:
+// between kernels memory stands still, from the last weights of one to the first of the next, for
+// some 3 us. Here the lane that fetches goes on to the weights of the next projection, as far as
+// the ring is long, while blocks hand each other what they have multiplied (exchange.cuh).
+//
+// A block owns contiguous strips of each projection, and the order of every sum is that of
+// project.cu and quant.cu: so are the bits. 16 warps multiply, each its slice of k, and take just
+// that of the activations; one fetches; three finish strips, for one takes 1 us for each.
+//
+// All blocks must run at once: there are no more than multiprocessors, each of which holds one.
+//
+// Measured on an H200 that reads 4.6 TB/s, whole steps at context 16, beside one kernel for each
+// projection: Llama-2-7B 310 tok/s (293), TinyLlama 1443 (1147), Llama-3-8B 278 (260), in Q8_0 467
+// (398), in Q4_K_M 634 (476). A trace of a layer in Q4_K_M, 45 us: attention with its two kernel
+// boundaries 4, from what is told last to the first products with it 2 to 2.5 each of three times, of
+// which it takes 1 to be heard and the rest to become integers. A strip of 4096 k takes 0.9 us in
+// Q4_K, by instructions, where memory would take 1.1.
+//
+// Tried: looking at all words at once until they come, which keeps others' from coming (6 % slower at
+// TinyLlama); pausing between looks (no gain); two strips in turns, for more independent instructions
+// (20 % slower: registers); as many weights under way while warps wait as while they multiply (2 to 10
+// % slower: what is told waits in line with them).
+#pragma once
+#include "exchange.cuh"
+#include "hopper.cuh"
+#include "project_finish.cuh"
+#include "quant_multiply.cuh"
+
+enum { PHASES = 4, MOST_TURNS = 8 };     // projections of a launch; turns of 2048 k that a row has
+enum Told { NOTHING, IN_PAIRS, SINGLY }; // how results are told: two in bf16 a word, or one in float32
+
+// A projection. p.x and p.gamma are of what it begins with: p.x is float32 rows where nothing was
+// told. With bf16 weights a row has been told times gamma, and the squares of it.
+struct Phase {
+  QuantParams q; // bf16 weights are one run
+  const uint64_t *in, *squares_in;
+  uint64_t *out, *squares_out; // null: nobody hears
+  int32_t heard, told;         // Told
+};
+
+struct ChainParams {
+  Phase phase[PHASES];
+  uint32_t *name;        // of the launch before
+  int32_t phases, slots; // of the ring
+  int32_t x_bytes, pad;  // of the activations, before the ring
+  int32_t flight[2];     // stages under way at once, while warps wait and while they multiply
+};
+
+#if __CUDA_ARCH__ >= 900
+// The launch's name. Block 0 gives it to the next launch when it has finished the last projection: by
+// then all have asked, since every block has strips of one that the last one needs.
+__device__ __forceinline__ uint32_t name_of(const ChainParams &c) {
+  uint32_t before;
+  asm volatile("ld.relaxed.gpu.global.b32 %0, [%1];" : "=r"(before) : "l"(c.name) : "memory");
+  return before + 1;
+}
+
+// What a block has of a projection: strips of one format.
+struct Share {
+  int format, first, n;
+};
+__device__ __forceinline__ Share share_of(const QuantParams &q) {
+  int i = 0;
+  while (i + 1 < q.runs && (int)blockIdx.x >= q.run[i + 1].block) i++;
+  const uint32_t block = blockIdx.x - q.run[i].block, blocks = q.run[i + 1].block - q.run[i].block, strips = q.run[i + 1].strip - q.run[i].strip;
+  if (block >= blocks) return {q.run[i].format, 0, 0};
+  const int first = strips * block / blocks;
+  return {q.run[i].format, q.run[i].strip + first, (int)(strips * (block + 1) / blocks) - first};
+}
+
+// Bytes of 16 rows × 512 k, and how many of them are a stage.
+struct RecordSize {
+  int bytes, stage;
+};
+__device__ __forceinline__ RecordSize record_of(int format) {
+  switch (format) {
+#define CASE(T) case T: return {Quant<T>::BYTES, Quant<T>::STAGE};
+    CASE(Q8_0) CASE(Q4_0) CASE(Q4_K) CASE(Q6_K)
+#undef CASE
+  }
+  return {STAGE, 1};
+}
+
+// What the warps of a block share beside activations and ring. Sums of strips wait in places, which
+// are taken in turn, for the warps that finish them.
+enum { FINISHERS = 3, PLACES = 6 };
+struct ChainShared {
+  float2 sums[PLACES][WARPS][8]; // of rows g and g+8
+  float squares[2][WARPS];       // of a row, in parts, for a norm; projections take turns
+  Share share[PHASES];
+  int multiplying;              // whether warps do, or wait for what others tell
+  Place place[1];
+  uint64_t filled[PLACES], emptied[PLACES];
+  uint64_t full[STAGES], empty[STAGES]; // of the ring
+
+  __device__ __forceinline__ void init(int arrive) {
+    for (int i = 0; i < PLACES; i++) barrier_init(&filled[i], WARPS * arrive), barrier_init(&emptied[i], arrive);
+    multiplying = 0;
+  }
+  // One warp says for all whether they multiply.
+  __device__ __forceinline__ void turn(bool on) { atomicExch(&multiplying, on); }
+  __device__ __forceinline__ int turned() { return atomicOr(&multiplying, 0); }
+};
+
+// Puts a warp's sums, which lanes 4g have, where a finisher looks for them.
+struct Filling {
+  int place = 0;
+  uint32_t parity = 1; // passes at once the first time round
+  __device__ __forceinline__ void put(ChainShared &block, float4 sums, int arrive) {
+    const int lane = threadIdx.x & 31, w = threadIdx.x >> 5;
+    barrier_wait(&block.emptied[place], parity);
+    if (lane % 4 == 0) block.sums[place][w][lane / 4] = make_float2(sums.x, sums.z);
+    __syncwarp();
+    if (lane < arrive) barrier_arrive(shared(&block.filled[place]));
+    if (++place == PLACES) place = 0, parity ^= 1;
+  }
+};
+
+// Fetches the weights of all projections, one lane.
+template <int SLOT> __device__ __forceinline__ void fetch_chain(const ChainParams &c, ChainShared &block, unsigned char *ring) {
+  const uint64_t policy = evict_first();
+  Cursor at = {}, landed = {};
+  int under_way = 0;
+  const auto next = [&](Cursor &of) {
+    if (++of.stage == c.slots) of.stage = 0, of.parity ^= 1;
+  };
+  for (int i = 0; i < c.phases; i++) {
+    const QuantParams &q = c.phase[i].q;
+    const Share mine = block.share[i];
+    const RecordSize record = record_of(mine.format);
+    for (int s = 0; s < mine.n; s++) {
+      int within;
+      const Part &part = part_of(q.p, mine.first + s, &within);
+      const unsigned char *from = (const unsigned char *)part.w + (int64_t)within * q.chunks * record.bytes;
+      for (int k = 0; k < q.chunks; k += record.stage, next(at)) {
+        barrier_wait(&block.empty[at.stage], at.parity ^ 1); // passes at once the first time round
+        for (under_way++; under_way > c.flight[block.turned()]; under_way--)
+          barrier_wait(&block.full[landed.stage], landed.parity), next(landed);
+        fetch(ring + at.stage * SLOT, from + (int64_t)k * record.bytes, min(record.stage, q.chunks - k) * record.bytes, &block.full[at.stage], policy);
+      }
+    }
+  }
+  let_next_start();
+}
+
+// The norm's factor from squares as they are told, with the order of find_factors.
+__device__ __forceinline__ float factor_heard(const Phase &f, uint32_t launch) {
+  const int lane = threadIdx.x & 31, n = f.q.p.squares_of;
+  float sum = 0;
+#pragma unroll 1
+  for (int from = 0; from < n; from += 8 * 32) {
+    const int first = from + lane;
+    Word v[8];
+    hear(v, max(0, min(8, (n - first + 31) / 32)), launch, [&](int i) { return f.squares_in + first + i * 32; });
+#pragma unroll
+    for (int i = 0; i < 8; i++)
+      if (first + i * 32 < n) sum += __uint_as_float((uint32_t)v[i].first);
+  }
+  return 1 / sqrtf(warp_sum(sum) / f.q.p.k + f.q.p.eps);
+}
+
+// Tells the blocks that multiply next; lanes 4g have results of rows lo and hi.
+__device__ __forceinline__ void tell_pairs(const Phase &f, const Meeting &e, float lo, float hi, uint32_t launch) {
+  const int lane = threadIdx.x & 31, odd = lane / 4 % 2;
+  const float other_lo = __shfl_xor_sync(0xffffffff, lo, 4), other_hi = __shfl_xor_sync(0xffffffff, hi, 4);
+  if (lane % 4) return;
+  if (!odd && e.lo < e.part->rows) tell(f.out + e.lo / 2, pack(lo, other_lo), launch);
+  if (odd && e.hi < e.part->rows) tell(f.out + e.hi / 2, pack(other_hi, hi), launch);
+}
+
+__device__ __forceinline__ void tell_sums(const Phase &f, const Meeting &e, float a, float b, uint32_t launch) {
+  const int lane = threadIdx.x & 31;
+  if (f.told == IN_PAIRS) {
+    tell_pairs(f, e, a * e.gamma[0], b * e.gamma[1], launch);
+    float square = fmaf(a, a, b * b);
+    for (int i = 4; i < 32; i *= 2) square += __shfl_xor_sync(0xffffffff, square, i);
+    if (lane == 0) tell(f.squares_out + e.lo / 16, __float_as_uint(square), launch);
+  } else if (lane % 4 == 0) {
+    if (e.lo < e.part->rows) tell(f.out + e.lo, __float_as_uint(a), launch);
+    if (e.hi < e.part->rows) tell(f.out + e.hi, __float_as_uint(b), launch);
+  }
+}
+
+// Sums of a strip over the warps, in their order, and what becomes of them.
+__device__ __forceinline__ void close_one(const Phase &f, const ChainShared &block, int place, const Meeting &e, float factor, uint32_t launch) {
+  const ProjectParams &p = f.q.p;
+  const int lane = threadIdx.x & 31;
+  const bool mine = lane % 4 == 0; // others have no results
+  float2 sum = block.sums[place][0][lane / 4];
+#pragma unroll
+  for (int w = 1; w < WARPS; w++) {
+    const float2 b = block.sums[place][w][lane / 4];
+    sum.x += b.x, sum.y += b.y;
+  }
+  float a = sum.x * factor, b = sum.y * factor;
+  if (mine) add_bias(e, a, b);
+  if (p.epilogue == ROPE) {
+    if (mine) rope(p, block.place[0], e, 0, e.a[0], e.b[0], a, b);
+  } else if (p.epilogue == SWIGLU) {
+    const float y = gated(a, b), other = __shfl_xor_sync(0xffffffff, y, 4);
+    if (lane % 8 == 0) tell(f.out + e.lo / 2, pack(y, other), launch);
+  } else {
+    if (mine) store_sums(p, e, 0, 0, a, b);
+    if (f.out) tell_sums(f, e, a, b, launch);
+  }
+}
+
+// The norm's factor of a projection whose warps have seen the row, 1 without one.
+__device__ __forceinline__ float factor_of(const Phase &f, const float (&squares)[WARPS]) {
+  if (!f.q.p.gamma) return 1;
+  float sum = 0;
+#pragma unroll
+  for (int w = 0; w < WARPS; w++) sum += squares[w];
+  return 1 / sqrtf(sum / f.q.p.k + f.q.p.eps);
+}
+
+__device__ __forceinline__ void finishers_meet() { asm volatile("bar.sync 1, 96;" ::: "memory"); }
+
+// What becomes of the strips of a block: a warp of FINISHERS has every third of each projection, the same
+// ones where it has added to them before.
+__device__ __forceinline__ void finish_chain(const ChainParams &c, ChainShared &block, int own) {
+  wait_for_previous();
+  const uint32_t launch = name_of(c);
+  const int last = c.phases - 1;
+  int done = 0; // strips of projections before
+  for (int i = 0; i <= last; i++) {
+    const Phase &f = c.phase[i];
+    const Share mine = block.share[i];
+    if (own == 0) find_row(f.q.p, block.place, threadIdx.x & 31);
+    finishers_meet(); // who has no strip of a projection must not be two turns ahead of a place
+    float factor = 0;
+    for (int s = own; s < mine.n; s += FINISHERS) {
+      const int at = done + s, place = at % PLACES;
+      const Meeting e = meet<true>(f.q.p, block.place, mine.first + s, 0);
+      if (s == own && f.squares_in) factor = factor_heard(f, launch);
+      barrier_wait(&block.filled[place], at / PLACES & 1);
+      if (s == own && !f.squares_in) factor = factor_of(f, block.squares[i & 1]);
+      close_one(f, block, place, e, factor, launch);
+      __syncwarp();
+      if ((threadIdx.x & 31) < f.q.p.arrive) barrier_arrive(shared(&block.emptied[place]));
+    }
+    done += mine.n;
+  }
+  if (blockIdx.x == 0 && own == (block.share[last].n - 1) % FINISHERS && (threadIdx.x & 31) == 0) *c.name = launch;
+}
+
+// Of a lane's elements, four of every 2048 from k_of(0) on, those that are in the row.
+__device__ __forceinline__ int turns_of(int k) { return k_of(0) < k ? (k - k_of(0) + 4 * CHUNK - 1) / (4 * CHUNK) : 0; }
+
+// The warps that multiply take registers of the four others.
+template <bool MORE> __device__ __forceinline__ void chain_registers() {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  if (MORE) registers_raise<104>();
+  else registers_lower<64>();
+#endif
+}
+
+template <int SLOT, class Multiply> __device__ __forceinline__ void chain(const ChainParams &c, Multiply multiply) {
+  extern __shared__ __align__(128) unsigned char memory[];
+  __shared__ ChainShared block;
+  const int lane = threadIdx.x & 31, w = threadIdx.x >> 5, arrive = c.phase[0].q.p.arrive;
+  if (w == 0 && lane < c.phases) block.share[lane] = share_of(c.phase[lane].q);
+  if (w == WARPS && lane < c.slots) {
+    barrier_init(&block.full[lane], 1), barrier_init(&block.empty[lane], WARPS * arrive);
+    if (lane == 0) block.init(arrive);
+    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+  }
+  __syncthreads();
+  if (w < WARPS) { // 640 threads have 96 registers each; together no more after this
+    chain_registers<true>();
+    wait_for_previous();
+    multiply(c, block, memory);
+    return;
+  }
+  chain_registers<false>();
+  if (w == WARPS && lane == 0) fetch_chain<SLOT>(c, block, memory + c.x_bytes);
+  if (w > WARPS) finish_chain(c, block, w - WARPS - 1);
+}
+#endif

@@ -1,0 +1,103 @@
+// A stretch of projections of one decode row with quantised weights (chain.cuh).
+#include "chain.cuh"
+
+#if __CUDA_ARCH__ >= 900
+enum { SLOT = 18432 }; // the largest stage of a format
+
+__device__ __forceinline__ float4 widened(uint32_t lo, uint32_t hi) {
+  return make_float4(__uint_as_float(lo << 16), __uint_as_float(lo & 0xffff0000), __uint_as_float(hi << 16), __uint_as_float(hi & 0xffff0000));
+}
+
+// A lane's fours of a row, from number `from` on, N of them: as they have been told, or from memory.
+template <int HEARD, int N> __device__ __forceinline__ void take_fours(const Phase &f, uint32_t launch, int from, float4 (&v)[N]) {
+  const int n = max(0, min(N, turns_of(f.q.p.k) - from));
+  if constexpr (HEARD == IN_PAIRS) {
+    Words words[N] = {};
+    hear(words, n, launch, [&](int i) { return f.in + k_of(from + i) / 2; });
+#pragma unroll
+    for (int i = 0; i < N; i++) v[i] = widened((uint32_t)words[i].first, (uint32_t)words[i].second);
+  } else if constexpr (HEARD == SINGLY) {
+    Words words[2 * N] = {};
+    hear(words, 2 * n, launch, [&](int i) { return f.in + k_of(from + i / 2) + i % 2 * 2; });
+#pragma unroll
+    for (int i = 0; i < N; i++)
+      v[i] = make_float4(__uint_as_float((uint32_t)words[2 * i].first), __uint_as_float((uint32_t)words[2 * i].second),
+                         __uint_as_float((uint32_t)words[2 * i + 1].first), __uint_as_float((uint32_t)words[2 * i + 1].second));
+  } else {
+#pragma unroll
+    for (int i = 0; i < N; i++) v[i] = load_x(f.q.p.x, k_of(from + i), f.q.p.k);
+  }
+}
+
+// The warp's slice of a row, N fours of a lane at once, and what belongs to it. parity: where its squares go.
+template <class Q, int HEARD, int N> __device__ __forceinline__ void take_slice(const Phase &f, const Taken &to, ChainShared &block, uint32_t launch, int parity) {
+  const ProjectParams &p = f.q.p;
+  const bool norm = HEARD == SINGLY && p.gamma;
+  float squares = 0;
+#pragma unroll 1
+  for (int from = 0; 4 * from < to.chunks; from += N) {
+    float4 v[N], gamma[N];
+    if (norm) {
+#pragma unroll
+      for (int i = 0; i < N; i++) gamma[i] = four(p.gamma_type, p.gamma, k_of(from + i) < p.k ? k_of(from + i) : 0);
+    }
+    take_fours<HEARD, N>(f, launch, from, v);
+#pragma unroll
+    for (int i = 0; i < N; i++) {
+      if (norm) squares += squares_of(v[i]), v[i] = times(v[i], gamma[i]);
+      if (4 * (from + i) < to.chunks) put<Q>(to, chunk_of(from + i), 0, v[i]);
+    }
+  }
+  if (norm) squares = warp_sum(squares);
+  if (norm && (threadIdx.x & 31) == 0) block.squares[parity][threadIdx.x >> 5] = squares;
+}
+
+template <class Q> __device__ __forceinline__ void take_slice(const Phase &f, const Taken &to, ChainShared &block, uint32_t launch, int parity) {
+  __syncwarp(); // the slice before has been read
+  switch (f.heard) {
+    case IN_PAIRS: take_slice<Q, IN_PAIRS, MOST_TURNS>(f, to, block, launch, parity); break;
+    case SINGLY: take_slice<Q, SINGLY, 2>(f, to, block, launch, parity); break;
+    default: take_slice<Q, NOTHING, 2>(f, to, block, launch, parity);
+  }
+  __syncwarp();
+}
+
+struct MultiplyQuant {
+  template <class Q> static __device__ __forceinline__ void phase(const ChainParams &c, const Phase &f, const Share &mine, ChainShared &block, unsigned char *memory, uint32_t launch, int parity, Cursor &at, Filling &filling) {
+    const int lane = threadIdx.x & 31, w = threadIdx.x >> 5;
+    const Taken x(memory, (f.q.chunks + 3) / 4 * 4, 1);
+    take_slice<Q>(f, x, block, launch, parity);
+    if (threadIdx.x == 0) block.turn(true);
+    Records<Q, SLOT> records = {block.full, block.empty, Q::at(memory + c.x_bytes, w, lane), at, c.slots, f.q.chunks, f.q.p.arrive};
+#pragma unroll 1
+    for (int s = 0; s < mine.n; s++) filling.put(block, multiply_one<Q>(records, x), f.q.p.arrive);
+    at = records.at;
+    if (threadIdx.x == 0) block.turn(false);
+  }
+
+  __device__ __forceinline__ void operator()(const ChainParams &c, ChainShared &block, unsigned char *memory) const {
+    uint32_t launch = 0; // not known before it is needed: it would be waited for
+    Cursor at = {};
+    Filling filling;
+#pragma unroll 1
+    for (int i = 0; i < c.phases; i++) {
+      const Phase &f = c.phase[i];
+      const Share mine = block.share[i];
+      if (mine.n == 0) continue;
+      if (f.in && launch == 0) launch = name_of(c);
+      switch (mine.format) {
+#define CASE(T) case T: phase<Quant<T>>(c, f, mine, block, memory, launch, i & 1, at, filling); break;
+        CASE(Q8_0) CASE(Q4_0) CASE(Q4_K) CASE(Q6_K)
+#undef CASE
+      }
+    }
+  }
+};
+#endif
+
+// Grid: one block a multiprocessor; 640 threads; x_bytes and the ring of shared memory.
+extern "C" __global__ void __launch_bounds__(640, 1) chain_quant(const __grid_constant__ ChainParams c) {
+#if __CUDA_ARCH__ >= 900
+  chain<SLOT>(c, MultiplyQuant());
+#endif
+}
