@@ -27,12 +27,17 @@ type DeviceFacts struct {
 	Name        string
 	UUID        driver.UUID
 	Capability  int   // 10·major + minor
+	Shared      int   // bytes of shared memory that a block can have, 0 unknown
 	Total, Free int64 // bytes; Free by NVML, −1 unknown
 	ComputeMode int   // 0 default, 2 prohibited, 3 one process at a time
 	MIG         nvml.MIG
 	CardErr     error // of asking NVML about it
 	Health      nvml.Health
 }
+
+// ringShared is the shared memory of a block of compute capability 9.0, of which kernels for that and newer
+// ones have their rings. Newer GPUs that are not for data centers have less.
+const ringShared = 227 << 10
 
 // minDriver names the driver that brought each major release of CUDA.
 var minDriver = map[int]string{12: "525", 13: "580"}
@@ -117,7 +122,11 @@ func span(n int) string {
 }
 
 func (d DeviceFacts) checkCode(b Build) error {
-	if _, ok := b.For(d.Capability); ok {
+	if t, ok := b.For(d.Capability); ok {
+		if t.Capability >= 90 && d.Shared > 0 && d.Shared < ringShared {
+			return fmt.Errorf("%s gives a block %d KiB of shared memory, and the kernels for it, %v, want %d: use a GPU for data centers, or one of compute capability 8.0 to 8.9",
+				d.Name, d.Shared>>10, t, ringShared>>10)
+		}
 		return nil
 	}
 	if d.Capability < b.Oldest() && d.Capability < 80 {

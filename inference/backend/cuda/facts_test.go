@@ -61,6 +61,9 @@ func TestCheck(t *testing.T) {
 		{"no code", 0, func(f *Facts) {
 			f.Build, f.Devices[0].Capability = testBuild(t, "13.0 90a"), 80
 		}, []string{"no code", "8.0", "it has code for 9.0a", "CUDA_ARCHS=80"}},
+		{"too little shared memory", 0, func(f *Facts) {
+			f.Build, f.Devices[0].Name, f.Devices[0].Capability, f.Devices[0].Shared = testBuild(t, "13.0 80 90a ptx90"), "GeForce", 120, 99<<10
+		}, []string{"GeForce", "99 KiB", "9.0 and newer, as PTX", "want 227", "data centers"}},
 		{"closed", 0, func(f *Facts) { f.Devices[0].ComputeMode = 2 }, []string{"closed", "-c DEFAULT"}},
 		{"slice by NVML", 0, func(f *Facts) { f.Devices[0].MIG = nvml.MIG{Enabled: true, Slice: true} }, []string{"MIG slice", "whole GPU"}},
 		{"slice by name", 0, func(f *Facts) { f.Devices[0].Name = "NVIDIA H200 MIG 1g.18gb" }, []string{"MIG slice", "1g.18gb"}},

@@ -106,7 +106,7 @@ func (d *Device) multiply(p *projection, chunks []chunk, f *fusion, rows int) {
 }
 
 // streams tells whether so many rows go to the kernels that stream activations.
-func (d *Device) streams(rows int) bool { return d.hopper && rows > d.streamFrom }
+func (d *Device) streams(rows int) bool { return d.kern.streams != nil && rows > d.streamFrom }
 
 // normBehind is the norm of what a projection has added to, where the next projection begins with
 // it: then it is left for that, times the norm's weights.
@@ -129,7 +129,7 @@ func (d *Device) normBehind(p *projection, o *op, rest []op) *op {
 // which streams them: in operand order, and nowhere else.
 func (d *Device) leaves(ops []op) bool {
 	o := &ops[0]
-	return d.hopper && d.kern.attention.takes(o.kv, o.heads) && d.onlyReader(false, ops[1:], o.dst) &&
+	return d.kern.attention.takes(o.kv, o.heads) && d.onlyReader(false, ops[1:], o.dst) &&
 		d.streams(ops[1].decode) && ops[1].decode == d.batch.of.Decode
 }
 

@@ -47,7 +47,7 @@ func observe() (f Facts, d *driver.CUDA, err error) {
 
 func observeDevice(d driver.Driver, i int) (DeviceFacts, error) {
 	f := DeviceFacts{Free: -1, Health: nvml.Health{Corrected: -1, Uncorrected: -1}}
-	var errs [6]error
+	var errs [7]error
 	var major, minor int
 	f.Name, errs[0] = d.DeviceName(i)
 	f.UUID, errs[1] = d.DeviceUUID(i)
@@ -55,6 +55,7 @@ func observeDevice(d driver.Driver, i int) (DeviceFacts, error) {
 	major, errs[3] = d.DeviceAttribute(i, driver.CapabilityMajor)
 	minor, errs[4] = d.DeviceAttribute(i, driver.CapabilityMinor)
 	f.ComputeMode, errs[5] = d.DeviceAttribute(i, driver.ComputeMode)
+	f.Shared, errs[6] = d.DeviceAttribute(i, driver.SharedPerBlockOptIn)
 	f.Capability = 10*major + minor
 	return f, errors.Join(errs[:]...)
 }

@@ -32,11 +32,17 @@ func (s streamShape) shared() int { return s.slots*chunkBytes + (s.slotsX+1)*s.g
 // streams are the kernels that stream activations, by groups less one.
 type streams struct{ kernels [4]driver.Function }
 
+// findStreams finds them, nil where what runs is compiled for any GPU from Hopper on and not for that: then
+// kernels with activations in registers take all steps.
 func findStreams(drv driver.Driver, k *Kernels) (*streams, error) {
 	s := &streams{}
 	for i, shape := range streamShapes {
 		var err error
 		if s.kernels[i], err = k.Function(fmt.Sprintf("stream_%d", shape.groups)); err != nil {
+			return nil, err
+		}
+		most, err := drv.FunctionAttribute(s.kernels[i], driver.FunctionMaxThreads)
+		if err != nil || most < streamThreads {
 			return nil, err
 		}
 		if err = drv.SetFunctionAttribute(s.kernels[i], driver.FunctionMaxShared, shape.shared()); err != nil {
