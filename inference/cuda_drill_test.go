@@ -97,11 +97,7 @@ func (d *drill) open(t *testing.T, o Options) *Engine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := e.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	closing(t, e)
 	return e
 }
 

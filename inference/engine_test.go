@@ -29,12 +29,17 @@ func openEngine(t testing.TB, path string, o Options) *Engine {
 	if err != nil {
 		t.Fatal(err)
 	}
+	closing(t, e)
+	return e
+}
+
+// closing closes an engine when the test ends.
+func closing(t testing.TB, e *Engine) {
 	t.Cleanup(func() {
 		if err := e.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	return e
 }
 
 // answer is a whole stream.

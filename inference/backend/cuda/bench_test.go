@@ -146,6 +146,15 @@ func (m *benchModel) linear(b testing.TB, layer, in int, outs ...any) (l backend
 	return l
 }
 
+// turn fills the table of rotations, whose cosines and sines are the same numbers.
+func (m *benchModel) turn() {
+	angles := make([]float32, m.rope.Cos.Rows*m.rope.Cos.Cols)
+	for i := range angles {
+		angles[i] = float32(math.Cos(float64(i)))
+	}
+	m.d.Upload(m.rope.Cos, driver.Bytes(angles))
+}
+
 func (m *benchModel) forward(b *backend.Batch) {
 	d, n := m.d, b.Rows()
 	v := func(t backend.Tensor) backend.Tensor { return t.Slice(0, n) }

@@ -73,7 +73,7 @@ func (d *Device) growExchange(k int) error {
 // chained launches the projections that ops begin with as one kernel and returns how many ops
 // they are, 0 where there are not two of them that follow each other so.
 func (d *Device) chained(ops []op) (n int) {
-	if d.exchange.at == 0 || d.unchained || ops[0].kind != opLinear || !ops[0].add {
+	if d.exchange.at == 0 || d.unchained || ops[0].kind != opLinear || !ops[0].add || ops[0].x.Rows != 1 {
 		return 0
 	}
 	links := d.linksOf(ops)

@@ -3,8 +3,6 @@
 package cuda
 
 import (
-	"encoding/binary"
-	"math"
 	"slices"
 	"testing"
 
@@ -17,8 +15,8 @@ func init() {
 	shapeFormats["q4_0"] = func(string, bool) tensor.DType { return tensor.Q4_0 }
 }
 
-// chainShapes have every kernel of chains: blocks without strips, rows that end within a stage,
-// biases of nothing, layers whose formats mix.
+// chainShapes are models in every format of chains: with blocks that have no strips, rows that end within a
+// stage, layers whose formats mix.
 var chainShapes = []shape{
 	{"small", 3, 320, 704, 4000, backend.Heads{Q: 4, KV: 2, Dim: 64}},
 	{"odd", 3, 1040, 2736, 5008, backend.Heads{Q: 6, KV: 1, Dim: 96}},
@@ -29,15 +27,6 @@ var chainShapes = []shape{
 	{"llama3-8b-q8_0", 2, 4096, 14336, 4096, backend.Heads{Q: 32, KV: 8, Dim: 128}},
 	{"llama3-8b-q4_k_m", 4, 4096, 14336, 4096, backend.Heads{Q: 32, KV: 8, Dim: 128}},
 	{"llama3-8b-q4_k_m", 8, 512, 768, 1024, backend.Heads{Q: 4, KV: 2, Dim: 64}},
-}
-
-// angles fills the table of rotations.
-func (m *benchModel) angles() {
-	angles := make([]byte, m.rope.Cos.Bytes())
-	for i := 0; i < len(angles); i += 4 {
-		binary.LittleEndian.PutUint32(angles[i:], math.Float32bits(float32(math.Cos(float64(i)))))
-	}
-	m.d.Upload(m.rope.Cos, angles)
 }
 
 // checkChained: in a step of one row whatever is added to the residual stream is told to a projection.
@@ -70,7 +59,7 @@ func TestChainAgrees(t *testing.T) {
 			d := openHardware(t)
 			m := newBenchModel(t, d, s, 4*ceilDiv(streamContext, benchPage))
 			m.fillCaches()
-			m.angles()
+			m.turn()
 			for _, context := range []int{1, streamContext} {
 				d.unchained = true
 				d.forgetAll()

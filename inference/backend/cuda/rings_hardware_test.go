@@ -78,11 +78,7 @@ func checkRing(t *testing.T, d *Device, format tensor.DType, rows, k int) {
 func checkSteps(t *testing.T, d *Device, name string) {
 	t.Helper()
 	m := newBenchModel(t, d, shape{name, 1, 512, 768, 1024, backend.Heads{Q: 4, KV: 2, Dim: 64}}, 8)
-	angles := make([]float32, m.rope.Cos.Rows*m.rope.Cos.Cols)
-	for i := range angles {
-		angles[i] = float32(math.Cos(float64(i)))
-	}
-	d.Upload(m.rope.Cos, driver.Bytes(angles))
+	m.turn()
 	for _, b := range []*backend.Batch{decodeBatch(1, 1), decodeBatch(6, 1), prefillBatch(21)} {
 		run := func() []float32 {
 			d.set(math.MaxInt)

@@ -52,11 +52,7 @@ func TestStreamAgrees(t *testing.T) {
 			d := openHardware(t)
 			m := newBenchModel(t, d, s, 40*ceilDiv(streamContext, benchPage))
 			m.fillCaches()
-			angles := make([]byte, m.rope.Cos.Bytes())
-			for i := 0; i < len(angles); i += 4 {
-				binary.LittleEndian.PutUint32(angles[i:], math.Float32bits(float32(math.Cos(float64(i)))))
-			}
-			d.Upload(m.rope.Cos, angles)
+			m.turn()
 			for _, n := range []int{3, 8, 9, 13, 16, 17, 24, 25, 32, 40} {
 				m.agree(t, n, 1)
 			}

@@ -47,25 +47,15 @@ struct Multiply {
     return make_float4(sums[0], 0, sums[2], 0);
   }
 
-  __device__ __forceinline__ void operator()(const ChainParams &c, ChainShared &block, unsigned char *memory) const {
+  static __device__ __forceinline__ void phase(const ChainParams &c, const Phase &f, const Share &mine, int, ChainShared &block, unsigned char *memory, uint32_t launch, Cursor &at, Filling &filling) {
     const int arrive = c.phase[0].q.p.arrive;
-    uint32_t launch = 0; // not known before it is needed: it would be waited for
     uint4 *x = (uint4 *)memory;
-    Cursor at = {};
-    Filling filling;
+    take_slice(f, x, launch);
+    if (threadIdx.x == 0) block.turn(true);
 #pragma unroll 1
-    for (int i = 0; i < c.phases; i++) {
-      const Phase &f = c.phase[i];
-      const Share mine = block.share[i];
-      if (mine.n == 0) continue;
-      if (f.in && launch == 0) launch = name_of(c);
-      take_slice(f, x, launch);
-      if (threadIdx.x == 0) block.turn(true);
-#pragma unroll 1
-      for (int s = 0; s < mine.n; s++)
-        filling.put(block, strip(block, memory + c.x_bytes, x, at, f.q.chunks, c.slots, arrive), arrive);
-      if (threadIdx.x == 0) block.turn(false);
-    }
+    for (int s = 0; s < mine.n; s++)
+      filling.put(block, strip(block, memory + c.x_bytes, x, at, f.q.chunks, c.slots, arrive), arrive);
+    if (threadIdx.x == 0) block.turn(false);
   }
 };
 #endif
@@ -73,6 +63,6 @@ struct Multiply {
 // Grid: one block a multiprocessor; 640 threads; x_bytes and the ring of shared memory.
 extern "C" __global__ void __launch_bounds__(640, 1) chain_bf16(const __grid_constant__ ChainParams c) {
 #if __CUDA_ARCH__ >= 900
-  chain<STAGE>(c, Multiply());
+  chain<STAGE, Multiply>(c);
 #endif
 }

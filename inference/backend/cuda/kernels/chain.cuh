@@ -256,7 +256,23 @@ template <bool MORE> __device__ __forceinline__ void chain_registers() {
 #endif
 }
 
-template <int SLOT, class Multiply> __device__ __forceinline__ void chain(const ChainParams &c, Multiply multiply) {
+// What the 16 warps do, one projection after the other: Multiply::phase takes the activations of one and
+// multiplies its strips.
+template <class Multiply> __device__ __forceinline__ void multiply_chain(const ChainParams &c, ChainShared &block, unsigned char *memory) {
+  uint32_t launch = 0; // not known before it is needed: it would be waited for
+  Cursor at = {};
+  Filling filling;
+#pragma unroll 1
+  for (int i = 0; i < c.phases; i++) {
+    const Phase &f = c.phase[i];
+    const Share mine = block.share[i];
+    if (mine.n == 0) continue;
+    if (f.in && launch == 0) launch = name_of(c);
+    Multiply::phase(c, f, mine, i & 1, block, memory, launch, at, filling);
+  }
+}
+
+template <int SLOT, class Multiply> __device__ __forceinline__ void chain(const ChainParams &c) {
   extern __shared__ __align__(128) unsigned char memory[];
   __shared__ ChainShared block;
   const int lane = threadIdx.x & 31, w = threadIdx.x >> 5, arrive = c.phase[0].q.p.arrive;
@@ -270,7 +286,7 @@ template <int SLOT, class Multiply> __device__ __forceinline__ void chain(const 
   if (w < WARPS) { // 640 threads have 96 registers each; together no more after this
     chain_registers<true>();
     wait_for_previous();
-    multiply(c, block, memory);
+    multiply_chain<Multiply>(c, block, memory);
     return;
   }
   chain_registers<false>();

@@ -4,10 +4,6 @@
 #if __CUDA_ARCH__ >= 900
 enum { SLOT = 18432 }; // the largest stage of a format
 
-__device__ __forceinline__ float4 widened(uint32_t lo, uint32_t hi) {
-  return make_float4(__uint_as_float(lo << 16), __uint_as_float(lo & 0xffff0000), __uint_as_float(hi << 16), __uint_as_float(hi & 0xffff0000));
-}
-
 // A lane's fours of a row, from number `from` on, N of them: as they have been told, or from memory.
 template <int HEARD, int N> __device__ __forceinline__ void take_fours(const Phase &f, uint32_t launch, int from, float4 (&v)[N]) {
   const int n = max(0, min(N, turns_of(f.q.p.k) - from));
@@ -15,7 +11,7 @@ template <int HEARD, int N> __device__ __forceinline__ void take_fours(const Pha
     Words words[N] = {};
     hear(words, n, launch, [&](int i) { return f.in + k_of(from + i) / 2; });
 #pragma unroll
-    for (int i = 0; i < N; i++) v[i] = widened((uint32_t)words[i].first, (uint32_t)words[i].second);
+    for (int i = 0; i < N; i++) v[i] = widened(make_uint2((uint32_t)words[i].first, (uint32_t)words[i].second));
   } else if constexpr (HEARD == SINGLY) {
     Words words[2 * N] = {};
     hear(words, 2 * n, launch, [&](int i) { return f.in + k_of(from + i / 2) + i % 2 * 2; });
@@ -63,7 +59,8 @@ template <class Q> __device__ __forceinline__ void take_slice(const Phase &f, co
 }
 
 struct MultiplyQuant {
-  template <class Q> static __device__ __forceinline__ void phase(const ChainParams &c, const Phase &f, const Share &mine, ChainShared &block, unsigned char *memory, uint32_t launch, int parity, Cursor &at, Filling &filling) {
+  // The block's strips of a projection, of one format.
+  template <class Q> static __device__ __forceinline__ void strips(const ChainParams &c, const Phase &f, const Share &mine, int parity, ChainShared &block, unsigned char *memory, uint32_t launch, Cursor &at, Filling &filling) {
     const int lane = threadIdx.x & 31, w = threadIdx.x >> 5;
     const Taken x(memory, (f.q.chunks + 3) / 4 * 4, 1);
     take_slice<Q>(f, x, block, launch, parity);
@@ -75,21 +72,11 @@ struct MultiplyQuant {
     if (threadIdx.x == 0) block.turn(false);
   }
 
-  __device__ __forceinline__ void operator()(const ChainParams &c, ChainShared &block, unsigned char *memory) const {
-    uint32_t launch = 0; // not known before it is needed: it would be waited for
-    Cursor at = {};
-    Filling filling;
-#pragma unroll 1
-    for (int i = 0; i < c.phases; i++) {
-      const Phase &f = c.phase[i];
-      const Share mine = block.share[i];
-      if (mine.n == 0) continue;
-      if (f.in && launch == 0) launch = name_of(c);
-      switch (mine.format) {
-#define CASE(T) case T: phase<Quant<T>>(c, f, mine, block, memory, launch, i & 1, at, filling); break;
-        CASE(Q8_0) CASE(Q4_0) CASE(Q4_K) CASE(Q6_K)
+  static __device__ __forceinline__ void phase(const ChainParams &c, const Phase &f, const Share &mine, int parity, ChainShared &block, unsigned char *memory, uint32_t launch, Cursor &at, Filling &filling) {
+    switch (mine.format) {
+#define CASE(T) case T: strips<Quant<T>>(c, f, mine, parity, block, memory, launch, at, filling); break;
+      CASE(Q8_0) CASE(Q4_0) CASE(Q4_K) CASE(Q6_K)
 #undef CASE
-      }
     }
   }
 };
@@ -98,6 +85,6 @@ struct MultiplyQuant {
 // Grid: one block a multiprocessor; 640 threads; x_bytes and the ring of shared memory.
 extern "C" __global__ void __launch_bounds__(640, 1) chain_quant(const __grid_constant__ ChainParams c) {
 #if __CUDA_ARCH__ >= 900
-  chain<SLOT>(c, MultiplyQuant());
+  chain<SLOT, MultiplyQuant>(c);
 #endif
 }

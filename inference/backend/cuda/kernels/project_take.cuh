@@ -3,11 +3,14 @@
 #pragma once
 #include "project.cuh"
 
+// Four bf16 as float32.
+__device__ __forceinline__ float4 widened(uint2 u) { return make_float4(__uint_as_float(u.x << 16), __uint_as_float(u.x & 0xffff0000), __uint_as_float(u.y << 16), __uint_as_float(u.y & 0xffff0000)); }
+
 // Four elements of a vector, aligned as their number.
 __device__ __forceinline__ float4 four(int type, const uint8_t *v, int k) {
   if (type == F32) return *(const float4 *)((const float *)v + k);
   uint2 u = *(const uint2 *)((const unsigned short *)v + k);
-  if (type == BF16) return make_float4(__uint_as_float(u.x << 16), __uint_as_float(u.x & 0xffff0000), __uint_as_float(u.y << 16), __uint_as_float(u.y & 0xffff0000));
+  if (type == BF16) return widened(u);
   float2 a = __half22float2(*(__half2 *)&u.x), b = __half22float2(*(__half2 *)&u.y);
   return make_float4(a.x, a.y, b.x, b.y);
 }

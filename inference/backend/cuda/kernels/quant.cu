@@ -6,7 +6,6 @@
 //
 // What comes before and after is part of it, as for bf16 (project.cu), and so are the ring, its
 // producer and the slices of k of 16 warps.
-#include "places.cuh"
 #include "project_finish.cuh"
 #include "quant_multiply.cuh"
 
@@ -32,6 +31,47 @@ template <class Q> __device__ __forceinline__ void produce(const QuantParams &q,
   let_next_start();
 #endif
 }
+
+// Sums of strips on their way from the warps that multiply to the one that finishes: two places,
+// which are taken in turn.
+struct Places {
+  uint64_t full[2], empty[2];
+
+  __device__ __forceinline__ void init(int arrive) {
+#if __CUDA_ARCH__ >= 900
+    for (int i = 0; i < 2; i++) barrier_init(&full[i], WARPS * arrive), barrier_init(&empty[i], arrive);
+#endif
+  }
+  // Strip s of the block has a place that is free. Without such barriers, all meet when it is full:
+  // by then the strip before is finished.
+  __device__ __forceinline__ void wait_empty(int s) {
+#if __CUDA_ARCH__ >= 900
+    if (s > 1) barrier_wait(&empty[s & 1], (s / 2 & 1) ^ 1);
+#endif
+  }
+  __device__ __forceinline__ void fill(int s, int arrive) {
+#if __CUDA_ARCH__ >= 900
+    __syncwarp();
+    if ((threadIdx.x & 31) < arrive) barrier_arrive(shared(&full[s & 1]));
+#else
+    all_meet();
+#endif
+  }
+  __device__ __forceinline__ void wait_full(int s) {
+#if __CUDA_ARCH__ >= 900
+    barrier_wait(&full[s & 1], s / 2 & 1);
+#else
+    all_meet();
+#endif
+  }
+  __device__ __forceinline__ void release(int s, int arrive) {
+#if __CUDA_ARCH__ >= 900
+    __syncwarp();
+    if ((threadIdx.x & 31) < arrive) barrier_arrive(shared(&empty[s & 1]));
+#endif
+  }
+  static __device__ __forceinline__ void all_meet() { asm volatile("bar.sync 2, 544;" ::: "memory"); }
+};
 
 // What becomes of the strips of a block, by one warp.
 __device__ __forceinline__ void finish_strips(const ProjectParams &p, Room &room, Places &places, int s0, int n) {

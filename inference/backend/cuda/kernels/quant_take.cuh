@@ -22,7 +22,7 @@ struct QuantParams {
 
 // Activations of a block in shared memory.
 //   x      [chunk][warp][row][high, low][t] of 8 bytes: k 4t..4t+3, then 16 more
-//   scales [warp][chunk][16 k or 32][row]: the scale, and what belongs to the sum (Common)
+//   scales [warp][chunk][16 k or 32][row]: the scale, and what belongs to the sum (common)
 struct Taken {
   uint2 *x;
   float2 *scales;
@@ -35,8 +35,7 @@ struct Taken {
 template <bool PACKED> __device__ __forceinline__ float4 load_row(const float *row, int k, int end) {
   if (!PACKED) return load_x(row, k, end);
   const uint2 v = *(const uint2 *)((const unsigned short *)row + (k < end ? k : 0));
-  if (k >= end) return make_float4(0, 0, 0, 0);
-  return make_float4(__uint_as_float(v.x << 16), __uint_as_float(v.x & 0xffff0000), __uint_as_float(v.y << 16), __uint_as_float(v.y & 0xffff0000));
+  return k < end ? widened(v) : make_float4(0, 0, 0, 0);
 }
 
 // The largest magnitude of the 32 that 8 lanes have; NaN and infinity are larger than all others.
