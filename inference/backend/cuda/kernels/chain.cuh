@@ -131,7 +131,7 @@ template <int SLOT> __device__ __forceinline__ void fetch_chain(const ChainParam
     const RecordSize record = record_of(mine.format);
     for (int s = 0; s < mine.n; s++) {
       int within;
-      const Part &part = part_of(q.p, mine.first + s, &within);
+      const Part &part = q.p.part[part_of(q.p, mine.first + s, &within)];
       const unsigned char *from = (const unsigned char *)part.w + (int64_t)within * q.chunks * record.bytes;
       for (int k = 0; k < q.chunks; k += record.stage, next(at)) {
         barrier_wait(&block.empty[at.stage], at.parity ^ 1); // passes at once the first time round
@@ -165,8 +165,8 @@ __device__ __forceinline__ void tell_pairs(const Phase &f, const Meeting &e, flo
   const int lane = threadIdx.x & 31, odd = lane / 4 % 2;
   const float other_lo = __shfl_xor_sync(0xffffffff, lo, 4), other_hi = __shfl_xor_sync(0xffffffff, hi, 4);
   if (lane % 4) return;
-  if (!odd && e.lo < e.part->rows) tell(f.out + e.lo / 2, pack(lo, other_lo), launch);
-  if (odd && e.hi < e.part->rows) tell(f.out + e.hi / 2, pack(other_hi, hi), launch);
+  if (!odd && e.lo < f.q.p.part[e.which].rows) tell(f.out + e.lo / 2, pack(lo, other_lo), launch);
+  if (odd && e.hi < f.q.p.part[e.which].rows) tell(f.out + e.hi / 2, pack(other_hi, hi), launch);
 }
 
 __device__ __forceinline__ void tell_sums(const Phase &f, const Meeting &e, float a, float b, uint32_t launch) {
@@ -177,8 +177,8 @@ __device__ __forceinline__ void tell_sums(const Phase &f, const Meeting &e, floa
     for (int i = 4; i < 32; i *= 2) square += __shfl_xor_sync(0xffffffff, square, i);
     if (lane == 0) tell(f.squares_out + e.lo / 16, __float_as_uint(square), launch);
   } else if (lane % 4 == 0) {
-    if (e.lo < e.part->rows) tell(f.out + e.lo, __float_as_uint(a), launch);
-    if (e.hi < e.part->rows) tell(f.out + e.hi, __float_as_uint(b), launch);
+    if (e.lo < f.q.p.part[e.which].rows) tell(f.out + e.lo, __float_as_uint(a), launch);
+    if (e.hi < f.q.p.part[e.which].rows) tell(f.out + e.hi, __float_as_uint(b), launch);
   }
 }
 
@@ -194,7 +194,7 @@ __device__ __forceinline__ void close_one(const Phase &f, const ChainShared &blo
     sum.x += b.x, sum.y += b.y;
   }
   float a = sum.x * factor, b = sum.y * factor;
-  if (mine) add_bias(e, a, b);
+  if (mine) add_bias(p, e, a, b);
   if (p.epilogue == ROPE) {
     if (mine) rope(p, block.place[0], e, 0, e.a[0], e.b[0], a, b);
   } else if (p.epilogue == SWIGLU) {

@@ -38,17 +38,19 @@ struct ProjectParams {
   Left left;
 };
 
-__device__ __forceinline__ const Part &part_of(const ProjectParams &p, int strip, int *within) {
+// The part that a strip is of, by its number: a pointer to parameters is followed through memory where
+// the compiler loses sight of what it points to.
+__device__ __forceinline__ int part_of(const ProjectParams &p, int strip, int *within) {
   int i = 0;
   while (i + 1 < p.parts && strip >= p.part[i].strips) strip -= p.part[i++].strips;
   *within = strip;
-  return p.part[i];
+  return i;
 }
 
 // Where the tiles of a strip begin that the kernel multiplies.
 __device__ __forceinline__ const uint4 *strip_at(const ProjectParams &p, int strip) {
   int within;
-  const Part &part = part_of(p, strip, &within);
+  const Part &part = p.part[part_of(p, strip, &within)];
   return part.w + ((int64_t)within * p.tiles + p.k0 / 16) * 32;
 }
 

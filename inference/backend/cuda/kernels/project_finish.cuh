@@ -41,8 +41,7 @@ __device__ __forceinline__ void cache_store(const CacheParams &c, uint8_t *row, 
 // What the results of a strip meet, loaded before they are there: of rows lo and hi for
 // activation rows first+2t and first+2t+1, old values of dst, or cosine and sine.
 struct Meeting {
-  const Part *part;
-  int which, lo, hi;
+  int which, lo, hi; // number of the part
   float a[2], b[2]; // for row lo and row hi
   float gamma[2];   // of the norm behind, for row lo and row hi
 };
@@ -51,23 +50,23 @@ template <bool ALL> __device__ __forceinline__ Meeting meet(const ProjectParams 
   const int lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
   Meeting e = {};
   int within;
-  e.part = &part_of(p, strip, &within);
-  e.which = (int)(e.part - p.part);
-  columns(*e.part, within, g, &e.lo, &e.hi);
+  e.which = part_of(p, strip, &within);
+  const Part &part = p.part[e.which];
+  columns(part, within, g, &e.lo, &e.hi);
   if (p.left.gamma) {
-    e.gamma[0] = plain_element(p.left.gamma_type, p.left.gamma, min(e.lo, e.part->rows - 1));
-    e.gamma[1] = plain_element(p.left.gamma_type, p.left.gamma, min(e.hi, e.part->rows - 1));
+    e.gamma[0] = plain_element(p.left.gamma_type, p.left.gamma, min(e.lo, part.rows - 1));
+    e.gamma[1] = plain_element(p.left.gamma_type, p.left.gamma, min(e.hi, part.rows - 1));
   }
 #pragma unroll
   for (int j = 0; j < 2; j++) {
     const int m = first + 2 * t + j;
     if (m >= p.m) continue;
     if (p.epilogue == ADD) {
-      const float *y = p.dst + (int64_t)m * p.ldd + e.part->col;
-      if (e.lo < e.part->rows) e.a[j] = y[e.lo];
-      if (e.hi < e.part->rows) e.b[j] = y[e.hi];
+      const float *y = p.dst + (int64_t)m * p.ldd + part.col;
+      if (e.lo < part.rows) e.a[j] = y[e.lo];
+      if (e.hi < part.rows) e.b[j] = y[e.hi];
     } else if (ALL && p.epilogue == ROPE && e.which < 2) {
-      const int half = p.part[0].span / 2, i = e.part->kind == HALVES ? e.lo % (2 * half) : e.lo % (2 * half) / 2;
+      const int half = p.part[0].span / 2, i = part.kind == HALVES ? e.lo % (2 * half) : e.lo % (2 * half) / 2;
       const int64_t at = (int64_t)places[m].position * half + i;
       e.a[j] = p.cos[at], e.b[j] = p.sin[at];
     }
@@ -83,7 +82,7 @@ __device__ void rope(const ProjectParams &p, const Place &place, const Meeting &
     a = fmaf(x, c, -(b * s)), b = fmaf(x, s, b * c);
   }
   if (e.which == 0) {
-    float *q = p.dst + (int64_t)m * p.ldd + e.part->col;
+    float *q = p.dst + (int64_t)m * p.ldd + p.part[e.which].col;
     q[e.lo] = a, q[e.hi] = b;
     return;
   }
@@ -108,8 +107,8 @@ __device__ __forceinline__ void leave_squares(const ProjectParams &p, const Meet
 }
 
 // A pair of results with what is added to them always.
-__device__ __forceinline__ void add_bias(const Meeting &e, float &a, float &b) {
-  const Part &part = *e.part;
+__device__ __forceinline__ void add_bias(const ProjectParams &p, const Meeting &e, float &a, float &b) {
+  const Part &part = p.part[e.which];
   if (part.bias) a += plain_element(part.bias_type, part.bias, min(e.lo, part.rows - 1)), b += plain_element(part.bias_type, part.bias, min(e.hi, part.rows - 1));
 }
 
@@ -118,8 +117,8 @@ __device__ __forceinline__ float gated(float gate, float up) { return gate / (1 
 // Stores a pair of results, added to what was there under ADD. They become what is stored, zero
 // beyond the matrix.
 __device__ __forceinline__ void store_sums(const ProjectParams &p, const Meeting &e, int j, int m, float &a, float &b) {
-  float *y = p.dst + (int64_t)m * p.ldd + e.part->col;
-  const bool lo = e.lo < e.part->rows, hi = e.hi < e.part->rows;
+  float *y = p.dst + (int64_t)m * p.ldd + p.part[e.which].col;
+  const bool lo = e.lo < p.part[e.which].rows, hi = e.hi < p.part[e.which].rows;
   a = lo ? e.a[j] + a : 0, b = hi ? e.b[j] + b : 0; // old values are zero but for ADD
   if (lo) y[e.lo] = a;
   if (hi) y[e.hi] = b;
@@ -128,7 +127,7 @@ __device__ __forceinline__ void store_sums(const ProjectParams &p, const Meeting
 // One result pair: rows lo and hi of a part, activation row m = 2t+j. Returns the sum of the
 // squares of what is left for a norm.
 template <bool ALL> __device__ __forceinline__ float finish(const ProjectParams &p, const Place *places, const Meeting &e, int j, int m, float a, float b) {
-  add_bias(e, a, b);
+  add_bias(p, e, a, b);
   if (ALL && p.epilogue == ROPE) {
     rope(p, places[m], e, m, e.a[j], e.b[j], a, b);
     return 0;
@@ -138,13 +137,13 @@ template <bool ALL> __device__ __forceinline__ float finish(const ProjectParams 
     if (p.packed_dst == OPERAND) *(__nv_bfloat16 *)((uint8_t *)p.dst + packed_at(p.ldd, m / 8, m % 8, e.lo)) = __float2bfloat16_rn(y);
     else if (p.packed_dst) ((__nv_bfloat16 *)(p.dst + (int64_t)m * p.ldd))[e.lo] = __float2bfloat16_rn(y);
     else p.dst[(int64_t)m * p.ldd + e.lo] = y;
-    if (p.pairs) p.pairs[(int64_t)m * 2 * e.part->span + e.lo] = a, p.pairs[(int64_t)m * 2 * e.part->span + e.hi] = b;
+    if (p.pairs) p.pairs[(int64_t)m * 2 * p.part[e.which].span + e.lo] = a, p.pairs[(int64_t)m * 2 * p.part[e.which].span + e.hi] = b;
     return 0;
   }
   store_sums(p, e, j, m, a, b);
   if (!p.left.dst) return 0;
-  if (e.lo < e.part->rows) leave(p.left, m, e.lo, a * e.gamma[0]);
-  if (e.hi < e.part->rows) leave(p.left, m, e.hi, b * e.gamma[1]);
+  if (e.lo < p.part[e.which].rows) leave(p.left, m, e.lo, a * e.gamma[0]);
+  if (e.hi < p.part[e.which].rows) leave(p.left, m, e.hi, b * e.gamma[1]);
   return fmaf(a, a, b * b);
 }
 

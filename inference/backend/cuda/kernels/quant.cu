@@ -11,7 +11,7 @@
 
 __device__ __forceinline__ const unsigned char *record_at(const QuantParams &q, int strip, int bytes) {
   int within;
-  const Part &part = part_of(q.p, strip, &within);
+  const Part &part = q.p.part[part_of(q.p, strip, &within)];
   return (const unsigned char *)part.w + (int64_t)within * q.chunks * bytes;
 }
 
