@@ -33,13 +33,15 @@ type prefillKernel struct {
 // attention are the fast kernels, by kind.
 type attention struct {
 	decode  map[attendKind]driver.Function
+	rings   map[attendKind]driver.Function // where there is code for it: the same results by way of a ring
+	ring    decodeRing
 	prefill map[attendKind]prefillKernel
 }
 
 // findAttention finds the fast kernels, those for Hopper's matrix unit where there is
 // code for it.
 func findAttention(drv driver.Driver, k *Kernels) (*attention, error) {
-	a := &attention{decode: map[attendKind]driver.Function{}, prefill: map[attendKind]prefillKernel{}}
+	a := &attention{decode: map[attendKind]driver.Function{}, rings: map[attendKind]driver.Function{}, prefill: map[attendKind]prefillKernel{}}
 	for _, t := range attendFormats {
 		for _, dim := range attendDims {
 			if err := a.find(drv, k, attendKind{t, dim}); err != nil {
@@ -47,7 +49,22 @@ func findAttention(drv driver.Driver, k *Kernels) (*attention, error) {
 			}
 		}
 	}
-	return a, nil
+	return a, a.setRing(drv, usualRing)
+}
+
+// setRing gives the kernels that have a ring the shared memory for it.
+func (a *attention) setRing(drv driver.Driver, ring decodeRing) error {
+	a.ring = ring
+	for kind, f := range a.rings {
+		err := drv.SetFunctionAttribute(f, driver.FunctionMaxShared, ring.shared(kind.dim))
+		if err == nil {
+			err = drv.SetFunctionAttribute(f, driver.FunctionCarveout, 100)
+		}
+		if err != nil {
+			return fmt.Errorf("cuda: attention with a ring, heads of %d: %w", kind.dim, err)
+		}
+	}
+	return nil
 }
 
 // invalidValue is what the driver calls more shared memory than there is (CUresult).
@@ -81,7 +98,15 @@ func (a *attention) find(drv driver.Driver, k *Kernels, kind attendKind) error {
 		return nil
 	}
 	a.decode[kind], a.prefill[kind] = decode, p
-	return err
+	if err != nil {
+		return err
+	}
+	if f, err := k.Function(fmt.Sprintf("attend_ring_%v_%d", kind.cache, kind.dim)); err == nil {
+		a.rings[kind] = f
+	} else if !errors.Is(err, errNoKernel) {
+		return err
+	}
+	return nil
 }
 
 // takes tells whether the fast kernels serve a cache: they find a page by a shift.
@@ -114,7 +139,7 @@ func (d *Device) attend(o *op, leave bool) {
 		decode.dst = d.operandRoom(2, operandBytes(b.Decode, 16*tiles))
 		d.operands.left = o.dst.Data
 	}
-	d.attendDecode(d.kern.attention.decode[kind], decode, h, b.Decode, tiles)
+	d.attendDecode(kind, decode, h, b.Decode, tiles)
 	d.attendPrefill(d.kern.attention.prefill[kind], p, h, b)
 }
 
@@ -133,10 +158,23 @@ func (d *Device) attendPrefill(k prefillKernel, p attendParams, h backend.Heads,
 	d.check(d.drv.Launch(f, d.stream, c, driver.Params(&pp)))
 }
 
+// decodeLaunch is the kernel for so many rows of the decode phase and how it is launched. The two there
+// are have the same bits: which it is may depend on the batch.
+func (d *Device) decodeLaunch(kind attendKind, h backend.Heads, page, rows int) (driver.Function, driver.LaunchConfig) {
+	a := d.kern.attention
+	c := driver.LaunchConfig{Grid: grid(decodeBlocks(h.Dim, d.blocks), 1), Block: [3]uint32{attendThreads}, Programmatic: d.programmatic}
+	f := a.rings[kind]
+	if f == 0 || h.Q != h.KV || page < decodeTile || rows < a.ring.rows {
+		return a.decode[kind], c
+	}
+	c.Grid, c.Shared = grid(a.ring.blocks*d.blocks, 1), uint32(a.ring.shared(h.Dim))
+	return f, c
+}
+
 // attendDecode launches the kernel for the first rows of a batch, as many at once as
 // there is room for their splits. Results go in operand order of so many tiles of 16 k, 0:
 // as float32.
-func (d *Device) attendDecode(f driver.Function, p attendParams, h backend.Heads, rows, tiles int) {
+func (d *Device) attendDecode(kind attendKind, p attendParams, h backend.Heads, rows, tiles int) {
 	if rows == 0 || d.dead() {
 		return
 	}
@@ -148,9 +186,10 @@ func (d *Device) attendDecode(f driver.Function, p attendParams, h backend.Heads
 	most := s.rows(h)
 	for at := 0; at < rows && !d.dead(); at += most {
 		n := min(most, rows-at)
-		c := driver.LaunchConfig{Grid: grid(decodeBlocks(h.Dim, d.blocks), 1), Block: [3]uint32{attendThreads}, Programmatic: d.programmatic}
+		f, c := d.decodeLaunch(kind, h, int(p.cache.size), n)
 		dp := d.splits.params(p, s, h, n)
 		dp.tiles, dp.from, dp.all = int32(tiles), int32(at), int32(rows)
+		dp.around, dp.depth = int32(d.blocks), int32(d.kern.attention.ring.depth)
 		d.check(d.drv.Launch(f, d.stream, c, driver.Params(&dp)))
 		if tiles == 0 {
 			p.dst += driver.Ptr(4 * n * h.Q * h.Dim)

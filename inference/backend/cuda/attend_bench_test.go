@@ -3,8 +3,11 @@
 package cuda
 
 import (
+	"cmp"
 	"fmt"
 	"math"
+	"os"
+	"strings"
 	"testing"
 
 	"llorch/inference/backend"
@@ -136,17 +139,40 @@ func BenchmarkAttendDecode(b *testing.B) {
 	for _, m := range attendModels {
 		for _, context := range []int{300, 4096} {
 			for _, rows := range []int{1, 8, 32} {
-				b.Run(fmt.Sprintf("%s/context=%d/rows=%d", m.name, context, rows), func(b *testing.B) {
-					benchmarkDecode(b, m.h, context, rows)
-				})
+				for _, ring := range benchRings(b, m.h) {
+					b.Run(fmt.Sprintf("%s/context=%d/rows=%d/ring=%dx%d", m.name, context, rows, ring.blocks, ring.depth), func(b *testing.B) {
+						benchmarkDecode(b, m.h, context, rows, ring)
+					})
+				}
 			}
 		}
 	}
 }
 
-func benchmarkDecode(b *testing.B, h backend.Heads, context, rows int) {
+// benchRings are those to compare, LLORCH_TEST_RINGS as blocks×depth: "0x2,3x2,2x3", none of 0 blocks.
+func benchRings(b *testing.B, h backend.Heads) (rings []decodeRing) {
+	v := cmp.Or(os.Getenv("LLORCH_TEST_RINGS"), fmt.Sprintf("0x2,%dx%d", usualRing.blocks, usualRing.depth))
+	for _, s := range strings.Split(v, ",") {
+		r := decodeRing{rows: 1}
+		if _, err := fmt.Sscanf(s, "%dx%d", &r.blocks, &r.depth); err != nil {
+			b.Fatalf("LLORCH_TEST_RINGS: %q: %v", s, err)
+		}
+		if r.blocks == 0 {
+			r.rows = math.MaxInt
+		} else if h.Q != h.KV {
+			continue // no kernel
+		}
+		rings = append(rings, r)
+	}
+	return rings
+}
+
+func benchmarkDecode(b *testing.B, h backend.Heads, context, rows int, ring decodeRing) {
 	d := openHardware(b)
 	defer func() { _ = d.Close() }()
+	if err := d.kern.attention.setRing(d.drv, ring); err != nil {
+		b.Fatal(err)
+	}
 	h.Scale = float32(1 / math.Sqrt(float64(h.Dim)))
 	const layers = 32
 	batches, kv := layersOf(b, d, h, rows, context-1, context, layers, true)
@@ -155,12 +181,11 @@ func benchmarkDecode(b *testing.B, h backend.Heads, context, rows int) {
 		b.Fatal(err)
 	}
 	qkv, dst := noise(b, d, rows*(h.Q+2*h.KV), 2*h.Dim), noise(b, d, rows*h.Q, 2*h.Dim) // bf16 pairs are float32s around 1
-	f := d.kern.attention.decode[attendKind{tensor.BF16, h.Dim}]
 	for _, programmatic := range []bool{false, true} {
 		d.programmatic = programmatic
 		us := timed(b, d, layers, func() {
 			for _, p := range at {
-				d.attendDecode(f, attendParams{dst: address(dst), qkv: address(qkv), batch: p, cache: cacheOf(kv), heads: headsOf(h)}, h, rows, 0)
+				d.attendDecode(attendKind{tensor.BF16, h.Dim}, attendParams{dst: address(dst), qkv: address(qkv), batch: p, cache: cacheOf(kv), heads: headsOf(h)}, h, rows, 0)
 			}
 		})
 		name := ""

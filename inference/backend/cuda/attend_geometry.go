@@ -7,11 +7,12 @@ import (
 	"llorch/inference/backend"
 )
 
-// Geometry of the fast attention kernels: kernels/attend_decode.cu, attend_prefill.cu.
+// Geometry of the fast attention kernels: kernels/attend_decode.cu, attend_ring.cu, attend_prefill.cu.
 const (
 	attendThreads = 128
 	decodeQueries = 8       // query heads of a block
 	decodeBlock   = 64      // positions that its warps take at a time
+	decodeTile    = 16      // positions that one of them does
 	decodeMost    = 64      // splits of a row
 	ticketBytes   = 4 << 16 // a counter for each row and x of a launch
 	splitBytes    = 32 << 20
@@ -64,6 +65,20 @@ func decodeBlocks(dim, sms int) int {
 		return 4 * sms
 	}
 	return 5 * sms
+}
+
+// decodeRing is where and how the decode phase takes keys and values through a ring in shared memory:
+// kernels/attend_ring.cu.
+type decodeRing struct {
+	rows          int // from so many on
+	blocks, depth int // of a multiprocessor; tiles of a warp that are under way
+}
+
+var usualRing = decodeRing{rows: 2, blocks: 3, depth: 2}
+
+// shared is the shared memory of a block, in bytes: RING_AT of the kernel and the ring.
+func (r decodeRing) shared(dim int) int {
+	return 6144 + r.depth*(attendThreads/32)*2*decodeTile*2*dim
 }
 
 func ceil(a, b int) int { return (a + b - 1) / b }

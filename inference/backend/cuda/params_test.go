@@ -38,7 +38,7 @@ func TestParams(t *testing.T) {
 		"read":      {unsafe.Sizeof(readParams{}), 24},
 		"peak":      {unsafe.Sizeof(peakParams{}), 24},
 		"attend":    {unsafe.Sizeof(attendParams{}), 96},
-		"decode":    {unsafe.Sizeof(decodeParams{}), 160},
+		"decode":    {unsafe.Sizeof(decodeParams{}), 168},
 		"prefill":   {unsafe.Sizeof(prefillParams{}), 104},
 	} {
 		if s[0] != s[1] {

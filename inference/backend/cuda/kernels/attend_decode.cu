@@ -35,43 +35,16 @@
 // L2 asked for every block two ahead: 549 µs at 32 rows of 4096. The next part's keys and values
 // loaded while one is put together: 17.5 and 55.3 µs at 8 and 32 rows of 300 (no gain); with one
 // split for up to 6 blocks 16.6 and 49.5, but 9.6 for 1 row.
-#include "attend_decode_sums.cuh"
+#include "attend_decode_tile.cuh"
 
-template <int T, int DIM> struct Decode : DecodeSums<T, DIM> {
-  typedef DecodeSums<T, DIM> Sums;
-  static constexpr int KB = DIM / 32, KR = DIM % 32 / 16; // 16-byte loads of a key, then one of 8
-  using Sums::STEPS, Sums::VB, Sums::VR, Sums::PAIRS;
-  using Sums::p, Sums::cut, Sums::warp, Sums::lane, Sums::g, Sums::t, Sums::sh, Sums::sum, Sums::top, Sums::total;
-  using Sums::row, Sums::split, Sums::head, Sums::kv, Sums::count, Sums::pages;
-  using Sums::page, Sums::slot, Sums::tile, Sums::next_tile, Sums::fill, Sums::begin, Sums::advance;
-  using Sums::clear, Sums::flush, Sums::finished, Sums::merge;
+template <int T, int DIM> struct Decode : DecodeTile<T, DIM> {
+  typedef DecodeTile<T, DIM> Tiles;
+  using Tiles::KB, Tiles::KR, Tiles::VB, Tiles::VR, Tiles::k, Tiles::v;
+  using Tiles::p, Tiles::cut, Tiles::warp, Tiles::lane, Tiles::g, Tiles::t, Tiles::split, Tiles::kv, Tiles::pages;
+  using Tiles::page, Tiles::slot, Tiles::tile, Tiles::next_tile, Tiles::fill, Tiles::begin, Tiles::advance;
+  using Tiles::stage, Tiles::scores, Tiles::weigh, Tiles::add_values, Tiles::clear, Tiles::flush, Tiles::finished, Tiles::merge;
 
-  uint32_t k[2][KB * 4 + KR * 2], v[4][PAIRS];
-
-  __device__ Decode(const DecodeParams &p, typename Sums::Shared &sh) : Sums(p, sh) {}
-
-  // Queries in units of log 2 as fragments, each as a rounded number and the rest. All are
-  // asked for before the first is used.
-  __device__ __forceinline__ void stage() {
-    constexpr int EACH = (STEPS + WARPS - 1) / WARPS;
-    float4 x[EACH];
-#pragma unroll
-    for (int j = 0; j < EACH; j++) {
-      const int s = j * WARPS + warp, at = s < 2 * KB ? s / 2 * 32 + 8 * t + s % 2 * 4 : KB * 32 + 4 * t;
-      const float *q = p.qkv + ((int64_t)row * (p.heads.q + 2 * p.heads.kv) + head + min(g, count - 1)) * DIM;
-      x[j] = *(const float4 *)(q + (s < STEPS ? at : 0));
-    }
-#pragma unroll
-    for (int j = 0; j < EACH; j++) {
-      const int s = j * WARPS + warp;
-      const float f = g < count ? p.heads.scale * LOG2E : 0;
-      const float a = x[j].x * f, b = x[j].y * f, c = x[j].z * f, d = x[j].w * f;
-      uint4 y;
-      y.x = pack<T>(a, b), y.z = pack<T>(c, d);
-      y.y = pack<T>(a - low<T>(y.x), b - high<T>(y.x)), y.w = pack<T>(c - low<T>(y.z), d - high<T>(y.z));
-      if (s < STEPS) sh.queries[s * 32 + lane] = y;
-    }
-  }
+  __device__ Decode(const DecodeParams &p, typename Tiles::Shared &sh) : Tiles(p, sh) {}
 
   __device__ __forceinline__ void load_keys(int slot) {
 #pragma unroll
@@ -105,53 +78,6 @@ template <int T, int DIM> struct Decode : DecodeSums<T, DIM> {
         v[n][4 * VB] = load4(at + 128 * VB + 4 * g);
       }
     }
-  }
-
-  // s: query g at positions 2t, 2t+1, 8+2t, 9+2t of the tile.
-  __device__ __forceinline__ void scores(float (&s)[4]) const {
-    float c[2][4] = {};
-#pragma unroll
-    for (int i = 0; i < STEPS; i++) {
-      const uint4 a = sh.queries[i * 32 + lane];
-#pragma unroll
-      for (int n = 0; n < 2; n++) mma<T>(c[n], a.x, a.y, a.z, a.w, k[n][2 * i], k[n][2 * i + 1]);
-    }
-#pragma unroll
-    for (int n = 0; n < 2; n++) s[2 * n] = c[n][0] + c[n][2], s[2 * n + 1] = c[n][1] + c[n][3];
-  }
-
-  // Takes the tile that begins at a position, of which at least one is in sight.
-  __device__ __forceinline__ void weigh(float (&s)[4], int begin, uint32_t (&w)[2]) {
-    if (begin < cut.first || begin + TILE - 1 > cut.last) {
-#pragma unroll
-      for (int i = 0; i < 4; i++) {
-        int at = begin + i / 2 * 8 + 2 * t + i % 2;
-        if (at < cut.first || at > cut.last) s[i] = -INFINITY;
-      }
-    }
-    float most = fmaxf(fmaxf(s[0], s[1]), fmaxf(s[2], s[3]));
-    most = fmaxf(most, __shfl_xor_sync(0xffffffff, most, 1));
-    most = fmaxf(most, __shfl_xor_sync(0xffffffff, most, 2));
-    if (__any_sync(0xffffffff, most > top)) {
-      const float next = fmaxf(top, most), old = top == -INFINITY ? 0 : exp2_fast(top - next);
-      const float a = __shfl_sync(0xffffffff, old, 8 * t), b = __shfl_sync(0xffffffff, old, 8 * t + 4);
-      total *= old, top = next;
-#pragma unroll
-      for (int i = 0; i < PAIRS; i++) sum[i][0] *= a, sum[i][1] *= b, sum[i][2] *= a, sum[i][3] *= b;
-    }
-    const float base = top - lift<T>;
-#pragma unroll
-    for (int i = 0; i < 2; i++) {
-      w[i] = pack<T>(exp2_fast(s[2 * i] - base), exp2_fast(s[2 * i + 1] - base));
-      total += low<T>(w[i]) + high<T>(w[i]);
-    }
-  }
-
-  __device__ __forceinline__ void add_values(const uint32_t (&w)[2]) {
-#pragma unroll
-    for (int i = 0; i < PAIRS; i++)
-      mma<T>(sum[i], __byte_perm(v[0][i], v[1][i], 0x5410), __byte_perm(v[0][i], v[1][i], 0x7632),
-             __byte_perm(v[2][i], v[3][i], 0x5410), __byte_perm(v[2][i], v[3][i], 0x7632), w[0], w[1]);
   }
 
   __device__ __forceinline__ void ask(const Tile &x) const {

@@ -27,6 +27,8 @@ struct DecodeParams {
   int32_t shift;     // log2 of the positions of a page
   int32_t tiles;     // of 16 k of dst in operand order, in bf16; 0: dst is F32
   int32_t from, all; // in operand order: the first row's place, and the rows that lie there in all
+  int32_t around;    // blocks so far apart share a multiprocessor
+  int32_t depth;     // tiles of a warp in the ring (attend_ring.cu)
 };
 
 // One row's positions cut into splits.
@@ -120,11 +122,17 @@ struct DecodePlace {
     }
   }
 
+  // Blocks of a multiprocessor take what lies together: a row's splits differ in length, and a
+  // multiprocessor that had the long ones of three rows would be late.
+  __device__ __forceinline__ int together() const {
+    return blockIdx.x % p.around * (gridDim.x / p.around) + blockIdx.x / p.around;
+  }
+
   // Finds this block's share of all splits, the first of them, and returns their number.
   __device__ __forceinline__ int begin() {
     const int mine = splits_of(p.n == 1 ? 0 : lane); // one row: every lane knows it
     const int units = (p.n == 1 ? mine : all_splits(mine)) * parts(), each = units / gridDim.x, more = units % gridDim.x;
-    const int u = blockIdx.x * each + min((int)blockIdx.x, more), n = each + ((int)blockIdx.x < more);
+    const int at = each == 0 ? blockIdx.x : together(), u = at * each + min(at, more), n = each + (at < more);
     if (n == 0) return 0;
     if (p.n == 1) row = 0, part = quotient(u, mine), split = u - part * mine;
     else find(u, mine);

@@ -3,22 +3,25 @@
 #pragma once
 #include "attend_decode.cuh"
 
-template <int T, int DIM> struct DecodeSums : DecodePlace {
+// COUNT bounds the query heads of a part. NEAR: a lane's words of a value lie together.
+template <int T, int DIM, int COUNT = QUERIES, bool NEAR = false> struct DecodeSums : DecodePlace {
   static constexpr int STEPS = DIM / 16;                 // products over a key's elements
   static constexpr int VB = DIM / 64, VR = DIM % 64 / 16; // 16-byte loads of a value, then one of 4·VR
   static constexpr int PAIRS = VB * 4 + VR;              // words of a value in a lane
+  static constexpr int EACH = COUNT > 1 ? 2 : 1, SEATS = 8 * ((COUNT + 1) / 2); // queries of a lane, lanes that have any
   static constexpr int ROOMS = DIM > 128 ? 1 : 2;        // for sums: one is read while the next is written
 
   struct __align__(16) Shared {
-    uint4 queries[STEPS * 32]; // fragments, by product and lane
+    uint4 queries[STEPS * 4 * COUNT]; // fragments, by product and lane
     float tops[ROOMS][WARPS][QUERIES], totals[ROOMS][WARPS][QUERIES];
-    float weights[QUERIES][MOST];
-    float2 sums[ROOMS][WARPS][2][PAIRS][32]; // by warp, query of a lane, pair of elements, lane
+    float weights[COUNT][MOST];
+    float2 sums[ROOMS][WARPS][EACH][PAIRS][SEATS]; // by warp, query of a lane, pair of elements, lane
     bool last;
   };
 
   Shared &sh;
   int room = 0;        // of the sums to come
+  const int seat = g * (SEATS / 8) + t;
   float sum[PAIRS][4]; // Vᵀ·Pᵀ: elements dim_of and the next, of queries 2t and 2t+1
   float top, total;    // of query g; total is this lane's share
 
@@ -26,6 +29,7 @@ template <int T, int DIM> struct DecodeSums : DecodePlace {
 
   // The element that word i of a lane's value begins with.
   __device__ __forceinline__ int dim_of(int i) const {
+    if (NEAR) return DIM / 8 * g + 2 * i;
     if (i < VB * 4) return i / 4 * 64 + 8 * g + i % 4 * 2;
     return VB * 64 + 2 * VR * g + (i - VB * 4) * 2;
   }
@@ -43,13 +47,13 @@ template <int T, int DIM> struct DecodeSums : DecodePlace {
     if (ROOMS == 1) __syncthreads(); // the last sums have been read
     if (t == 0) sh.tops[room][warp][g] = top, sh.totals[room][warp][g] = total;
 #pragma unroll
-    for (int n = 0; n < 2; n++)
+    for (int n = 0; n < EACH; n++)
       if (2 * t + n < count)
 #pragma unroll
-        for (int i = 0; i < PAIRS; i++) sh.sums[room][warp][n][i][lane] = make_float2(sum[i][n], sum[i][n + 2]);
+        for (int i = 0; i < PAIRS; i++) sh.sums[room][warp][n][i][seat] = make_float2(sum[i][n], sum[i][n + 2]);
     __syncthreads();
 #pragma unroll
-    for (int n = 0; n < 2; n++)
+    for (int n = 0; n < EACH; n++)
       if (2 * t + n < count) join(n);
     clear();
     room = (room + 1) % ROOMS;
@@ -72,7 +76,7 @@ template <int T, int DIM> struct DecodeSums : DecodePlace {
       float2 y = make_float2(0, 0);
 #pragma unroll
       for (int w = 0; w < WARPS; w++) {
-        const float2 x = sh.sums[room][w][n][i + warp][lane];
+        const float2 x = sh.sums[room][w][n][i + warp][seat];
         y.x = fmaf(factor[w], x.x, y.x), y.y = fmaf(factor[w], x.y, y.y);
       }
       const int d = dim_of(i + warp);
@@ -122,7 +126,7 @@ template <int T, int DIM> struct DecodeSums : DecodePlace {
   // loads at once, then the warps' sums in their order.
   __device__ void merge() {
     const int64_t at = (int64_t)row * p.heads.q + head;
-    float4 *sums = (float4 *)sh.sums; // [WARPS][QUERIES][DIM/4]
+    float4 *sums = (float4 *)sh.sums; // [WARPS][COUNT][DIM/4]
     weigh_splits(at);
     __syncthreads();
     for (int i = lane; i < count * (DIM / 4); i += 32) {
@@ -135,14 +139,14 @@ template <int T, int DIM> struct DecodeSums : DecodePlace {
         const float w = sh.weights[query][s];
         y.x = fmaf(w, x.x, y.x), y.y = fmaf(w, x.y, y.y), y.z = fmaf(w, x.z, y.z), y.w = fmaf(w, x.w, y.w);
       }
-      sums[(warp * QUERIES + query) * (DIM / 4) + d / 4] = y;
+      sums[(warp * COUNT + query) * (DIM / 4) + d / 4] = y;
     }
     __syncthreads();
     for (int i = threadIdx.x; i < count * (DIM / 2); i += WARPS * 32) {
       float2 y = make_float2(0, 0);
 #pragma unroll
       for (int w = 0; w < WARPS; w++) {
-        const float2 x = ((const float2 *)sums)[w * QUERIES * (DIM / 2) + i];
+        const float2 x = ((const float2 *)sums)[w * COUNT * (DIM / 2) + i];
         y.x += x.x, y.y += x.y;
       }
       store(row, head + i / (DIM / 2), i % (DIM / 2) * 2, y);
