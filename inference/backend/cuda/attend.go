@@ -33,15 +33,14 @@ type prefillKernel struct {
 // attention are the fast kernels, by kind.
 type attention struct {
 	decode  map[attendKind]driver.Function
-	rings   map[attendKind]driver.Function // where there is code for it: the same results by way of a ring
-	ring    decodeRing
 	prefill map[attendKind]prefillKernel
+	rings   attendRings
 }
 
 // findAttention finds the fast kernels, those for Hopper's matrix unit where there is
 // code for it.
 func findAttention(drv driver.Driver, k *Kernels) (*attention, error) {
-	a := &attention{decode: map[attendKind]driver.Function{}, rings: map[attendKind]driver.Function{}, prefill: map[attendKind]prefillKernel{}}
+	a := &attention{decode: map[attendKind]driver.Function{}, prefill: map[attendKind]prefillKernel{}}
 	for _, t := range attendFormats {
 		for _, dim := range attendDims {
 			if err := a.find(drv, k, attendKind{t, dim}); err != nil {
@@ -49,22 +48,9 @@ func findAttention(drv driver.Driver, k *Kernels) (*attention, error) {
 			}
 		}
 	}
-	return a, a.setRing(drv, usualRing)
-}
-
-// setRing gives the kernels that have a ring the shared memory for it.
-func (a *attention) setRing(drv driver.Driver, ring decodeRing) error {
-	a.ring = ring
-	for kind, f := range a.rings {
-		err := drv.SetFunctionAttribute(f, driver.FunctionMaxShared, ring.shared(kind.dim))
-		if err == nil {
-			err = drv.SetFunctionAttribute(f, driver.FunctionCarveout, 100)
-		}
-		if err != nil {
-			return fmt.Errorf("cuda: attention with a ring, heads of %d: %w", kind.dim, err)
-		}
-	}
-	return nil
+	var err error
+	a.rings, err = findRings(drv, k)
+	return a, err
 }
 
 // invalidValue is what the driver calls more shared memory than there is (CUresult).
@@ -98,15 +84,7 @@ func (a *attention) find(drv driver.Driver, k *Kernels, kind attendKind) error {
 		return nil
 	}
 	a.decode[kind], a.prefill[kind] = decode, p
-	if err != nil {
-		return err
-	}
-	if f, err := k.Function(fmt.Sprintf("attend_ring_%v_%d", kind.cache, kind.dim)); err == nil {
-		a.rings[kind] = f
-	} else if !errors.Is(err, errNoKernel) {
-		return err
-	}
-	return nil
+	return err
 }
 
 // takes tells whether the fast kernels serve a cache: they find a page by a shift.
@@ -158,17 +136,16 @@ func (d *Device) attendPrefill(k prefillKernel, p attendParams, h backend.Heads,
 	d.check(d.drv.Launch(f, d.stream, c, driver.Params(&pp)))
 }
 
-// decodeLaunch is the kernel for so many rows of the decode phase and how it is launched. The two there
-// are have the same bits: which it is may depend on the batch.
-func (d *Device) decodeLaunch(kind attendKind, h backend.Heads, page, rows int) (driver.Function, driver.LaunchConfig) {
-	a := d.kern.attention
-	c := driver.LaunchConfig{Grid: grid(decodeBlocks(h.Dim, d.blocks), 1), Block: [3]uint32{attendThreads}, Programmatic: d.programmatic}
-	f := a.rings[kind]
-	if f == 0 || h.Q != h.KV || page < decodeTile || rows < a.ring.rows {
-		return a.decode[kind], c
+// decodeLaunch is the kernel of the decode phase for a cache and how it is launched. Results of the two
+// there are have the same bits.
+func (d *Device) decodeLaunch(kind attendKind, h backend.Heads, page int) (driver.Function, driver.LaunchConfig) {
+	c := driver.LaunchConfig{Block: [3]uint32{attendThreads}, Programmatic: d.programmatic}
+	if r := d.kern.attention.rings.of(kind, h, page); r.f != 0 {
+		c.Grid, c.Shared = grid(r.blocks*d.blocks, 1), uint32(r.shared())
+		return r.f, c
 	}
-	c.Grid, c.Shared = grid(a.ring.blocks*d.blocks, 1), uint32(a.ring.shared(h.Dim))
-	return f, c
+	c.Grid = grid(decodeBlocks(h.Dim, d.blocks), 1)
+	return d.kern.attention.decode[kind], c
 }
 
 // attendDecode launches the kernel for the first rows of a batch, as many at once as
@@ -186,10 +163,10 @@ func (d *Device) attendDecode(kind attendKind, p attendParams, h backend.Heads, 
 	most := s.rows(h)
 	for at := 0; at < rows && !d.dead(); at += most {
 		n := min(most, rows-at)
-		f, c := d.decodeLaunch(kind, h, int(p.cache.size), n)
+		f, c := d.decodeLaunch(kind, h, int(p.cache.size))
 		dp := d.splits.params(p, s, h, n)
 		dp.tiles, dp.from, dp.all = int32(tiles), int32(at), int32(rows)
-		dp.around, dp.depth = int32(d.blocks), int32(d.kern.attention.ring.depth)
+		dp.around = int32(d.blocks)
 		d.check(d.drv.Launch(f, d.stream, c, driver.Params(&dp)))
 		if tiles == 0 {
 			p.dst += driver.Ptr(4 * n * h.Q * h.Dim)

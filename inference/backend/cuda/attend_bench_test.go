@@ -3,11 +3,8 @@
 package cuda
 
 import (
-	"cmp"
 	"fmt"
 	"math"
-	"os"
-	"strings"
 	"testing"
 
 	"llorch/inference/backend"
@@ -139,8 +136,8 @@ func BenchmarkAttendDecode(b *testing.B) {
 	for _, m := range attendModels {
 		for _, context := range []int{300, 4096} {
 			for _, rows := range []int{1, 8, 32} {
-				for _, ring := range benchRings(b, m.h) {
-					b.Run(fmt.Sprintf("%s/context=%d/rows=%d/ring=%dx%d", m.name, context, rows, ring.blocks, ring.depth), func(b *testing.B) {
+				for _, ring := range []bool{false, true} {
+					b.Run(fmt.Sprintf("%s/context=%d/rows=%d/ring=%v", m.name, context, rows, ring), func(b *testing.B) {
 						benchmarkDecode(b, m.h, context, rows, ring)
 					})
 				}
@@ -149,29 +146,11 @@ func BenchmarkAttendDecode(b *testing.B) {
 	}
 }
 
-// benchRings are those to compare, LLORCH_TEST_RINGS as blocks×depth: "0x2,3x2,2x3", none of 0 blocks.
-func benchRings(b *testing.B, h backend.Heads) (rings []decodeRing) {
-	v := cmp.Or(os.Getenv("LLORCH_TEST_RINGS"), fmt.Sprintf("0x2,%dx%d", usualRing.blocks, usualRing.depth))
-	for _, s := range strings.Split(v, ",") {
-		r := decodeRing{rows: 1}
-		if _, err := fmt.Sscanf(s, "%dx%d", &r.blocks, &r.depth); err != nil {
-			b.Fatalf("LLORCH_TEST_RINGS: %q: %v", s, err)
-		}
-		if r.blocks == 0 {
-			r.rows = math.MaxInt
-		} else if h.Q != h.KV {
-			continue // no kernel
-		}
-		rings = append(rings, r)
-	}
-	return rings
-}
-
-func benchmarkDecode(b *testing.B, h backend.Heads, context, rows int, ring decodeRing) {
+func benchmarkDecode(b *testing.B, h backend.Heads, context, rows int, ring bool) {
 	d := openHardware(b)
 	defer func() { _ = d.Close() }()
-	if err := d.kern.attention.setRing(d.drv, ring); err != nil {
-		b.Fatal(err)
+	if !ring {
+		d.kern.attention.rings = nil
 	}
 	h.Scale = float32(1 / math.Sqrt(float64(h.Dim)))
 	const layers = 32

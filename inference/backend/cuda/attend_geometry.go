@@ -67,20 +67,6 @@ func decodeBlocks(dim, sms int) int {
 	return 5 * sms
 }
 
-// decodeRing is where and how the decode phase takes keys and values through a ring in shared memory:
-// kernels/attend_ring.cu.
-type decodeRing struct {
-	rows          int // from so many on
-	blocks, depth int // of a multiprocessor; tiles of a warp that are under way
-}
-
-var usualRing = decodeRing{rows: 2, blocks: 3, depth: 2}
-
-// shared is the shared memory of a block, in bytes: RING_AT of the kernel and the ring.
-func (r decodeRing) shared(dim int) int {
-	return 6144 + r.depth*(attendThreads/32)*2*decodeTile*2*dim
-}
-
 func ceil(a, b int) int { return (a + b - 1) / b }
 
 // prefillShared is the size of Prefill::Shared in bytes.

@@ -219,7 +219,7 @@ type decodeParams struct {
 	most, least, n       int32
 	group, shares, shift int32
 	tiles, from, all     int32
-	around, depth, _     int32
+	around, _            int32
 }
 
 type prefillParams struct {

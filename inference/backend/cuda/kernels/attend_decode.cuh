@@ -28,7 +28,7 @@ struct DecodeParams {
   int32_t tiles;     // of 16 k of dst in operand order, in bf16; 0: dst is F32
   int32_t from, all; // in operand order: the first row's place, and the rows that lie there in all
   int32_t around;    // blocks so far apart share a multiprocessor
-  int32_t depth;     // tiles of a warp in the ring (attend_ring.cu)
+  int32_t pad;
 };
 
 // One row's positions cut into splits.
@@ -122,17 +122,14 @@ struct DecodePlace {
     }
   }
 
-  // Blocks of a multiprocessor take what lies together: a row's splits differ in length, and a
-  // multiprocessor that had the long ones of three rows would be late.
-  __device__ __forceinline__ int together() const {
-    return blockIdx.x % p.around * (gridDim.x / p.around) + blockIdx.x / p.around;
-  }
-
-  // Finds this block's share of all splits, the first of them, and returns their number.
+  // Finds this block's share of all splits, the first of them, and returns their number. Blocks of a
+  // multiprocessor take what lies together: a row's splits differ in length, and a multiprocessor that
+  // had the long ones of three rows would be late.
   __device__ __forceinline__ int begin() {
     const int mine = splits_of(p.n == 1 ? 0 : lane); // one row: every lane knows it
-    const int units = (p.n == 1 ? mine : all_splits(mine)) * parts(), each = units / gridDim.x, more = units % gridDim.x;
-    const int at = each == 0 ? blockIdx.x : together(), u = at * each + min(at, more), n = each + (at < more);
+    const uint32_t units = (p.n == 1 ? mine : all_splits(mine)) * parts(), blocks = gridDim.x;
+    const uint32_t at = units < blocks ? blockIdx.x : blockIdx.x % p.around * (blocks / p.around) + blockIdx.x / p.around;
+    const int u = units < blocks ? at : units * at / blocks, n = units < blocks ? at < units : units * (at + 1) / blocks - u;
     if (n == 0) return 0;
     if (p.n == 1) row = 0, part = quotient(u, mine), split = u - part * mine;
     else find(u, mine);

@@ -1,69 +1,74 @@
-// The kernel of attend_decode.cu where a key head has one query head, on Hopper: keys and values pass
-// through a ring in shared memory, filled by bulk copies. The same splits, products and sums, so the
-// same bits; which of the two is launched may depend on how many rows there are.
+// The kernels of attend_decode.cu on Hopper: keys and values pass through shared memory, filled by bulk
+// copies. The same splits, products and sums, so the same bits; which of the two is launched may depend on
+// how many rows there are.
 //
-// Launch: as attend_decode.cu, with `depth` tiles of each warp in dynamic shared memory.
+// Launch: as attend_decode.cu, with the shared memory of decodeRing in attend_geometry.go. COUNT bounds the
+// query heads of a key head.
 //
-// A ring is a warp's own. It takes a tile to registers, and at once has the one copied there that comes
-// `depth` tiles later, be it of another split, head or row: memory goes on while sums of a part are put
-// together, counted and merged. Nobody else fills or reads it, so there is no barrier for free stages.
-// No more than what is in sight of a tile is copied. Values of positions out of sight are read as those
-// of the nearest in sight, for what lies there is another tile's, or nobody's.
+// Each warp has room for one tile. It takes the keys to registers, and at once has those of the next
+// tile copied there, be it of another split, head or row; then the values. So memory goes on while sums
+// of a part are put together, counted and merged. Nobody else fills or reads that room, so there is no
+// barrier for when it is free. No more than what is in sight of a tile is copied. Values of positions
+// out of sight are read as those of the nearest in sight, for what lies there is another tile's, or
+// nobody's.
 //
-// Rows of a tile lie 256 bytes apart, in the same banks. Of two neighbouring pieces of 16 bytes, or of two
-// 64 bytes apart, half of the lanes take the second first: a key's pieces come without a conflict, a
-// value's with two lanes a bank.
+// Rows of a tile lie 2·DIM bytes apart, in the same banks. Of a key's pieces of 16 bytes, half of the
+// lanes take the second of two first, so that they come without a conflict; a value's come with four lanes
+// a bank.
 #include "attend_decode_tile.cuh"
 #include "ring.cuh"
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-
-enum { DEEPEST = 8, RING_AT = 6144 }; // tiles of a warp; where the ring begins in shared memory
-
-__device__ __forceinline__ uint4 load_shared(uint32_t at) {
+__device__ __forceinline__ uint4 load(uint32_t at) {
   uint4 v;
   asm volatile("ld.shared.v4.u32 {%0,%1,%2,%3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "r"(at));
   return v;
 }
 
 // Two pieces of 16 bytes, the second loaded first where told. Returns what depends on both.
-__device__ __forceinline__ uint32_t load_two(uint32_t (&to)[8], uint32_t at, uint32_t step, bool second) {
-  const uint4 x = load_shared(second ? at + step : at), y = load_shared(second ? at : at + step);
+__device__ __forceinline__ uint32_t load_two(uint32_t *to, uint32_t at, uint32_t step, bool second) {
+  const uint4 x = load(second ? at + step : at), y = load(second ? at : at + step);
   to[0] = second ? y.x : x.x, to[1] = second ? y.y : x.y, to[2] = second ? y.z : x.z, to[3] = second ? y.w : x.w;
   to[4] = second ? x.x : y.x, to[5] = second ? x.y : y.y, to[6] = second ? x.z : y.z, to[7] = second ? x.w : y.w;
   return x.w | y.w;
 }
 
-template <int T, int DIM> struct DecodeRing : DecodeTile<T, DIM, 1, true> {
-  typedef DecodeTile<T, DIM, 1, true> Tiles;
+template <int T, int DIM, int COUNT> struct DecodeRing : DecodeTile<T, DIM, COUNT, true> {
+  typedef DecodeTile<T, DIM, COUNT, true> Tiles;
   static constexpr int ROW = 2 * DIM, HALF = TILE * ROW; // bytes of a key, and of a tile's keys
-  static_assert(DIM == 128, "a value is two pieces of each lane");
-  using Tiles::p, Tiles::cut, Tiles::warp, Tiles::lane, Tiles::g, Tiles::t, Tiles::k, Tiles::v;
-  using Tiles::row, Tiles::part, Tiles::split, Tiles::pages, Tiles::parts, Tiles::tile, Tiles::fill, Tiles::begin, Tiles::advance;
-  using Tiles::stage, Tiles::scores, Tiles::weigh, Tiles::add_values, Tiles::clear, Tiles::flush, Tiles::finished, Tiles::merge;
+  static constexpr int PIECES = DIM / 64;                // of 16 bytes that a lane has of a value
+  static_assert(DIM == 64 || DIM == 128, "whole pieces, one or two");
+  using Tiles::p, Tiles::cut, Tiles::warp, Tiles::lane, Tiles::g, Tiles::t, Tiles::sh, Tiles::sum, Tiles::STEPS;
+  using Tiles::row, Tiles::part, Tiles::split, Tiles::pages, Tiles::parts, Tiles::tile, Tiles::begin, Tiles::advance;
+  using Tiles::stage, Tiles::weigh, Tiles::clear, Tiles::flush, Tiles::finished, Tiles::merge;
 
   struct Shared {
     typename Tiles::Shared sums;
-    uint64_t full[WARPS][DEEPEST];
+    uint64_t full[WARPS][2]; // of keys, then of values
   };
-  static_assert(sizeof(Shared) <= RING_AT, "the ring begins behind it");
+  enum { TILES_AT = 2048 + COUNT * (4 * DIM + 256) + (COUNT > 1 ? 2 : 1) * (COUNT + 1) / 2 * 32 * DIM }; // decodeRing.shared
+  static_assert(sizeof(Shared) <= TILES_AT, "tiles begin behind it");
 
-  // Where the next tile is that has not been asked for, of a part of which the blocks up to `end`
-  // are this block's, and so many splits behind it.
+  // For lane 0, where the next tile is that has not been asked for, of a part of which the blocks up to `end`
+  // are this team's, and so many splits behind it.
   struct Ahead {
     int row, part, block, end, left;
     Cut cut;
     const int32_t *pages;
   };
 
-  uint64_t *const full; // by stage of this warp's ring
-  uint8_t *const ring;
-  Cursor at = {0, 0};
+  uint64_t *const full;
+  uint8_t *const room; // of a tile's keys, then of its values
+  uint32_t parity = 0;
   Ahead ahead;
 
-  __device__ DecodeRing(const DecodeParams &p, uint8_t *room)
-      : Tiles(p, ((Shared *)room)->sums), full(((Shared *)room)->full[threadIdx.x / 32]),
-        ring(room + RING_AT + threadIdx.x / 32 * p.depth * (2 * HALF)) {}
+  __device__ __forceinline__ DecodeRing(const DecodeParams &p, uint8_t *memory)
+      : Tiles(p, ((Shared *)memory)->sums), full(((Shared *)memory)->full[threadIdx.x / 32]),
+        room(memory + TILES_AT + threadIdx.x / 32 * 2 * HALF) {
+    if (lane < 2) barrier_init(full + lane, 1);
+    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+    __syncwarp();
+  }
 
   __device__ __forceinline__ void enter(int split) {
     const Cut &c = ahead.cut;
@@ -72,11 +77,12 @@ template <int T, int DIM> struct DecodeRing : DecodeTile<T, DIM, 1, true> {
     ahead.end = min(ahead.block + splits * c.each, c.block + c.blocks);
   }
 
-  // The tile that comes next, of those in sight: of no positions where there is none.
+  // For lane 0, the tile that comes next, of those in sight: of no positions where there is none.
   __device__ __forceinline__ Tile next() {
+    if (lane != 0) return {0, 0};
     while (true) {
       while (ahead.block < ahead.end) {
-        const Tile x = tile(ahead.cut, ahead.pages, ahead.part, ahead.block++);
+        const Tile x = tile(ahead.cut, ahead.pages, quotient(ahead.part, p.shares), ahead.block++);
         if (x.count) return x;
       }
       if (ahead.left == 0) return {0, 0};
@@ -89,65 +95,78 @@ template <int T, int DIM> struct DecodeRing : DecodeTile<T, DIM, 1, true> {
     }
   }
 
-  __device__ __forceinline__ void copy(const Tile &x, int stage, uint32_t zero) {
-    const int64_t from = (int64_t)x.slot * ROW;
-    uint8_t *to = ring + stage * (2 * HALF) + zero;
-    const uint64_t policy = evict_first();
-    fetch(to, p.cache.k + from, x.count * ROW, full + stage, policy);
-    fetch(to + HALF, p.cache.v + from, x.count * ROW, full + stage, policy);
+  // Copies the keys of a tile, or its values.
+  __device__ __forceinline__ void copy(const Tile &x, bool values, uint32_t zero) {
+    if (x.count == 0) return;
+    fetch(room + (values ? HALF : 0) + zero, (values ? p.cache.v : p.cache.k) + (int64_t)x.slot * ROW, x.count * ROW, full + values, evict_first());
   }
 
-  // Asks for the first tiles, lane by lane: L2 for what is there before the wait, then the ring.
+  // Asks for the first tile: at once where its positions are older than the step, for L2 otherwise.
+  // After it the kernels in front have ended.
   __device__ __forceinline__ void open(int left) {
-    ahead = {row, part, 0, 0, left, cut, pages};
-    enter(split);
-    Tile mine = {0, 0};
-    for (int i = 0; i < p.depth; i++) {
-      const Tile x = next();
-      if (lane == i) mine = x;
-    }
-    const int64_t from = (int64_t)mine.slot * ROW;
-    if (mine.count) prefetch(p.cache.k + from, mine.count * ROW), prefetch(p.cache.v + from, mine.count * ROW);
+    if (lane == 0) ahead = {row, part, 0, 0, left, cut, pages}, enter(split);
+    const Tile x = next();
+    const bool older = (ahead.block - 1) * BLOCK + warp * TILE + x.count <= ahead.cut.last;
+    const int64_t from = (int64_t)x.slot * ROW;
+    if (older) copy(x, false, 0), copy(x, true, 0);
+    else if (x.count) prefetch(p.cache.k + from, x.count * ROW), prefetch(p.cache.v + from, x.count * ROW);
     wait_for_earlier();
-    if (mine.count) copy(mine, lane, 0);
+    if (!older) copy(x, false, 0), copy(x, true, 0);
     __syncwarp();
-    let_next_begin();
-    fill();
   }
 
-  __device__ __forceinline__ uint32_t load_keys(uint32_t from) {
-    uint32_t loaded = 0;
+  // Zero, but not before what all lanes have loaded has come: then another copy may go there. Grids
+  // are one block deep, which a compiler cannot know.
+  __device__ __forceinline__ uint32_t once_loaded_by_all(uint32_t loaded) const { return __any_sync(0xffffffff, loaded & (gridDim.z - 1)); }
+
+  // Products of the queries with 8 keys, of positions 2t and 2t+1 of them.
+  __device__ __forceinline__ uint32_t score(float *s, uint32_t from) const {
+    uint32_t key[DIM / 4], loaded = 0;
 #pragma unroll
-    for (int n = 0; n < 2; n++)
+    for (int c = 0; c < DIM / 64; c++) loaded |= load_two(&key[8 * c], from + g * ROW + 128 * c + 16 * t, 64, g % 2);
+    float c[4] = {};
 #pragma unroll
-      for (int c = 0; c < DIM / 64; c++)
-        loaded |= load_two(*(uint32_t(*)[8])&k[n][8 * c], from + (8 * n + g) * ROW + 128 * c + 16 * t, 64, g % 2);
+    for (int i = 0; i < STEPS; i++) {
+      const uint4 a = lane < 4 * COUNT ? sh.queries[i * 4 * COUNT + lane] : make_uint4(0, 0, 0, 0);
+      mma<T>(c, a.x, a.y, a.z, a.w, key[2 * i], key[2 * i + 1]);
+    }
+    s[0] = c[0] + c[2], s[1] = c[1] + c[3];
     return loaded;
   }
 
-  // Those of positions [first, last] of the tile.
-  __device__ __forceinline__ uint32_t load_values(uint32_t from, int first, int last) {
+  static __device__ __forceinline__ uint32_t word(const uint4 &v, int i) { return i == 0 ? v.x : i == 1 ? v.y : i == 2 ? v.z : v.w; }
+
+  // Adds the values of positions [first, last] of the tile.
+  __device__ __forceinline__ uint32_t add(const uint32_t (&w)[2], uint32_t from, int first, int last) {
     uint32_t loaded = 0;
 #pragma unroll
-    for (int n = 0; n < 4; n++)
-      loaded |= load_two(v[n], from + min(max(n / 2 * 8 + 2 * t + n % 2, first), last) * ROW + 32 * g, 16, t % 2);
+    for (int piece = 0; piece < PIECES; piece++) {
+      uint4 v[4];
+#pragma unroll
+      for (int n = 0; n < 4; n++)
+        v[n] = load(from + min(max(n / 2 * 8 + 2 * t + n % 2, first), last) * ROW + 16 * (PIECES * g + piece)), loaded |= v[n].w;
+#pragma unroll
+      for (int i = 0; i < 4; i++)
+        mma<T>(sum[4 * piece + i], __byte_perm(word(v[0], i), word(v[1], i), 0x5410), __byte_perm(word(v[0], i), word(v[1], i), 0x7632),
+               __byte_perm(word(v[2], i), word(v[3], i), 0x5410), __byte_perm(word(v[2], i), word(v[3], i), 0x7632), w[0], w[1]);
+    }
     return loaded;
   }
 
   __device__ __forceinline__ void take_tile(int begin) {
     const Tile x = next();
-    const uint32_t from = shared(ring) + at.stage * (2 * HALF);
-    barrier_wait(full + at.stage, at.parity);
-    uint32_t loaded = load_keys(from);
-    loaded |= load_values(from + HALF, max(cut.first - begin, 0), min(cut.last - begin, TILE - 1));
-    // Zero, as grids are one block deep, which a compiler cannot know: what all lanes have loaded has
-    // come before another copy may go there.
-    const uint32_t zero = __any_sync(0xffffffff, loaded & (gridDim.z - 1));
-    if (lane == 0 && x.count) copy(x, at.stage, zero);
-    if (++at.stage == p.depth) at.stage = 0, at.parity ^= 1;
+    const uint32_t from = shared(room);
     float s[4];
     uint32_t w[2];
-    scores(s), weigh(s, begin, w), add_values(w);
+    barrier_wait(full, parity);
+    uint32_t loaded = score(s, from);
+    loaded |= score(s + 2, from + 8 * ROW);
+    copy(x, false, once_loaded_by_all(loaded));
+    weigh(s, begin, w);
+    barrier_wait(full + 1, parity);
+    loaded = add(w, from + HALF, max(cut.first - begin, 0), min(cut.last - begin, TILE - 1));
+    copy(x, true, once_loaded_by_all(loaded));
+    parity ^= 1;
   }
 
   // Takes splits of the row and part at hand, from the one at hand on.
@@ -165,12 +184,11 @@ template <int T, int DIM> struct DecodeRing : DecodeTile<T, DIM, 1, true> {
   }
 
   __device__ __forceinline__ void run() {
-    if (lane < p.depth) barrier_init(full + lane, 2); // keys and values
-    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
-    __syncwarp();
     int left = begin();
-    if (left == 0) wait_for_earlier(), fill(); // whoever follows counts on every block's wait
-    else open(left);
+    if (left > 0) open(left);
+    else wait_for_earlier(); // whoever follows counts on every block's wait
+    let_next_begin();
+    this->fill();
     while (left > 0) {
       const int splits = min(cut.splits - split, left);
       left -= splits;
@@ -180,11 +198,11 @@ template <int T, int DIM> struct DecodeRing : DecodeTile<T, DIM, 1, true> {
   }
 };
 
-#define RING(T, DIM)                                                                                           \
-  extern "C" __global__ void __launch_bounds__(128, 3) attend_ring_##T##_##DIM(const __grid_constant__ DecodeParams p) { \
-    extern __shared__ __align__(128) uint8_t room[];                                                           \
-    DecodeRing<T, DIM>(p, room).run();                                                                         \
+#define RING(T, DIM, COUNT, BLOCKS) \
+  extern "C" __global__ void __launch_bounds__(128, BLOCKS) attend_ring_##T##_##DIM##_##COUNT(const __grid_constant__ DecodeParams p) { \
+    extern __shared__ __align__(128) uint8_t memory[]; \
+    DecodeRing<T, DIM, COUNT>(p, memory).run(); \
   }
-RING(F16, 128) RING(BF16, 128)
-
+#define RINGS(T) RING(T, 128, 1, 3) RING(T, 128, 4, 3) RING(T, 128, 8, 3) RING(T, 64, 1, 4) RING(T, 64, 4, 4) RING(T, 64, 8, 4)
+RINGS(F16) RINGS(BF16)
 #endif

@@ -32,6 +32,27 @@ template <class S> struct StreamRoom {
   float factors[MOST_ROWS];
 };
 
+// Where one is in a ring.
+template <int N> struct Turn {
+  int slot = 0;
+  uint32_t parity = 0;
+  __device__ __forceinline__ void next() {
+    if (++slot == N) slot = 0, parity ^= 1;
+  }
+};
+
+// A block's strips, R or fewer at a time: as many times in each block.
+struct Strips {
+  int first, n, turns;
+  __device__ __forceinline__ int begin(int turn) const { return first + n * turn / turns; }
+};
+
+template <class S> __device__ __forceinline__ Strips strips_of(const ProjectParams &p) {
+  const int first = (int)((int64_t)p.strips * blockIdx.x / gridDim.x), end = (int)((int64_t)p.strips * (blockIdx.x + 1) / gridDim.x);
+  const int most = (p.strips + gridDim.x - 1) / gridDim.x;
+  return {first, end - first, (most + S::STRIPS - 1) / S::STRIPS};
+}
+
 template <class S> __device__ __forceinline__ void fetch_weights(const StreamParams &q, StreamRoom<S> &room, const Strips &mine, unsigned char *ring) {
   const uint64_t policy = evict_first();
   Turn<S::SLOTS> at, landed;
@@ -70,8 +91,9 @@ __device__ __forceinline__ uint4 load_fragments(uint32_t at) {
 // What the consumers of a block share.
 template <class S> struct Consumer {
   StreamRoom<S> &room;
-  WeightsOf<S> weights;
-  uint32_t ring_x;
+  uint32_t ring, ring_x;
+  int arrive; // lanes that arrive for a warp
+  Turn<S::SLOTS> at;
   Turn<S::SLOTS_X> at_x;
 
   __device__ __forceinline__ void take_activations(uint4 (&b)[S::GROUPS]) {
@@ -84,16 +106,42 @@ template <class S> struct Consumer {
 #pragma unroll
     for (int n = 0; n < S::GROUPS; n++) loaded |= b[n].x;
     __syncwarp();
-    if (lane < weights.arrive) barrier_arrive(shared_address(&room.empty_x[at_x.slot]) + once_loaded(loaded));
+    if (lane < arrive) barrier_arrive(shared_address(&room.empty_x[at_x.slot]) + once_loaded(loaded));
     at_x.next();
   }
 
+  // sums += the warp's two tiles of a strip times its activations.
+  __device__ __forceinline__ void multiply(float (&sums)[S::GROUPS][4], const uint4 (&b)[S::GROUPS]) {
+    const int lane = threadIdx.x & 31, w = threadIdx.x >> 5;
+    barrier_wait(shared_address(&room.full[at.slot]), at.parity);
+    const uint32_t from = ring + at.slot * STAGE + (w * PER * 32 + lane) * 16;
+    const uint4 first = load_shared(from), second = load_shared(from + 512);
+#pragma unroll
+    for (int n = 0; n < S::GROUPS; n++) mma(sums[n], first, b[n].x, b[n].y);
+#pragma unroll
+    for (int n = 0; n < S::GROUPS; n++) mma(sums[n], second, b[n].z, b[n].w);
+    __syncwarp();
+    if (lane < arrive) barrier_arrive(shared_address(&room.empty[at.slot]) + once_loaded(first.x | second.x));
+    at.next();
+  }
 };
 
 // The warps' sums of a strip go into a table, [group][warp][lane].
 template <class S> __device__ __forceinline__ void tabulate(float4 *table, const float (&sums)[S::GROUPS][4]) {
 #pragma unroll
   for (int n = 0; n < S::GROUPS; n++) table[n * WARPS * 32 + threadIdx.x] = make_float4(sums[n][0], sums[n][1], sums[n][2], sums[n][3]);
+}
+
+// The sum over the warps, in their order, of a group of 8 rows.
+__device__ __forceinline__ float4 total(const float4 *table, int group) {
+  table += group * WARPS * 32 + (threadIdx.x & 31);
+  float4 a = table[0];
+#pragma unroll
+  for (int i = 1; i < WARPS; i++) {
+    const float4 b = table[i * 32];
+    a.x += b.x, a.y += b.y, a.z += b.z, a.w += b.w;
+  }
+  return a;
 }
 
 template <class S> __device__ __forceinline__ void finish_group(const StreamParams &q, const StreamRoom<S> &room, const Meeting &e, int group, float4 a) {
@@ -162,7 +210,7 @@ template <class S> __device__ __forceinline__ void consume(const StreamParams &q
   fill_up(q);
   all_warps();
   float4 *table = (float4 *)(ring + S::SLOTS * STAGE + S::SLOTS_X * S::BYTES_X);
-  Consumer<S> c = {room, {room.full, room.empty, shared_address(ring), q.p.arrive}, shared_address(ring) + S::SLOTS * STAGE};
+  Consumer<S> c = {room, shared_address(ring), shared_address(ring) + S::SLOTS * STAGE, q.p.arrive};
   for (int turn = 0; turn < mine.turns; turn++) {
     const int first = mine.begin(turn), n = mine.begin(turn + 1) - first;
     const bool last = turn + 1 == mine.turns;
@@ -174,7 +222,7 @@ template <class S> __device__ __forceinline__ void consume(const StreamParams &q
       c.take_activations(b);
 #pragma unroll
       for (int r = 0; r < S::STRIPS; r++)
-        if (r < n) c.weights.multiply(sums[r], b);
+        if (r < n) c.multiply(sums[r], b);
     }
     if (S::GROUPS == 1 && turn == 0 && q.p.squares) wait_for_factors();
     if (!last) close<S>(q, room, table, first, n, sums);
