@@ -59,50 +59,78 @@ template <class Q> __device__ __forceinline__ void add_groups(float &lo, float &
   if (Q::MINUS) lo = fmaf(-Q::minus(raw, 0), x.y, lo), hi = fmaf(-Q::minus(raw, 1), x.y, hi);
 }
 
-// Adds a period of one row of activations; not FULL: as many records as are left.
-template <class Q, bool FULL, int SLOT> __device__ __forceinline__ void multiply_period(Records<Q, SLOT> &records, const Taken &x, int c0, float (&sum)[2]) {
-  constexpr int HALVES = Period<Q>::HALVES, PERIOD = Period<Q>::PERIOD;
-  const int lane = threadIdx.x & 31, w = threadIdx.x >> 5, g = lane / 4, t = lane % 4;
-  const int own = t / HALVES, u = t % HALVES; // the record and the half of it of the lane's sums
-  // B of the lane's column: bytes g%2 of group g/2.
-  const uint2 b = x.x[((c0 + g / 2 / HALVES) * WARPS + w) * 8 + g % 2 * 4 + t];
-  const float2 scale = x.scales[(w * x.chunks + c0) * HALVES + t];
+// A period of one row of activations on its way through a lane.
+template <class Q> struct Products {
+  enum { HALVES = Period<Q>::HALVES, PERIOD = Period<Q>::PERIOD };
   typename Q::Bits bits[PERIOD];
-  typename Q::Raw raw = {};
-  Cursor from = records.at;
-  int at[PERIOD];
-#pragma unroll
-  for (int j = 0; j < PERIOD; j++) {
-    if (!FULL && c0 + j >= records.chunks) break;
-    at[j] = records.take(from, c0 + j, j);
-    bits[j] = Q::bits(records.first, at[j]);
-    if (PERIOD > Q::STAGE ? own == j : j == PERIOD - 1) Q::load(records.first, PERIOD > Q::STAGE ? at[j] : at[0] + own * Q::BYTES, raw);
-    else if (!FULL && PERIOD <= Q::STAGE && c0 + j + 1 == records.chunks && own <= j) Q::load(records.first, at[0] + own * Q::BYTES, raw);
+  typename Q::Raw raw;
+  uint2 b;      // the lane's column: bytes g%2 of group g/2
+  float2 scale; // of the group of the lane's sums, u-th of record `own`
+  int c[4];
+
+  __device__ __forceinline__ void take_row(const Taken &x, int c0) {
+    const int lane = threadIdx.x & 31, w = threadIdx.x >> 5, g = lane / 4, t = lane % 4;
+    b = x.x[((c0 + g / 2 / HALVES) * WARPS + w) * 8 + g % 2 * 4 + t];
+    scale = x.scales[(w * x.chunks + c0) * HALVES + t];
   }
-  int c[4] = {};
+  // Loads the first `left` records from their places; not FULL: there may be fewer than a period has.
+  template <bool FULL> __device__ __forceinline__ void load(const typename Q::At &first, const int (&at)[PERIOD], int left) {
+    const int own = threadIdx.x % 4 / HALVES;
+    raw = {};
 #pragma unroll
-  for (int j = 0; j < PERIOD; j++) {
-    if (!FULL && c0 + j >= records.chunks) break;
-    const bool first = g / 2 == j * HALVES, second = g / 2 == j * HALVES + HALVES - 1; // of the record's halves
+    for (int j = 0; j < PERIOD; j++) {
+      if (!FULL && j >= left) break;
+      bits[j] = Q::bits(first, at[j]);
+      if (PERIOD > Q::STAGE ? own == j : j == PERIOD - 1) Q::load(first, PERIOD > Q::STAGE ? at[j] : at[0] + own * Q::BYTES, raw);
+      else if (!FULL && PERIOD <= Q::STAGE && j + 1 == left && own <= j) Q::load(first, at[0] + own * Q::BYTES, raw);
+    }
+  }
+  __device__ __forceinline__ void multiply(int j) {
+    const int group = (threadIdx.x & 31) / 8; // of the lane's column
+    const bool first = group == j * HALVES, second = group == j * HALVES + HALVES - 1; // of the record's halves
     mma_int8<Q::SIGNED>(c, Q::registers(bits[j]), first ? b.x : 0, second ? b.y : 0);
   }
-  add_groups<Q>(sum[0], sum[1], raw, u, c, scale);
+};
+
+// Adds N periods of one row of activations, whose products do not wait for each other; not FULL: as many
+// records as are left.
+template <class Q, int N, bool FULL, int SLOT> __device__ __forceinline__ void multiply_periods(Records<Q, SLOT> &records, const Taken &x, int c0, float (&sum)[2]) {
+  constexpr int PERIOD = Period<Q>::PERIOD;
+  const int left = records.chunks - c0;
+  Products<Q> p[N] = {};
+  int at[N][PERIOD];
+  Cursor from = records.at;
+#pragma unroll
+  for (int i = 0; i < N; i++) p[i].take_row(x, c0 + i * PERIOD);
+#pragma unroll
+  for (int j = 0; j < N * PERIOD; j++)
+    if (FULL || j < left) at[j / PERIOD][j % PERIOD] = records.take(from, c0 + j, j);
+#pragma unroll
+  for (int i = 0; i < N; i++) p[i].template load<FULL>(records.first, at[i], left);
+#pragma unroll
+  for (int j = 0; j < PERIOD; j++)
+#pragma unroll
+    for (int i = 0; i < N; i++)
+      if (FULL || j < left) p[i].multiply(j);
+#pragma unroll
+  for (int i = 0; i < N; i++) add_groups<Q>(sum[0], sum[1], p[i].raw, threadIdx.x % Period<Q>::HALVES, p[i].c, p[i].scale);
   const uint32_t loaded = __float_as_uint(sum[0]) | __float_as_uint(sum[1]); // not known before all has been read
 #pragma unroll
-  for (int j = 0; j < PERIOD; j++) {
-    if (!FULL && c0 + j >= records.chunks) break;
-    if (j % Q::STAGE == Q::STAGE - 1 || j == PERIOD - 1 || !FULL && c0 + j + 1 == records.chunks) records.release(loaded);
+  for (int j = 0; j < N * PERIOD; j++) {
+    if (!FULL && j >= left) break;
+    if (j % Q::STAGE == Q::STAGE - 1 || j == N * PERIOD - 1 || !FULL && j + 1 == left) records.release(loaded);
   }
 }
 
 // The sums of a strip for one row of activations, those of rows g and g+8 in lanes 4g.
 template <class Q, int SLOT> __device__ __forceinline__ float4 multiply_one(Records<Q, SLOT> &records, const Taken &x) {
-  constexpr int PERIOD = Period<Q>::PERIOD;
+  constexpr int PERIOD = Period<Q>::PERIOD, AT_ONCE = Q::BYTES < 8192 ? 2 : 1; // as registers allow
   float sum[2] = {0, 0};
   int c0 = 0;
-#pragma unroll 2
-  for (; c0 + PERIOD <= records.chunks; c0 += PERIOD) multiply_period<Q, true>(records, x, c0, sum);
-  if (c0 < records.chunks) multiply_period<Q, false>(records, x, c0, sum);
+#pragma unroll AT_ONCE == 1 ? 2 : 1
+  for (; c0 + AT_ONCE * PERIOD <= records.chunks; c0 += AT_ONCE * PERIOD) multiply_periods<Q, AT_ONCE, true>(records, x, c0, sum);
+  if (AT_ONCE > 1 && c0 + PERIOD <= records.chunks) multiply_periods<Q, 1, true>(records, x, c0, sum), c0 += PERIOD;
+  if (c0 < records.chunks) multiply_periods<Q, 1, false>(records, x, c0, sum);
 #pragma unroll
   for (int h = 0; h < 2; h++) {
     sum[h] += __shfl_xor_sync(0xffffffff, sum[h], 1);
