@@ -40,13 +40,16 @@ const mostRecords = 96
 
 // levelPlace is where the low bits of an integer lie in its record, row i and k counted in
 // it: byte, and bit in that. Those that have them have four more at once (Q8_0) or two
-// more elsewhere (highPlace).
+// more elsewhere (highPlace). Where there are no more, halves of 16 k lie apart.
 func levelPlace(t tensor.DType, i, k int) (at, bit int) {
 	lane, tile, half := i%8*4+k%16/4, k%32/16, i/8
-	if t == tensor.Q8_0 {
+	switch t {
+	case tensor.Q8_0:
 		return (k/32*32+lane)*16 + tile*8 + half*4 + k%4, 0
+	case tensor.Q6_K:
+		return (k/32*32+lane)*8 + tile*4 + k%4, half * 4
 	}
-	return (k/32*32+lane)*8 + tile*4 + k%4, half * 4
+	return (k/32*64+tile*32+lane)*4 + k%4, half * 4
 }
 
 // highPlace is where bits 4 and 5 of an integer of Q6_K lie.

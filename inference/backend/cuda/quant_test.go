@@ -9,14 +9,16 @@ import (
 )
 
 // TestRecordPlaces: the integers of a record have places of their own, which fill what
-// their format has for them, and a lane's of a tile lie together.
+// their format has for them, and a lane's of a tile, or of 16 k, lie together.
 func TestRecordPlaces(t *testing.T) {
-	for format, c := range map[tensor.DType]struct{ bits, lane int }{tensor.Q8_0: {8, 16}, tensor.Q4_0: {4, 8}, tensor.Q4_K: {4, 8}, tensor.Q6_K: {4, 8}} {
+	for format, c := range map[tensor.DType]struct{ bits, lane, tiles int }{
+		tensor.Q8_0: {8, 16, 1}, tensor.Q4_0: {4, 4, 2}, tensor.Q4_K: {4, 4, 2}, tensor.Q6_K: {4, 8, 1},
+	} {
 		seen := map[[2]int]bool{}
 		for i := range 16 {
 			for k := range recordK {
 				at, bit := levelPlace(format, i, k)
-				if bit%c.bits != 0 || at >= 16*recordK*c.bits/8 || at/c.lane != k/32*32+i%8*4+k%16/4 || seen[[2]int{at, bit}] {
+				if bit%c.bits != 0 || at >= 16*recordK*c.bits/8 || at/c.lane != (k/32*c.tiles+k%32/16%c.tiles)*32+i%8*4+k%16/4 || seen[[2]int{at, bit}] {
 					t.Fatalf("%v: row %d, k %d: byte %d, bit %d", format, i, k, at, bit)
 				}
 				seen[[2]int{at, bit}] = true

@@ -28,7 +28,7 @@ __device__ __forceinline__ void take_slice(const Phase &f, uint4 *x, uint32_t la
 
 struct Multiply {
   // The warp's sums of a strip, those of rows g and g+8 in lanes 4g.
-  static __device__ __forceinline__ float4 strip(ChainShared &block, const unsigned char *ring, const uint4 *x, Cursor &at, int chunks, int slots, int arrive) {
+  static __device__ __forceinline__ float2 strip(ChainShared &block, const unsigned char *ring, const uint4 *x, Cursor &at, int chunks, int slots, int arrive) {
     const int lane = threadIdx.x & 31, w = threadIdx.x >> 5;
     float sums[4] = {};
 #pragma unroll 2
@@ -44,7 +44,7 @@ struct Multiply {
       if (lane < arrive) barrier_arrive(shared(&block.empty[at.stage]) + once_loaded(first.x | second.x));
       if (++at.stage == slots) at.stage = 0, at.parity ^= 1;
     }
-    return make_float4(sums[0], 0, sums[2], 0);
+    return make_float2(sums[0], sums[2]);
   }
 
   static __device__ __forceinline__ void phase(const ChainParams &c, const Phase &f, const Share &mine, int, ChainShared &block, unsigned char *memory, uint32_t launch, Cursor &at, Filling &filling) {

@@ -103,16 +103,29 @@ struct ChainShared {
   __device__ __forceinline__ int turned() { return atomicOr(&multiplying, 0); }
 };
 
-// Puts a warp's sums, which lanes 4g have, where a finisher looks for them.
+// Puts a warp's sums where a finisher looks for them.
 struct Filling {
   int place = 0;
   uint32_t parity = 1; // passes at once the first time round
-  __device__ __forceinline__ void put(ChainShared &block, float4 sums, int arrive) {
+  // Sums of rows g and g+8 that lanes 4g have.
+  __device__ __forceinline__ void put(ChainShared &block, float2 sums, int arrive) {
     const int lane = threadIdx.x & 31, w = threadIdx.x >> 5;
     barrier_wait(&block.emptied[place], parity);
-    if (lane % 4 == 0) block.sums[place][w][lane / 4] = make_float2(sums.x, sums.z);
+    if (lane % 4 == 0) block.sums[place][w][lane / 4] = sums;
+    filled(block, arrive);
+  }
+  // The sum of row g that lanes 4g and 4g+2 have, and of row g+8 in the others.
+  __device__ __forceinline__ void put(ChainShared &block, float sum, int arrive) {
+    const int lane = threadIdx.x & 31, w = threadIdx.x >> 5;
+    barrier_wait(&block.emptied[place], parity);
+    ((float *)&block.sums[place][w][lane / 4])[lane % 2] = sum;
+    filled(block, arrive);
+  }
+
+private:
+  __device__ __forceinline__ void filled(ChainShared &block, int arrive) {
     __syncwarp();
-    if (lane < arrive) barrier_arrive(shared(&block.filled[place]));
+    if ((threadIdx.x & 31) < arrive) barrier_arrive(shared(&block.filled[place]));
     if (++place == PLACES) place = 0, parity ^= 1;
   }
 };

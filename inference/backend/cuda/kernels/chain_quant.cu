@@ -59,6 +59,13 @@ template <class Q> __device__ __forceinline__ void take_slice(const Phase &f, co
 }
 
 struct MultiplyQuant {
+  // n strips with a row of activations. ALL: registers hold it.
+  template <bool ALL, class Q> static __device__ __forceinline__ void strips(const Taken &x, int n, ChainShared &block, Records<Q, SLOT> &records, Filling &filling) {
+    Row<Q, ALL> row(x);
+#pragma unroll 1
+    for (int s = 0; s < n; s++) filling.put(block, multiply_one<Q>(records, row), records.arrive);
+  }
+
   // The block's strips of a projection, of one format.
   template <class Q> static __device__ __forceinline__ void strips(const ChainParams &c, const Phase &f, const Share &mine, int parity, ChainShared &block, unsigned char *memory, uint32_t launch, Cursor &at, Filling &filling) {
     const int lane = threadIdx.x & 31, w = threadIdx.x >> 5;
@@ -66,8 +73,8 @@ struct MultiplyQuant {
     take_slice<Q>(f, x, block, launch, parity);
     if (threadIdx.x == 0) block.turn(true);
     Records<Q, SLOT> records = {block.full, block.empty, Q::at(memory + c.x_bytes, w, lane), at, c.slots, f.q.chunks, f.q.p.arrive};
-#pragma unroll 1
-    for (int s = 0; s < mine.n; s++) filling.put(block, multiply_one<Q>(records, x), f.q.p.arrive);
+    if (f.q.chunks == HELD) strips<true>(x, mine.n, block, records, filling);
+    else strips<false>(x, mine.n, block, records, filling);
     at = records.at;
     if (threadIdx.x == 0) block.turn(false);
   }

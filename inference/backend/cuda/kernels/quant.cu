@@ -97,17 +97,23 @@ struct Shared {
 
 // Multiplies strips s0 to s0+n-1 with activations that are there. ROWS: 1, or up to 4 or 8.
 template <class Q, int ROWS> __device__ __forceinline__ void multiply_all(const QuantParams &q, Shared &shared, Records<Q> &records, const Taken &x, int s0, int n) {
-  const int lane = threadIdx.x & 31, w = threadIdx.x >> 5;
+  const int lane = threadIdx.x & 31, w = threadIdx.x >> 5, t = lane % 4;
+  Row<Q, false> row(x);
 #pragma unroll 1
   for (int s = 0; s < n; s++) {
 #if __CUDA_ARCH__ < 900
     records.first = Q::at(record_at(q, s0 + s, Q::BYTES), w, lane);
 #endif
-    float4 sums;
-    if constexpr (ROWS == 1) sums = multiply_one<Q>(records, x);
-    else sums = multiply_many<Q, ROWS / 4>(records, x);
-    shared.places.wait_empty(s);
-    if (ROWS > 1 || lane % 4 == 0) shared.room.sums[s & 1][w][lane] = sums;
+    float4(&to)[32] = shared.room.sums[s & 1][w];
+    if constexpr (ROWS == 1) {
+      const float sum = multiply_one(records, row);
+      shared.places.wait_empty(s);
+      if (t < 2) ((float2 *)&to[lane - t])[t] = make_float2(sum, 0);
+    } else {
+      const float4 sums = multiply_many<Q, ROWS / 4>(records, x);
+      shared.places.wait_empty(s);
+      to[lane] = sums;
+    }
     shared.places.fill(s, q.p.arrive);
   }
 }

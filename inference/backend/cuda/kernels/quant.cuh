@@ -37,9 +37,6 @@ __device__ __forceinline__ uint32_t masked(uint32_t v, uint32_t mask, uint32_t b
 
 enum : uint32_t { LOW_NIBBLES = 0x0f0f0f0f };
 
-// Registers of A from nibbles: a word has those of 16 k, row g in the low ones.
-__device__ __forceinline__ uint4 from_nibbles(uint2 v) { return make_uint4(v.x & LOW_NIBBLES, v.x, v.y & LOW_NIBBLES, v.y); }
-
 // A format has
 //   WIDE      k that have one scale, 16 or 32
 //   SIGNED    whether its integers have a sign
@@ -79,13 +76,25 @@ template <> struct Quant<Q8_0> : Halves<8192> {
   static __device__ __forceinline__ uint4 registers(const Bits &b) { return b; }
 };
 
+// Integers of 4 bits: a word has those of 16 k, row g in the low ones. A lane's words lie apart, so that each is loaded
+// where it is multiplied, without a move.
+struct Nibbles {
+  struct Bits { uint32_t first, second; };
+  static __device__ __forceinline__ int at(int w, int lane) { return (w * 64 + lane) * 4; }
+  static __device__ __forceinline__ Bits bits(const unsigned char *q) { return {*(const uint32_t *)q, *(const uint32_t *)(q + 128)}; }
+  static __device__ __forceinline__ uint4 registers(const Bits &b) { return make_uint4(b.first & LOW_NIBBLES, b.first, b.second & LOW_NIBBLES, b.second); }
+};
+
 template <> struct Quant<Q4_0> : Halves<4096> {
   using Halves<4096>::any;
   enum { WIDE = 32, SIGNED = 0, OFFSET = 8, SHARED = 1, MINUS = 0, BYTES = 4608, STAGE = 4 };
-  typedef uint2 Bits;
-  static __device__ __forceinline__ Bits bits(const At &from, int record) { return *(const uint2 *)(from.q + record); }
-  static __device__ __forceinline__ uint32_t any(const Bits &b) { return b.x; }
-  static __device__ __forceinline__ uint4 registers(const Bits &b) { return from_nibbles(b); }
+  typedef Nibbles::Bits Bits;
+  static __device__ __forceinline__ At at(const unsigned char *record, int w, int lane) {
+    return {record + Nibbles::at(w, lane), record + 4096 + (w * 8 + lane / 4) * 4};
+  }
+  static __device__ __forceinline__ Bits bits(const At &from, int record) { return Nibbles::bits(from.q + record); }
+  static __device__ __forceinline__ uint32_t any(const Bits &b) { return b.first | b.second; }
+  static __device__ __forceinline__ uint4 registers(const Bits &b) { return Nibbles::registers(b); }
 };
 
 template <> struct Quant<Q4_K> {
@@ -93,12 +102,12 @@ template <> struct Quant<Q4_K> {
   struct At { const unsigned char *q, *d, *low, *high; };
   static __device__ __forceinline__ At at(const unsigned char *record, int w, int lane) {
     const int g = lane / 4, row = w * 8 + g;
-    return {record + (w * 32 + lane) * 8, record + 4096 + (w / 8 * 8 + g) * 8, record + 4224 + 2 * row, record + 4480 + row};
+    return {record + Nibbles::at(w, lane), record + 4096 + (w / 8 * 8 + g) * 8, record + 4224 + 2 * row, record + 4480 + row};
   }
-  typedef uint2 Bits;
-  static __device__ __forceinline__ Bits bits(const At &from, int record) { return *(const uint2 *)(from.q + record); }
-  static __device__ __forceinline__ uint32_t any(const Bits &b) { return b.x; }
-  static __device__ __forceinline__ uint4 registers(const Bits &b) { return from_nibbles(b); }
+  typedef Nibbles::Bits Bits;
+  static __device__ __forceinline__ Bits bits(const At &from, int record) { return Nibbles::bits(from.q + record); }
+  static __device__ __forceinline__ uint32_t any(const Bits &b) { return b.first | b.second; }
+  static __device__ __forceinline__ uint4 registers(const Bits &b) { return Nibbles::registers(b); }
   struct Raw {
     uint2 d;            // of each row: d and dmin
     uint32_t low, high; // 16 and 8 bits, of each row 6 of the scale, then 6 of the minimum
@@ -108,9 +117,13 @@ template <> struct Quant<Q4_K> {
     r.low = *(const uint16_t *)(a.low + record), r.high = *(a.high + record);
   }
   static __device__ __forceinline__ uint32_t any(const Raw &r) { return r.d.x | r.low | r.high; }
-  static __device__ __forceinline__ float level(const Raw &r, int at) { return (float)((r.low | r.high << 16) >> at & 63); }
-  static __device__ __forceinline__ float scale(const Raw &r, int h, int) { return low_half(h ? r.d.y : r.d.x) * level(r, 12 * h); }
-  static __device__ __forceinline__ float minus(const Raw &r, int h) { return high_half(h ? r.d.y : r.d.x) * level(r, 12 * h + 6); }
+  // The six bits of v from AT on, as a float: a power of two has them behind it.
+  template <int AT> static __device__ __forceinline__ float level(uint32_t v) {
+    constexpr uint32_t power = 127 + 23 - AT << 23;
+    return __uint_as_float(masked(v, 63 << AT, power)) - __uint_as_float(power);
+  }
+  static __device__ __forceinline__ float scale(const Raw &r, int h, int) { return h ? low_half(r.d.y) * level<12>(r.low | r.high << 16) : low_half(r.d.x) * level<0>(r.low); }
+  static __device__ __forceinline__ float minus(const Raw &r, int h) { return h ? high_half(r.d.y) * level<2>(r.high) : high_half(r.d.x) * level<6>(r.low); }
 };
 
 template <> struct Quant<Q6_K> {

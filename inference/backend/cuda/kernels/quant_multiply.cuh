@@ -22,12 +22,21 @@ template <class Q, int SLOT = Q::STAGE * Q::BYTES> struct Records {
   __device__ __forceinline__ void next(Cursor &c) const {
     if (++c.stage == stages) c.stage = 0, c.parity ^= 1;
   }
-  // take waits for record c, the j-th of its period, and returns where it is from `first` on.
-  // from is the stage of the record before, or where to begin: records.at.
-  __device__ __forceinline__ int take(Cursor &from, int c, int j) {
+  // Waits for the next N records, of one stage or two, or whole ones.
+  template <int N> __device__ __forceinline__ void wait() const {
+#if __CUDA_ARCH__ >= 900
+    static_assert(N <= 2 * Q::STAGE);
+    Cursor second = at;
+    next(second);
+    if (N > Q::STAGE) barrier_wait(&full[at.stage], at.parity, &full[second.stage], second.parity);
+    else barrier_wait(&full[at.stage], at.parity);
+#endif
+  }
+  // take returns where record c is, the j-th that was waited for, from `first` on. from is the stage of the record
+  // before, or where to begin: records.at.
+  __device__ __forceinline__ int take(Cursor &from, int c, int j) const {
 #if __CUDA_ARCH__ >= 900
     const int in = j % Q::STAGE, stage = from.stage;
-    if (in == 0) barrier_wait(&full[stage], from.parity);
     if (in == Q::STAGE - 1) next(from);
     return stage * SLOT + in * Q::BYTES;
 #else
@@ -38,7 +47,8 @@ template <class Q, int SLOT = Q::STAGE * Q::BYTES> struct Records {
   __device__ __forceinline__ void release(uint32_t loaded) {
 #if __CUDA_ARCH__ >= 900
     __syncwarp();
-    if ((threadIdx.x & 31) < arrive) barrier_arrive(shared(&empty[at.stage]) + once_loaded(loaded));
+    const uint32_t to_empty = (const unsigned char *)empty - (const unsigned char *)full;
+    if ((threadIdx.x & 31) < arrive) barrier_arrive(shared(&full[at.stage]) + to_empty + once_loaded(loaded));
     next(at);
 #endif
   }
@@ -59,24 +69,37 @@ template <class Q> __device__ __forceinline__ void add_groups(float &lo, float &
   if (Q::MINUS) lo = fmaf(-Q::minus(raw, 0), x.y, lo), hi = fmaf(-Q::minus(raw, 1), x.y, hi);
 }
 
-// A period of one row of activations on its way through a lane.
+// What a lane has of a period of one row of activations: B of each record's product, which is zero but in
+// the columns of its groups, where it stays zero, and the scale of the group of the lane's sums.
+template <class Q> struct Operand {
+  enum { HALVES = Period<Q>::HALVES, PERIOD = Period<Q>::PERIOD };
+  uint2 b[PERIOD];
+  float2 scale;
+
+  __device__ __forceinline__ void take(const Taken &x, int c0) {
+    const int lane = threadIdx.x & 31, w = threadIdx.x >> 5, g = lane / 4, t = lane % 4;
+    // The lane's column: bytes g%2 of group g/2.
+    const uint2 *own = &x.x[((c0 + g / 2 / HALVES) * WARPS + w) * 8 + g % 2 * 4 + t];
+#pragma unroll
+    for (int j = 0; j < PERIOD; j++) {
+      if (HALVES == 1 && g / 2 == j) b[j] = *own;
+      if (HALVES == 2 && g / 2 == 2 * j) b[j].x = own->x;
+      if (HALVES == 2 && g / 2 == 2 * j + 1) b[j].y = own->y;
+    }
+    scale = x.scales[(w * x.chunks + c0) * HALVES + t];
+  }
+};
+
+// A period's weights on their way through a lane.
 template <class Q> struct Products {
   enum { HALVES = Period<Q>::HALVES, PERIOD = Period<Q>::PERIOD };
   typename Q::Bits bits[PERIOD];
   typename Q::Raw raw;
-  uint2 b;      // the lane's column: bytes g%2 of group g/2
-  float2 scale; // of the group of the lane's sums, u-th of record `own`
   int c[4];
 
-  __device__ __forceinline__ void take_row(const Taken &x, int c0) {
-    const int lane = threadIdx.x & 31, w = threadIdx.x >> 5, g = lane / 4, t = lane % 4;
-    b = x.x[((c0 + g / 2 / HALVES) * WARPS + w) * 8 + g % 2 * 4 + t];
-    scale = x.scales[(w * x.chunks + c0) * HALVES + t];
-  }
   // Loads the first `left` records from their places; not FULL: there may be fewer than a period has.
   template <bool FULL> __device__ __forceinline__ void load(const typename Q::At &first, const int (&at)[PERIOD], int left) {
     const int own = threadIdx.x % 4 / HALVES;
-    raw = {};
 #pragma unroll
     for (int j = 0; j < PERIOD; j++) {
       if (!FULL && j >= left) break;
@@ -85,35 +108,29 @@ template <class Q> struct Products {
       else if (!FULL && PERIOD <= Q::STAGE && j + 1 == left && own <= j) Q::load(first, at[0] + own * Q::BYTES, raw);
     }
   }
-  __device__ __forceinline__ void multiply(int j) {
-    const int group = (threadIdx.x & 31) / 8; // of the lane's column
-    const bool first = group == j * HALVES, second = group == j * HALVES + HALVES - 1; // of the record's halves
-    mma_int8<Q::SIGNED>(c, Q::registers(bits[j]), first ? b.x : 0, second ? b.y : 0);
-  }
 };
 
 // Adds N periods of one row of activations, whose products do not wait for each other; not FULL: as many
 // records as are left.
-template <class Q, int N, bool FULL, int SLOT> __device__ __forceinline__ void multiply_periods(Records<Q, SLOT> &records, const Taken &x, int c0, float (&sum)[2]) {
+template <class Q, int N, bool FULL, int SLOT> __device__ __forceinline__ void multiply_periods(Records<Q, SLOT> &records, const Operand<Q> *x, int left, float (&sum)[2]) {
   constexpr int PERIOD = Period<Q>::PERIOD;
-  const int left = records.chunks - c0;
   Products<Q> p[N] = {};
   int at[N][PERIOD];
   Cursor from = records.at;
-#pragma unroll
-  for (int i = 0; i < N; i++) p[i].take_row(x, c0 + i * PERIOD);
+  if (FULL || left > Q::STAGE) records.template wait<N * PERIOD>();
+  else records.template wait<1>();
 #pragma unroll
   for (int j = 0; j < N * PERIOD; j++)
-    if (FULL || j < left) at[j / PERIOD][j % PERIOD] = records.take(from, c0 + j, j);
+    if (FULL || j < left) at[j / PERIOD][j % PERIOD] = records.take(from, records.chunks - left + j, j);
 #pragma unroll
   for (int i = 0; i < N; i++) p[i].template load<FULL>(records.first, at[i], left);
 #pragma unroll
   for (int j = 0; j < PERIOD; j++)
 #pragma unroll
     for (int i = 0; i < N; i++)
-      if (FULL || j < left) p[i].multiply(j);
+      if (FULL || j < left) mma_int8<Q::SIGNED>(p[i].c, Q::registers(p[i].bits[j]), x[i].b[j].x, x[i].b[j].y);
 #pragma unroll
-  for (int i = 0; i < N; i++) add_groups<Q>(sum[0], sum[1], p[i].raw, threadIdx.x % Period<Q>::HALVES, p[i].c, p[i].scale);
+  for (int i = 0; i < N; i++) add_groups<Q>(sum[0], sum[1], p[i].raw, threadIdx.x % Period<Q>::HALVES, p[i].c, x[i].scale);
   const uint32_t loaded = __float_as_uint(sum[0]) | __float_as_uint(sum[1]); // not known before all has been read
 #pragma unroll
   for (int j = 0; j < N * PERIOD; j++) {
@@ -122,21 +139,50 @@ template <class Q, int N, bool FULL, int SLOT> __device__ __forceinline__ void m
   }
 }
 
-// The sums of a strip for one row of activations, those of rows g and g+8 in lanes 4g.
-template <class Q, int SLOT> __device__ __forceinline__ float4 multiply_one(Records<Q, SLOT> &records, const Taken &x) {
-  constexpr int PERIOD = Period<Q>::PERIOD, AT_ONCE = Q::BYTES < 8192 ? 2 : 1; // as registers allow
-  float sum[2] = {0, 0};
-  int c0 = 0;
-#pragma unroll AT_ONCE == 1 ? 2 : 1
-  for (; c0 + AT_ONCE * PERIOD <= records.chunks; c0 += AT_ONCE * PERIOD) multiply_periods<Q, AT_ONCE, true>(records, x, c0, sum);
-  if (AT_ONCE > 1 && c0 + PERIOD <= records.chunks) multiply_periods<Q, 1, true>(records, x, c0, sum), c0 += PERIOD;
-  if (c0 < records.chunks) multiply_periods<Q, 1, false>(records, x, c0, sum);
-#pragma unroll
-  for (int h = 0; h < 2; h++) {
-    sum[h] += __shfl_xor_sync(0xffffffff, sum[h], 1);
-    sum[h] += __shfl_xor_sync(0xffffffff, sum[h], 2);
+// How many periods are multiplied at once, as registers allow.
+template <class Q> struct AtOnce { enum { N = Q::BYTES < 8192 ? 2 : 1 }; };
+
+// A row of activations for the strips of a warp. Where it has K = 4096, registers hold all that a lane has of it.
+enum { HELD = 8 }; // records
+template <class Q, bool ALL> struct Row {
+  enum { N = ALL ? HELD / Period<Q>::PERIOD : AtOnce<Q>::N };
+  const Taken &x;
+  Operand<Q> operand[N];
+
+  __device__ __forceinline__ Row(const Taken &x) : x(x), operand() {
+    if (ALL) take<N>(0);
   }
-  return make_float4(sum[0], 0, sum[1], 0);
+  template <int COUNT> __device__ __forceinline__ void take(int c0) {
+#pragma unroll
+    for (int i = 0; i < COUNT; i++) operand[i].take(x, c0 + i * Period<Q>::PERIOD);
+  }
+  // The operands of COUNT periods from record c0 on.
+  template <int COUNT> __device__ __forceinline__ const Operand<Q> *at(int c0) {
+    if (ALL) return operand + c0 / Period<Q>::PERIOD;
+    take<COUNT>(c0);
+    return operand;
+  }
+};
+
+// The sums of a strip for one row of activations, one for lanes 2i and one for 2i+1: of rows i/2 and i/2+8.
+template <class Q, bool ALL, int SLOT> __device__ __forceinline__ float multiply_one(Records<Q, SLOT> &records, Row<Q, ALL> &row) {
+  constexpr int PERIOD = Period<Q>::PERIOD, N = AtOnce<Q>::N;
+  float sum[2] = {0, 0};
+  if constexpr (ALL) {
+#pragma unroll
+    for (int c0 = 0; c0 < HELD; c0 += N * PERIOD) multiply_periods<Q, N, true>(records, row.template at<N>(c0), HELD - c0, sum);
+  } else {
+    int left = records.chunks;
+#pragma unroll 1
+    for (; left >= N * PERIOD; left -= N * PERIOD) multiply_periods<Q, N, true>(records, row.template at<N>(records.chunks - left), left, sum);
+    if (N > 1 && left >= PERIOD) multiply_periods<Q, 1, true>(records, row.template at<1>(records.chunks - left), left, sum), left -= PERIOD;
+    if (left > 0) multiply_periods<Q, 1, false>(records, row.template at<1>(records.chunks - left), left, sum);
+  }
+  // Over the four lanes with a row: even ones take the first one's on.
+  const bool odd = threadIdx.x & 1;
+  float own = odd ? sum[1] : sum[0];
+  own += __shfl_xor_sync(0xffffffff, odd ? sum[0] : sum[1], 1);
+  return own + __shfl_xor_sync(0xffffffff, own, 2);
 }
 
 // Sums of up to 8 rows, in four chains: of rows g and g+8 for activation row t, then for row 4+t.
@@ -172,6 +218,7 @@ template <class Q, int SETS, bool FULL> __device__ __forceinline__ void multiply
     typename Q::Bits bits[AHEAD];
     typename Q::Raw raw[AHEAD];
     Cursor from = records.at;
+    if (j0 % Q::STAGE == 0 && (FULL || c0 + j0 < records.chunks)) records.template wait<AHEAD>();
 #pragma unroll
     for (int i = 0; i < AHEAD; i++) {
       if (!FULL && c0 + j0 + i >= records.chunks) break;

@@ -51,8 +51,8 @@ template <int T> __device__ __forceinline__ void pack_levels(uint8_t *record, in
     else words[u] |= (level & 15) << (8 * byte + 4 * h), words[2] |= (level >> 4) << (8 * byte + 4 * h + 2 * u);
   }
   if constexpr (T == Q8_0) ((uint4 *)record)[at] = make_uint4(words[0], words[1], words[2], words[3]);
-  else ((uint2 *)record)[at] = make_uint2(words[0], words[1]);
-  if constexpr (T == Q6_K) ((uint32_t *)(record + 4096))[at] = words[2];
+  else if constexpr (T == Q6_K) ((uint2 *)record)[at] = make_uint2(words[0], words[1]), ((uint32_t *)(record + 4096))[at] = words[2];
+  else ((uint32_t *)record)[w * 64 + lane] = words[0], ((uint32_t *)record)[w * 64 + 32 + lane] = words[1];
 }
 
 // The block with k of a row, null beyond the matrix.
