@@ -4,8 +4,8 @@
 // are scaled with.
 //
 // Integers of 8 bits are multiplied as they lie. Where two share a byte, rows g+8 multiply the whole of
-// it (SHARED): what row g has of it comes off their sums, which leaves 16 times their own. What an
-// unsigned integer is too large by comes off, too (OFFSET).
+// it (SHARED): what row g has of it comes off their sums, which leaves 16 times their own (TIMES). What
+// an unsigned integer is too large by comes off, too (OFFSET).
 #pragma once
 #include "projection.cuh"
 
@@ -35,13 +35,21 @@ __device__ __forceinline__ uint32_t masked(uint32_t v, uint32_t mask, uint32_t b
   return r;
 }
 
+// v where mask has ones, else w.
+__device__ __forceinline__ uint32_t picked(uint32_t mask, uint32_t v, uint32_t w) {
+  uint32_t r;
+  asm("lop3.b32 %0, %1, %2, %3, 0xe2;" : "=r"(r) : "r"(v), "r"(mask), "r"(w));
+  return r;
+}
+
 enum : uint32_t { LOW_NIBBLES = 0x0f0f0f0f };
 
 // A format has
 //   WIDE      k that have one scale, 16 or 32
 //   SIGNED    whether its integers have a sign
 //   OFFSET    what its integers are too large by
-//   SHARED    whether rows g and g+8 share bytes
+//   TIMES     what integers of row g+8 are multiplied by
+//   SHARED    whether row g's are added to them: rows g and g+8 share bytes
 //   MINUS     whether a minimum is subtracted
 //   BYTES     of a record
 //   STAGE     records of a stage of the ring
@@ -69,7 +77,7 @@ template <int QUANTS> struct Halves {
 
 template <> struct Quant<Q8_0> : Halves<8192> {
   using Halves<8192>::any;
-  enum { WIDE = 32, SIGNED = 1, OFFSET = 0, SHARED = 0, MINUS = 0, BYTES = 8704, STAGE = 2 };
+  enum { WIDE = 32, SIGNED = 1, OFFSET = 0, TIMES = 1, SHARED = 0, MINUS = 0, BYTES = 8704, STAGE = 2 };
   typedef uint4 Bits;
   static __device__ __forceinline__ Bits bits(const At &from, int record) { return *(const uint4 *)(from.q + record); }
   static __device__ __forceinline__ uint32_t any(const Bits &b) { return b.x; }
@@ -87,7 +95,7 @@ struct Nibbles {
 
 template <> struct Quant<Q4_0> : Halves<4096> {
   using Halves<4096>::any;
-  enum { WIDE = 32, SIGNED = 0, OFFSET = 8, SHARED = 1, MINUS = 0, BYTES = 4608, STAGE = 4 };
+  enum { WIDE = 32, SIGNED = 0, OFFSET = 8, TIMES = 16, SHARED = 1, MINUS = 0, BYTES = 4608, STAGE = 4 };
   typedef Nibbles::Bits Bits;
   static __device__ __forceinline__ At at(const unsigned char *record, int w, int lane) {
     return {record + Nibbles::at(w, lane), record + 4096 + (w * 8 + lane / 4) * 4};
@@ -98,7 +106,7 @@ template <> struct Quant<Q4_0> : Halves<4096> {
 };
 
 template <> struct Quant<Q4_K> {
-  enum { WIDE = 32, SIGNED = 0, OFFSET = 0, SHARED = 1, MINUS = 1, BYTES = 4608, STAGE = 4 };
+  enum { WIDE = 32, SIGNED = 0, OFFSET = 0, TIMES = 16, SHARED = 1, MINUS = 1, BYTES = 4608, STAGE = 4 };
   struct At { const unsigned char *q, *d, *low, *high; };
   static __device__ __forceinline__ At at(const unsigned char *record, int w, int lane) {
     const int g = lane / 4, row = w * 8 + g;
@@ -126,14 +134,16 @@ template <> struct Quant<Q4_K> {
   static __device__ __forceinline__ float minus(const Raw &r, int h) { return h ? high_half(r.d.y) * level<2>(r.high) : high_half(r.d.x) * level<6>(r.low); }
 };
 
+// Integers of 6 bits: a nibble of each, row g in the low ones, and two bits elsewhere, so that those of two registers are
+// where they belong after one mask. Row g has four times less in a byte than row g+8, whose nibble is above its two bits.
 template <> struct Quant<Q6_K> {
-  enum { WIDE = 16, SIGNED = 0, OFFSET = 32, SHARED = 0, MINUS = 0, BYTES = 6720, STAGE = 2 };
+  enum { WIDE = 16, SIGNED = 0, OFFSET = 32, TIMES = 4, SHARED = 0, MINUS = 0, BYTES = 6720, STAGE = 2 };
   struct At { const unsigned char *q, *high, *levels, *d; };
   static __device__ __forceinline__ At at(const unsigned char *record, int w, int lane) {
     const int g = lane / 4;
     return {record + (w * 32 + lane) * 8, record + 4096 + (w * 32 + lane) * 4, record + 6144 + (w * 8 + g) * 4, record + 6656 + (w / 8 * 8 + g) * 4};
   }
-  // Two more bits of each integer: in each byte those of row g, first and second 16 k, then of row g+8.
+  // Two more bits of each integer: of the first 16 k in the middle of a byte, row g above; of the others around it.
   struct Bits {
     uint2 low;
     uint32_t high;
@@ -143,18 +153,21 @@ template <> struct Quant<Q6_K> {
   }
   static __device__ __forceinline__ uint32_t any(const Bits &b) { return b.low.x | b.high; }
   static __device__ __forceinline__ uint4 registers(const Bits &b) {
-    const uint32_t two = 0x30303030;
-    return make_uint4(masked(b.high << 4, two, b.low.x & LOW_NIBBLES), masked(b.high, two, b.low.x >> 4 & LOW_NIBBLES),
-                      masked(b.high << 2, two, b.low.y & LOW_NIBBLES), masked(b.high >> 2, two, b.low.y >> 4 & LOW_NIBBLES));
+    const uint32_t low = LOW_NIBBLES, middle = 0x3c3c3c3c;
+    const uint32_t first = b.high & middle, second = __funnelshift_r(b.high, b.high, 4) & middle;
+    return make_uint4(picked(low, b.low.x, first), picked(~low, b.low.x, first), picked(low, b.low.y, second), picked(~low, b.low.y, second));
   }
   struct Raw {
-    uint32_t levels; // int8 of each row and 16 k
+    uint32_t levels; // of each row and 16 k, 128 larger than in a file
     uint32_t d;
   };
   static __device__ __forceinline__ void load(const At &a, int record, Raw &r) {
     r.levels = *(const uint32_t *)(a.levels + record), r.d = *(const uint32_t *)(a.d + record);
   }
   static __device__ __forceinline__ uint32_t any(const Raw &r) { return r.levels | r.d; }
-  static __device__ __forceinline__ float scale(const Raw &r, int h, int u) { return (h ? high_half(r.d) : low_half(r.d)) * (float)(int8_t)(r.levels >> (16 * h + 8 * u)); }
+  static __device__ __forceinline__ float scale(const Raw &r, int h, int u) {
+    const float level = __uint_as_float(__byte_perm(r.levels, 0x4b000000, 0x7440 + 2 * h + u)) - ((1 << 23) + 128); // see Q4_K's
+    return (h ? high_half(r.d) : low_half(r.d)) * level;
+  }
   static __device__ __forceinline__ float minus(const Raw &, int) { return 0; }
 };

@@ -61,9 +61,9 @@ template <class Q> struct Period { enum { HALVES = 32 / Q::WIDE, PERIOD = 4 / HA
 // given: c0 and c1, c2 and c3.
 template <class Q> __device__ __forceinline__ void add_groups(float &lo, float &hi, const typename Q::Raw &raw, int u, const int (&c)[4], float2 x) {
   int v[2] = {256 * c[0] + c[1], 256 * c[2] + c[3]};
-  float scale[2] = {x.x, x.x};
-  if (Q::SHARED) v[1] -= v[0], scale[1] *= 1.0f / 16;
-  if (Q::OFFSET) v[0] -= __float_as_int(x.y), v[1] -= (Q::SHARED ? 16 : 1) * __float_as_int(x.y);
+  const float scale[2] = {x.x, x.x * (1.0f / Q::TIMES)};
+  if (Q::SHARED) v[1] -= v[0];
+  if (Q::OFFSET) v[0] -= __float_as_int(x.y), v[1] -= Q::TIMES * __float_as_int(x.y);
   lo = fmaf(Q::scale(raw, 0, u), (float)v[0] * scale[0], lo);
   hi = fmaf(Q::scale(raw, 1, u), (float)v[1] * scale[1], hi);
   if (Q::MINUS) lo = fmaf(-Q::minus(raw, 0), x.y, lo), hi = fmaf(-Q::minus(raw, 1), x.y, hi);

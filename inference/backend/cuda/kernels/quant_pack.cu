@@ -48,7 +48,9 @@ template <int T> __device__ __forceinline__ void pack_levels(uint8_t *record, in
     const int h = i / 4 % 2, u = i / 8, byte = i % 4;
     const uint32_t level = v.at(h, u, byte);
     if constexpr (T == Q8_0) words[2 * u + h] |= level << 8 * byte;
-    else words[u] |= (level & 15) << (8 * byte + 4 * h), words[2] |= (level >> 4) << (8 * byte + 4 * h + 2 * u);
+    else if constexpr (T != Q6_K) words[u] |= level << (8 * byte + 4 * h);
+    else if (h) words[u] |= (level >> 2) << (8 * byte + 4), words[2] |= (level & 3) << (8 * byte + 2 + 4 * u);
+    else words[u] |= (level & 15) << 8 * byte, words[2] |= (level >> 4) << (u ? 8 * ((byte + 1) % 4) : 8 * byte + 4);
   }
   if constexpr (T == Q8_0) ((uint4 *)record)[at] = make_uint4(words[0], words[1], words[2], words[3]);
   else if constexpr (T == Q6_K) ((uint2 *)record)[at] = make_uint2(words[0], words[1]), ((uint32_t *)(record + 4096))[at] = words[2];
@@ -75,7 +77,7 @@ template <int T> __device__ __forceinline__ void pack_scales(uint8_t *record, in
       ((uint16_t *)(record + 4096))[4 * super + 2 * h + 1] = half_bits(b[h] ? b[h] + 2 : b[h]);
     } else {
 #pragma unroll
-      for (int u = 0; u < 2; u++) record[6144 + 4 * at + 2 * h + u] = b[h] ? b[h][192 + (k % 256) / 16 + u] : 0;
+      for (int u = 0; u < 2; u++) record[6144 + 4 * at + 2 * h + u] = (b[h] ? b[h][192 + (k % 256) / 16 + u] : 0) ^ 128;
       if (w % 8 == 0) ((uint16_t *)(record + 6656))[2 * super + h] = half_bits(b[h] ? b[h] + 208 : b[h]);
     }
   }
@@ -109,7 +111,7 @@ template <class Q> __device__ __forceinline__ float value(const uint4 &a, const 
   const uint32_t word = u ? (h ? a.w : a.z) : (h ? a.y : a.x);
   int level = word >> 8 * byte & 255;
   if (Q::SIGNED) level = (int8_t)level;
-  if (h && Q::SHARED) level >>= 4;
+  if (h) level /= Q::TIMES;
   const float v = (float)(level - Q::OFFSET) * Q::scale(raw, h, Q::WIDE == 16 ? u : 0);
   return Q::MINUS ? __fsub_rn(v, Q::minus(raw, h)) : v;
 }
