@@ -40,7 +40,7 @@ const mostRecords = 96
 
 // levelPlace is where the low bits of an integer lie in its record, row i and k counted in
 // it: byte, and bit in that. Those that have them have four more at once (Q8_0) or two
-// more elsewhere (highPlace). Where there are no more, halves of 16 k lie apart.
+// more elsewhere (twoPlace). Where there are no more, halves of 16 k lie apart.
 func levelPlace(t tensor.DType, i, k int) (at, bit int) {
 	lane, tile, half := i%8*4+k%16/4, k%32/16, i/8
 	switch t {
@@ -52,10 +52,15 @@ func levelPlace(t tensor.DType, i, k int) (at, bit int) {
 	return (k/32*64+tile*32+lane)*4 + k%4, half * 4
 }
 
-// highPlace is where bits 4 and 5 of an integer of Q6_K lie.
-func highPlace(i, k int) (at, bit int) {
+// twoPlace is where two more bits of an integer of Q6_K lie: the highest of rows up to 7 and the
+// lowest of others, where a lane finds those of two registers after one mask.
+func twoPlace(i, k int) (at, bit int) {
 	lane, tile, half := i%8*4+k%16/4, k%32/16, i/8
-	return 4096 + (k/32*32+lane)*4 + k%4, half*4 + tile*2
+	at, bit = k%4, 4-2*half
+	if tile == 1 {
+		at, bit = (k+1-half)%4, 6*half
+	}
+	return 4096 + (k/32*32+lane)*4 + at, bit
 }
 
 // Shared memory of a block beside its static variables, and the most of it that is ring. Smaller

@@ -30,7 +30,7 @@ func quantNoise(r *rand.Rand, t tensor.DType, rows, cols int) []byte {
 }
 
 // TestRecords: values come back from records as package tensor decodes the file's blocks, to the
-// bit, and as bf16 in fragment order; integers lie where levelPlace and highPlace say.
+// bit, and as bf16 in fragment order; integers lie where levelPlace and twoPlace say.
 func TestRecords(t *testing.T) {
 	g := openGemms(t)
 	for format := range quantFormats {
@@ -120,8 +120,12 @@ func (r *gemmRig) checkPlaces(format tensor.DType, records driver.Ptr, rows, k i
 				level = level >> bit & 15
 			}
 			if format == tensor.Q6_K {
-				at, bit := highPlace(i%16, j%recordK)
-				level |= int(record[at]) >> bit & 3 << 4
+				at, bit := twoPlace(i%16, j%recordK)
+				if two := int(record[at]) >> bit & 3; i%16 < 8 {
+					level |= two << 4
+				} else {
+					level = level<<2 | two
+				}
 			}
 			if want := fileLevel(format, host[i*format.RowBytes(k):], j); level != want {
 				r.Errorf("%v: row %d, k %d: integer %d, want %d", format, i, j, level, want)

@@ -28,9 +28,9 @@ func TestRecordPlaces(t *testing.T) {
 	seen := map[[2]int]bool{}
 	for i := range 16 {
 		for k := range recordK {
-			at, bit := highPlace(i, k)
+			at, bit := twoPlace(i, k)
 			if bit%2 != 0 || at < 4096 || at >= 4096+2048 || (at-4096)/4 != k/32*32+i%8*4+k%16/4 || seen[[2]int{at, bit}] {
-				t.Fatalf("high bits of row %d, k %d: byte %d, bit %d", i, k, at, bit)
+				t.Fatalf("two bits of row %d, k %d: byte %d, bit %d", i, k, at, bit)
 			}
 			seen[[2]int{at, bit}] = true
 		}

@@ -42,7 +42,7 @@ struct Multiply {
       mma(sums, second, b.z, b.w);
       __syncwarp();
       if (lane < arrive) barrier_arrive(shared(&block.empty[at.stage]) + once_loaded(first.x | second.x));
-      if (++at.stage == slots) at.stage = 0, at.parity ^= 1;
+      at.next(slots);
     }
     return make_float2(sums[0], sums[2]);
   }

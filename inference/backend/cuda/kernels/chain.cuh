@@ -105,28 +105,26 @@ struct ChainShared {
 
 // Puts a warp's sums where a finisher looks for them.
 struct Filling {
-  int place = 0;
-  uint32_t parity = 1; // passes at once the first time round
+  Cursor at = {0, 1}; // passes at once the first time round
   // Sums of rows g and g+8 that lanes 4g have.
   __device__ __forceinline__ void put(ChainShared &block, float2 sums, int arrive) {
     const int lane = threadIdx.x & 31, w = threadIdx.x >> 5;
-    barrier_wait(&block.emptied[place], parity);
-    if (lane % 4 == 0) block.sums[place][w][lane / 4] = sums;
+    barrier_wait(&block.emptied[at.stage], at.parity);
+    if (lane % 4 == 0) block.sums[at.stage][w][lane / 4] = sums;
     filled(block, arrive);
   }
-  // The sum of row g that lanes 4g and 4g+2 have, and of row g+8 in the others.
-  __device__ __forceinline__ void put(ChainShared &block, float sum, int arrive) {
-    const int lane = threadIdx.x & 31, w = threadIdx.x >> 5;
-    barrier_wait(&block.emptied[place], parity);
-    ((float *)&block.sums[place][w][lane / 4])[lane % 2] = sum;
+  // A lane's sum, at sums in the first place.
+  __device__ __forceinline__ void put(ChainShared &block, float *sums, float sum, int arrive) {
+    barrier_wait(&block.emptied[at.stage], at.parity);
+    sums[at.stage * (sizeof(block.sums[0]) / sizeof(sum))] = sum;
     filled(block, arrive);
   }
 
 private:
   __device__ __forceinline__ void filled(ChainShared &block, int arrive) {
     __syncwarp();
-    if ((threadIdx.x & 31) < arrive) barrier_arrive(shared(&block.filled[place]));
-    if (++place == PLACES) place = 0, parity ^= 1;
+    if ((threadIdx.x & 31) < arrive) barrier_arrive(shared(&block.filled[at.stage]));
+    at.next(PLACES);
   }
 };
 
@@ -135,9 +133,6 @@ template <int SLOT> __device__ __forceinline__ void fetch_chain(const ChainParam
   const uint64_t policy = evict_first();
   Cursor at = {}, landed = {};
   int under_way = 0;
-  const auto next = [&](Cursor &of) {
-    if (++of.stage == c.slots) of.stage = 0, of.parity ^= 1;
-  };
   for (int i = 0; i < c.phases; i++) {
     const QuantParams &q = c.phase[i].q;
     const Share mine = block.share[i];
@@ -146,10 +141,10 @@ template <int SLOT> __device__ __forceinline__ void fetch_chain(const ChainParam
       int within;
       const Part &part = q.p.part[part_of(q.p, mine.first + s, &within)];
       const unsigned char *from = (const unsigned char *)part.w + (int64_t)within * q.chunks * record.bytes;
-      for (int k = 0; k < q.chunks; k += record.stage, next(at)) {
+      for (int k = 0; k < q.chunks; k += record.stage, at.next(c.slots)) {
         barrier_wait(&block.empty[at.stage], at.parity ^ 1); // passes at once the first time round
         for (under_way++; under_way > c.flight[block.turned()]; under_way--)
-          barrier_wait(&block.full[landed.stage], landed.parity), next(landed);
+          barrier_wait(&block.full[landed.stage], landed.parity), landed.next(c.slots);
         fetch(ring + at.stage * SLOT, from + (int64_t)k * record.bytes, min(record.stage, q.chunks - k) * record.bytes, &block.full[at.stage], policy);
       }
     }

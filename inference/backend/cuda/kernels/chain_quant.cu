@@ -58,12 +58,26 @@ template <class Q> __device__ __forceinline__ void take_slice(const Phase &f, co
   __syncwarp();
 }
 
+// An address in shared memory that the compiler keeps, as it comes out of a shuffle, and does not compute again for
+// every strip.
+__device__ __forceinline__ uint32_t kept(uint32_t address) { return __shfl_sync(0xffffffff, address, threadIdx.x & 31); }
+template <class T> __device__ __forceinline__ T *kept(T *p) { return (T *)__cvta_shared_to_generic(kept(shared(p))); }
+template <class At> __device__ __forceinline__ void keep(At &at) {
+  const unsigned char **p = (const unsigned char **)&at;
+#pragma unroll
+  for (int i = 0; i < (int)(sizeof(at) / sizeof(*p)); i++) p[i] = kept(p[i]);
+}
+
 struct MultiplyQuant {
   // n strips with a row of activations. ALL: registers hold it.
   template <bool ALL, class Q> static __device__ __forceinline__ void strips(const Taken &x, int n, ChainShared &block, Records<Q, SLOT> &records, Filling &filling) {
     Row<Q, ALL> row(x);
+    float *sums = kept((float *)block.sums[0][threadIdx.x >> 5] + (threadIdx.x & 31) / 4 * 2 + (threadIdx.x & 1));
 #pragma unroll 1
-    for (int s = 0; s < n; s++) filling.put(block, multiply_one<Q>(records, row), records.arrive);
+    for (int s = 0; s < n; s++) {
+      const float sum = multiply_one<Q>(records, row);
+      filling.put(block, sums, sum, records.arrive);
+    }
   }
 
   // The block's strips of a projection, of one format.
@@ -72,7 +86,9 @@ struct MultiplyQuant {
     const Taken x(memory, (f.q.chunks + 3) / 4 * 4, 1);
     take_slice<Q>(f, x, block, launch, parity);
     if (threadIdx.x == 0) block.turn(true);
-    Records<Q, SLOT> records = {block.full, block.empty, Q::at(memory + c.x_bytes, w, lane), at, c.slots, f.q.chunks, f.q.p.arrive};
+    Records<Q, SLOT> records = {kept(shared(block.full)), shared(block.empty) - shared(block.full), {}, {}, at, c.slots, f.q.chunks, f.q.p.arrive};
+    records.begin_at(Q::at(memory + c.x_bytes, w, lane));
+    keep(records.first), keep(records.scales);
     if (f.q.chunks == HELD) strips<true>(x, mine.n, block, records, filling);
     else strips<false>(x, mine.n, block, records, filling);
     at = records.at;

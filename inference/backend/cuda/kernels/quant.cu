@@ -102,7 +102,7 @@ template <class Q, int ROWS> __device__ __forceinline__ void multiply_all(const 
 #pragma unroll 1
   for (int s = 0; s < n; s++) {
 #if __CUDA_ARCH__ < 900
-    records.first = Q::at(record_at(q, s0 + s, Q::BYTES), w, lane);
+    records.begin_at(Q::at(record_at(q, s0 + s, Q::BYTES), w, lane));
 #endif
     float4(&to)[32] = shared.room.sums[s & 1][w];
     if constexpr (ROWS == 1) {
@@ -126,7 +126,8 @@ template <class Q, bool ONE> __device__ __forceinline__ void multiply_strips(con
     all_warps();
     write_norm(p, shared.room);
   }
-  Records<Q> records = {shared.room.full, shared.room.empty, Q::at(memory + q.x_bytes, threadIdx.x >> 5, threadIdx.x & 31), {0, 0}, stages, q.chunks, p.arrive};
+  Records<Q> records = {::shared(shared.room.full), ::shared(shared.room.empty) - ::shared(shared.room.full), {}, {}, {0, 0}, stages, q.chunks, p.arrive};
+  records.begin_at(Q::at(memory + q.x_bytes, threadIdx.x >> 5, threadIdx.x & 31));
   if constexpr (ONE) multiply_all<Q, 1>(q, shared, records, x, s0, n);
   else if (p.m <= 4) multiply_all<Q, 4>(q, shared, records, x, s0, n);
   else multiply_all<Q, 8>(q, shared, records, x, s0, n);

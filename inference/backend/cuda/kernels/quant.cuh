@@ -59,24 +59,24 @@ enum : uint32_t { LOW_NIBBLES = 0x0f0f0f0f };
 //   registers   the same as registers of A
 //   Raw, load what rows g and g+8 of the warp are scaled with, as it lies
 //   any       what cannot be known before all of Bits or Raw has been read
-//   scale     of row half h (g or g+8) and 16 k number u; minus: the minimum
+//   scale     of row half h (g or g+8, divided by TIMES) and 16 k number u; minus: the minimum
 template <int T> struct Quant;
 
 // Scales that follow the integers: f16 of rows g and g+8.
-template <int QUANTS> struct Halves {
+template <int QUANTS, int TIMES> struct Halves {
   struct Raw { uint32_t d; };
   struct At { const unsigned char *q, *d; };
   static __device__ __forceinline__ void load(const At &a, int record, Raw &r) { r.d = *(const uint32_t *)(a.d + record); }
   static __device__ __forceinline__ uint32_t any(const Raw &r) { return r.d; }
-  static __device__ __forceinline__ float scale(const Raw &r, int h, int) { return h ? high_half(r.d) : low_half(r.d); }
+  static __device__ __forceinline__ float scale(const Raw &r, int h, int) { return h ? high_half(r.d) * (1.0f / TIMES) : low_half(r.d); }
   static __device__ __forceinline__ float minus(const Raw &, int) { return 0; }
   static __device__ __forceinline__ At at(const unsigned char *record, int w, int lane) {
     return {record + (w * 32 + lane) * (QUANTS / 512), record + QUANTS + (w * 8 + lane / 4) * 4};
   }
 };
 
-template <> struct Quant<Q8_0> : Halves<8192> {
-  using Halves<8192>::any;
+template <> struct Quant<Q8_0> : Halves<8192, 1> {
+  using Halves<8192, 1>::any;
   enum { WIDE = 32, SIGNED = 1, OFFSET = 0, TIMES = 1, SHARED = 0, MINUS = 0, BYTES = 8704, STAGE = 2 };
   typedef uint4 Bits;
   static __device__ __forceinline__ Bits bits(const At &from, int record) { return *(const uint4 *)(from.q + record); }
@@ -93,8 +93,8 @@ struct Nibbles {
   static __device__ __forceinline__ uint4 registers(const Bits &b) { return make_uint4(b.first & LOW_NIBBLES, b.first, b.second & LOW_NIBBLES, b.second); }
 };
 
-template <> struct Quant<Q4_0> : Halves<4096> {
-  using Halves<4096>::any;
+template <> struct Quant<Q4_0> : Halves<4096, 16> {
+  using Halves<4096, 16>::any;
   enum { WIDE = 32, SIGNED = 0, OFFSET = 8, TIMES = 16, SHARED = 1, MINUS = 0, BYTES = 4608, STAGE = 4 };
   typedef Nibbles::Bits Bits;
   static __device__ __forceinline__ At at(const unsigned char *record, int w, int lane) {
@@ -125,12 +125,12 @@ template <> struct Quant<Q4_K> {
     r.low = *(const uint16_t *)(a.low + record), r.high = *(a.high + record);
   }
   static __device__ __forceinline__ uint32_t any(const Raw &r) { return r.d.x | r.low | r.high; }
-  // The six bits of v from AT on, as a float: a power of two has them behind it.
-  template <int AT> static __device__ __forceinline__ float level(uint32_t v) {
-    constexpr uint32_t power = 127 + 23 - AT << 23;
+  // The six bits of v from AT on, as a float, divided by a power of two: a larger one has them behind it.
+  template <int AT, int BY = 1> static __device__ __forceinline__ float level(uint32_t v) {
+    constexpr uint32_t power = 127 + 23 - AT - __builtin_ctz(BY) << 23;
     return __uint_as_float(masked(v, 63 << AT, power)) - __uint_as_float(power);
   }
-  static __device__ __forceinline__ float scale(const Raw &r, int h, int) { return h ? low_half(r.d.y) * level<12>(r.low | r.high << 16) : low_half(r.d.x) * level<0>(r.low); }
+  static __device__ __forceinline__ float scale(const Raw &r, int h, int) { return h ? low_half(r.d.y) * level<12, TIMES>(r.low | r.high << 16) : low_half(r.d.x) * level<0>(r.low); }
   static __device__ __forceinline__ float minus(const Raw &r, int h) { return h ? high_half(r.d.y) * level<2>(r.high) : high_half(r.d.x) * level<6>(r.low); }
 };
 
@@ -166,7 +166,8 @@ template <> struct Quant<Q6_K> {
   }
   static __device__ __forceinline__ uint32_t any(const Raw &r) { return r.levels | r.d; }
   static __device__ __forceinline__ float scale(const Raw &r, int h, int u) {
-    const float level = __uint_as_float(__byte_perm(r.levels, 0x4b000000, 0x7440 + 2 * h + u)) - ((1 << 23) + 128); // see Q4_K's
+    // See Q4_K's level.
+    const float by = h ? 1.0f / TIMES : 1, level = __uint_as_float(__byte_perm(r.levels, h ? 0x4a000000 : 0x4b000000, 0x7440 + 2 * h + u)) - ((1 << 23) + 128) * by;
     return (h ? high_half(r.d) : low_half(r.d)) * level;
   }
   static __device__ __forceinline__ float minus(const Raw &, int) { return 0; }

@@ -11,25 +11,32 @@
 #include "quant_take.cuh"
 #include "ring.cuh"
 
+// Four groups are PERIOD records.
+template <class Q> struct Period { enum { HALVES = 32 / Q::WIDE, PERIOD = 4 / HALVES }; };
+
 // The records of a strip as a warp takes them: from the ring, whose stages lie SLOT bytes apart, or
 // where there is none, from memory.
 template <class Q, int SLOT = Q::STAGE * Q::BYTES> struct Records {
-  uint64_t *full, *empty;
-  typename Q::At first; // the lane's own in the first stage, or the strip's first record
+  uint32_t full, to_empty; // barriers in shared memory: the first full one, and how far empty ones are from full ones
+  // The lane's in the first stage, or the strip's first record; and where what it scales with one row lies.
+  typename Q::At first, scales;
   Cursor at;
   int stages, chunks, arrive; // arrive: lanes that arrive for the warp
 
-  __device__ __forceinline__ void next(Cursor &c) const {
-    if (++c.stage == stages) c.stage = 0, c.parity ^= 1;
+  __device__ __forceinline__ void begin_at(const typename Q::At &at) {
+    first = scales = at;
+    const unsigned char **p = (const unsigned char **)&scales;
+#pragma unroll
+    for (int i = 0; i < (int)(sizeof(at) / sizeof(*p)); i++) p[i] += threadIdx.x % 4 / Period<Q>::HALVES * Q::BYTES;
   }
   // Waits for the next N records, of one stage or two, or whole ones.
   template <int N> __device__ __forceinline__ void wait() const {
 #if __CUDA_ARCH__ >= 900
     static_assert(N <= 2 * Q::STAGE);
     Cursor second = at;
-    next(second);
-    if (N > Q::STAGE) barrier_wait(&full[at.stage], at.parity, &full[second.stage], second.parity);
-    else barrier_wait(&full[at.stage], at.parity);
+    second.next(stages);
+    if (N > Q::STAGE) wait_at(full + 8 * at.stage, at.parity, full + 8 * second.stage, second.parity);
+    else wait_at(full + 8 * at.stage, at.parity);
 #endif
   }
   // take returns where record c is, the j-th that was waited for, from `first` on. from is the stage of the record
@@ -37,35 +44,29 @@ template <class Q, int SLOT = Q::STAGE * Q::BYTES> struct Records {
   __device__ __forceinline__ int take(Cursor &from, int c, int j) const {
 #if __CUDA_ARCH__ >= 900
     const int in = j % Q::STAGE, stage = from.stage;
-    if (in == Q::STAGE - 1) next(from);
+    if (in == Q::STAGE - 1) from.next(stages);
     return stage * SLOT + in * Q::BYTES;
 #else
     return c * Q::BYTES;
 #endif
   }
-  // Gives a stage back of which `loaded` and all that it was made of has been read.
+  // Gives a stage back of which `loaded` and all that it was made of has been read, by all of the warp.
   __device__ __forceinline__ void release(uint32_t loaded) {
 #if __CUDA_ARCH__ >= 900
-    __syncwarp();
-    const uint32_t to_empty = (const unsigned char *)empty - (const unsigned char *)full;
-    if ((threadIdx.x & 31) < arrive) barrier_arrive(shared(&full[at.stage]) + to_empty + once_loaded(loaded));
-    next(at);
+    if ((threadIdx.x & 31) < arrive) barrier_arrive(full + 8 * at.stage + to_empty + once_loaded(loaded));
+    at.next(stages);
 #endif
   }
 };
-
-// Four groups are PERIOD records.
-template <class Q> struct Period { enum { HALVES = 32 / Q::WIDE, PERIOD = 4 / HALVES }; };
 
 // sum + scale·x − minimum·common for the groups of rows g and g+8, whose sums of high and low bytes are
 // given: c0 and c1, c2 and c3.
 template <class Q> __device__ __forceinline__ void add_groups(float &lo, float &hi, const typename Q::Raw &raw, int u, const int (&c)[4], float2 x) {
   int v[2] = {256 * c[0] + c[1], 256 * c[2] + c[3]};
-  const float scale[2] = {x.x, x.x * (1.0f / Q::TIMES)};
   if (Q::SHARED) v[1] -= v[0];
   if (Q::OFFSET) v[0] -= __float_as_int(x.y), v[1] -= Q::TIMES * __float_as_int(x.y);
-  lo = fmaf(Q::scale(raw, 0, u), (float)v[0] * scale[0], lo);
-  hi = fmaf(Q::scale(raw, 1, u), (float)v[1] * scale[1], hi);
+  lo = fmaf(Q::scale(raw, 0, u), (float)v[0] * x.x, lo);
+  hi = fmaf(Q::scale(raw, 1, u), (float)v[1] * x.x, hi);
   if (Q::MINUS) lo = fmaf(-Q::minus(raw, 0), x.y, lo), hi = fmaf(-Q::minus(raw, 1), x.y, hi);
 }
 
@@ -76,17 +77,16 @@ template <class Q> struct Operand {
   uint2 b[PERIOD];
   float2 scale;
 
-  __device__ __forceinline__ void take(const Taken &x, int c0) {
-    const int lane = threadIdx.x & 31, w = threadIdx.x >> 5, g = lane / 4, t = lane % 4;
-    // The lane's column: bytes g%2 of group g/2.
-    const uint2 *own = &x.x[((c0 + g / 2 / HALVES) * WARPS + w) * 8 + g % 2 * 4 + t];
+  // x: what the lane has of its column; scales: those of the lane's group.
+  __device__ __forceinline__ void take(const uint32_t *x, const float2 *scales) {
+    const int group = (threadIdx.x & 31) / 8;
 #pragma unroll
     for (int j = 0; j < PERIOD; j++) {
-      if (HALVES == 1 && g / 2 == j) b[j] = *own;
-      if (HALVES == 2 && g / 2 == 2 * j) b[j].x = own->x;
-      if (HALVES == 2 && g / 2 == 2 * j + 1) b[j].y = own->y;
+      if (HALVES == 1 && group == j) b[j] = *(const uint2 *)x;
+      if (HALVES == 2 && group == 2 * j) b[j].x = *x;
+      if (HALVES == 2 && group == 2 * j + 1) b[j].y = *x;
     }
-    scale = x.scales[(w * x.chunks + c0) * HALVES + t];
+    scale = *scales;
   }
 };
 
@@ -98,22 +98,23 @@ template <class Q> struct Products {
   int c[4];
 
   // Loads the first `left` records from their places; not FULL: there may be fewer than a period has.
-  template <bool FULL> __device__ __forceinline__ void load(const typename Q::At &first, const int (&at)[PERIOD], int left) {
+  template <bool FULL, int SLOT> __device__ __forceinline__ void load(const Records<Q, SLOT> &records, const int (&at)[PERIOD], int left) {
     const int own = threadIdx.x % 4 / HALVES;
 #pragma unroll
     for (int j = 0; j < PERIOD; j++) {
       if (!FULL && j >= left) break;
-      bits[j] = Q::bits(first, at[j]);
-      if (PERIOD > Q::STAGE ? own == j : j == PERIOD - 1) Q::load(first, PERIOD > Q::STAGE ? at[j] : at[0] + own * Q::BYTES, raw);
-      else if (!FULL && PERIOD <= Q::STAGE && j + 1 == left && own <= j) Q::load(first, at[0] + own * Q::BYTES, raw);
+      bits[j] = Q::bits(records.first, at[j]);
+      if (PERIOD > Q::STAGE && own == j) Q::load(records.first, at[j], raw);
     }
+    if (PERIOD <= Q::STAGE && (FULL || own < left)) Q::load(records.scales, at[0], raw);
   }
 };
 
 // Adds N periods of one row of activations, whose products do not wait for each other; not FULL: as many
 // records as are left.
-template <class Q, int N, bool FULL, int SLOT> __device__ __forceinline__ void multiply_periods(Records<Q, SLOT> &records, const Operand<Q> *x, int left, float (&sum)[2]) {
+template <class Q, int N, bool FULL, int SLOT> __device__ __forceinline__ void multiply_periods(Records<Q, SLOT> &records, const Operand<Q> *x, int c0, float (&sum)[2]) {
   constexpr int PERIOD = Period<Q>::PERIOD;
+  const int left = records.chunks - c0;
   Products<Q> p[N] = {};
   int at[N][PERIOD];
   Cursor from = records.at;
@@ -121,9 +122,9 @@ template <class Q, int N, bool FULL, int SLOT> __device__ __forceinline__ void m
   else records.template wait<1>();
 #pragma unroll
   for (int j = 0; j < N * PERIOD; j++)
-    if (FULL || j < left) at[j / PERIOD][j % PERIOD] = records.take(from, records.chunks - left + j, j);
+    if (FULL || j < left) at[j / PERIOD][j % PERIOD] = records.take(from, c0 + j, j);
 #pragma unroll
-  for (int i = 0; i < N; i++) p[i].template load<FULL>(records.first, at[i], left);
+  for (int i = 0; i < N; i++) p[i].template load<FULL>(records, at[i], left);
 #pragma unroll
   for (int j = 0; j < PERIOD; j++)
 #pragma unroll
@@ -132,6 +133,7 @@ template <class Q, int N, bool FULL, int SLOT> __device__ __forceinline__ void m
 #pragma unroll
   for (int i = 0; i < N; i++) add_groups<Q>(sum[0], sum[1], p[i].raw, threadIdx.x % Period<Q>::HALVES, p[i].c, x[i].scale);
   const uint32_t loaded = __float_as_uint(sum[0]) | __float_as_uint(sum[1]); // not known before all has been read
+  __syncwarp();
 #pragma unroll
   for (int j = 0; j < N * PERIOD; j++) {
     if (!FULL && j >= left) break;
@@ -145,20 +147,25 @@ template <class Q> struct AtOnce { enum { N = Q::BYTES < 8192 ? 2 : 1 }; };
 // A row of activations for the strips of a warp. Where it has K = 4096, registers hold all that a lane has of it.
 enum { HELD = 8 }; // records
 template <class Q, bool ALL> struct Row {
-  enum { N = ALL ? HELD / Period<Q>::PERIOD : AtOnce<Q>::N };
-  const Taken &x;
+  enum { HALVES = Period<Q>::HALVES, PERIOD = Period<Q>::PERIOD, N = ALL ? HELD / PERIOD : AtOnce<Q>::N };
+  const uint32_t *x;
+  const float2 *scales;
   Operand<Q> operand[N];
 
-  __device__ __forceinline__ Row(const Taken &x) : x(x), operand() {
+  __device__ __forceinline__ Row(const Taken &taken) : operand() {
+    const int lane = threadIdx.x & 31, w = threadIdx.x >> 5, g = lane / 4, t = lane % 4;
+    // The lane's column: bytes g%2 of group g/2, of which two may have one record.
+    x = (const uint32_t *)&taken.x[(g / 2 / HALVES * WARPS + w) * 8 + g % 2 * 4 + t] + (HALVES - 1) * (g / 2 % 2);
+    scales = &taken.scales[w * taken.chunks * HALVES + t];
     if (ALL) take<N>(0);
   }
   template <int COUNT> __device__ __forceinline__ void take(int c0) {
 #pragma unroll
-    for (int i = 0; i < COUNT; i++) operand[i].take(x, c0 + i * Period<Q>::PERIOD);
+    for (int i = 0; i < COUNT; i++) operand[i].take(x + (c0 + i * PERIOD) * (WARPS * 16), scales + (c0 + i * PERIOD) * HALVES);
   }
   // The operands of COUNT periods from record c0 on.
   template <int COUNT> __device__ __forceinline__ const Operand<Q> *at(int c0) {
-    if (ALL) return operand + c0 / Period<Q>::PERIOD;
+    if (ALL) return operand + c0 / PERIOD;
     take<COUNT>(c0);
     return operand;
   }
@@ -170,13 +177,13 @@ template <class Q, bool ALL, int SLOT> __device__ __forceinline__ float multiply
   float sum[2] = {0, 0};
   if constexpr (ALL) {
 #pragma unroll
-    for (int c0 = 0; c0 < HELD; c0 += N * PERIOD) multiply_periods<Q, N, true>(records, row.template at<N>(c0), HELD - c0, sum);
+    for (int c0 = 0; c0 < HELD; c0 += N * PERIOD) multiply_periods<Q, N, true>(records, row.template at<N>(c0), c0, sum);
   } else {
-    int left = records.chunks;
+    int c0 = 0;
 #pragma unroll 1
-    for (; left >= N * PERIOD; left -= N * PERIOD) multiply_periods<Q, N, true>(records, row.template at<N>(records.chunks - left), left, sum);
-    if (N > 1 && left >= PERIOD) multiply_periods<Q, 1, true>(records, row.template at<1>(records.chunks - left), left, sum), left -= PERIOD;
-    if (left > 0) multiply_periods<Q, 1, false>(records, row.template at<1>(records.chunks - left), left, sum);
+    for (; c0 + N * PERIOD <= records.chunks; c0 += N * PERIOD) multiply_periods<Q, N, true>(records, row.template at<N>(c0), c0, sum);
+    if (N > 1 && c0 + PERIOD <= records.chunks) multiply_periods<Q, 1, true>(records, row.template at<1>(c0), c0, sum), c0 += PERIOD;
+    if (c0 < records.chunks) multiply_periods<Q, 1, false>(records, row.template at<1>(c0), c0, sum);
   }
   // Over the four lanes with a row: even ones take the first one's on.
   const bool odd = threadIdx.x & 1;
@@ -232,7 +239,7 @@ template <class Q, int SETS, bool FULL> __device__ __forceinline__ void multiply
       const int j = j0 + i;
       if (!FULL && c0 + j >= records.chunks) break;
       add_record<Q, SETS>(bits[i], raw[i], x, c0 + j, j, sum);
-      if (j % Q::STAGE == Q::STAGE - 1 || !FULL && c0 + j + 1 == records.chunks) records.release(loaded);
+      if (j % Q::STAGE == Q::STAGE - 1 || !FULL && c0 + j + 1 == records.chunks) __syncwarp(), records.release(loaded);
     }
   }
 }

@@ -111,8 +111,8 @@ template <class Q> __device__ __forceinline__ float value(const uint4 &a, const 
   const uint32_t word = u ? (h ? a.w : a.z) : (h ? a.y : a.x);
   int level = word >> 8 * byte & 255;
   if (Q::SIGNED) level = (int8_t)level;
-  if (h) level /= Q::TIMES;
-  const float v = (float)(level - Q::OFFSET) * Q::scale(raw, h, Q::WIDE == 16 ? u : 0);
+  if (h && Q::SHARED) level &= -Q::TIMES;
+  const float v = (float)(level - (h ? Q::TIMES : 1) * Q::OFFSET) * Q::scale(raw, h, Q::WIDE == 16 ? u : 0);
   return Q::MINUS ? __fsub_rn(v, Q::minus(raw, h)) : v;
 }
 

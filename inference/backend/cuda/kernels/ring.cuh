@@ -13,16 +13,15 @@ __device__ __forceinline__ uint32_t shared(const void *p) { return (uint32_t)__c
 __device__ __forceinline__ void barrier_init(uint64_t *b, int count) {
   asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared(b)), "r"(count));
 }
-__device__ __forceinline__ void barrier_wait(uint64_t *b, uint32_t parity) {
-  asm volatile(
-      "{\n.reg .pred p;\nW%=:\nmbarrier.try_wait.parity.shared::cta.b64 p, [%0], %1;\n@p bra D%=;\nbra W%=;\nD%=:\n}" ::"r"(shared(b)), "r"(parity)
-      : "memory");
+__device__ __forceinline__ void wait_at(uint32_t b, uint32_t parity) {
+  asm volatile("{\n.reg .pred p;\nW%=:\nmbarrier.try_wait.parity.shared::cta.b64 p, [%0], %1;\n@p bra D%=;\nbra W%=;\nD%=:\n}" ::"r"(b), "r"(parity) : "memory");
 }
+__device__ __forceinline__ void barrier_wait(uint64_t *b, uint32_t parity) { wait_at(shared(b), parity); }
 // Waits for two.
-__device__ __forceinline__ void barrier_wait(uint64_t *a, uint32_t parity_a, uint64_t *b, uint32_t parity_b) {
+__device__ __forceinline__ void wait_at(uint32_t a, uint32_t parity_a, uint32_t b, uint32_t parity_b) {
   asm volatile(
       "{\n.reg .pred p, q;\nW%=:\nmbarrier.try_wait.parity.shared::cta.b64 p, [%0], %1;\nmbarrier.try_wait.parity.shared::cta.b64 q, [%2], %3;\n"
-      "and.pred p, p, q;\n@p bra D%=;\nbra W%=;\nD%=:\n}" ::"r"(shared(a)), "r"(parity_a), "r"(shared(b)), "r"(parity_b)
+      "and.pred p, p, q;\n@p bra D%=;\nbra W%=;\nD%=:\n}" ::"r"(a), "r"(parity_a), "r"(b), "r"(parity_b)
       : "memory");
 }
 // A warp arrives by its first `arrive` lanes, after __syncwarp: by one. racecheck of
@@ -51,5 +50,10 @@ __device__ __forceinline__ void all_warps() { asm volatile("bar.sync 1, 512;" ::
 struct Cursor {
   int stage;
   uint32_t parity;
+
+  // To the next of so many stages: four instructions, where the compiler would take five.
+  __device__ __forceinline__ void next(int stages) {
+    asm("{\n.reg .pred p;\nadd.s32 %0, %0, 1;\nsetp.eq.s32 p, %0, %2;\n@p xor.b32 %1, %1, 1;\n@p mov.b32 %0, 0;\n}" : "+r"(stage), "+r"(parity) : "r"(stages));
+  }
 };
 
