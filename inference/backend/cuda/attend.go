@@ -117,7 +117,7 @@ func (d *Device) attend(o *op, leave bool) {
 		decode.dst = d.operandRoom(2, operandBytes(b.Decode, 16*tiles))
 		d.operands.left = o.dst.Data
 	}
-	d.attendDecode(kind, decode, h, b.Decode, tiles)
+	d.attendDecode(kind, decode, h, b.Decode, tiles, d.shareAt(d.attendanceOf(o)))
 	d.attendPrefill(d.kern.attention.prefill[kind], p, h, b)
 }
 
@@ -150,8 +150,8 @@ func (d *Device) decodeLaunch(kind attendKind, h backend.Heads, page int) (drive
 
 // attendDecode launches the kernel for the first rows of a batch, as many at once as
 // there is room for their splits. Results go in operand order of so many tiles of 16 k, 0:
-// as float32.
-func (d *Device) attendDecode(kind attendKind, p attendParams, h backend.Heads, rows, tiles int) {
+// as float32. share is where the shares of all blocks lie, 0: they find their own.
+func (d *Device) attendDecode(kind attendKind, p attendParams, h backend.Heads, rows, tiles int, share driver.Ptr) {
 	if rows == 0 || d.dead() {
 		return
 	}
@@ -166,7 +166,7 @@ func (d *Device) attendDecode(kind attendKind, p attendParams, h backend.Heads, 
 		f, c := d.decodeLaunch(kind, h, int(p.cache.size))
 		dp := d.splits.params(p, s, h, n)
 		dp.tiles, dp.from, dp.all = int32(tiles), int32(at), int32(rows)
-		dp.around = int32(d.blocks)
+		dp.around, dp.share = int32(d.blocks), share
 		d.check(d.drv.Launch(f, d.stream, c, driver.Params(&dp)))
 		if tiles == 0 {
 			p.dst += driver.Ptr(4 * n * h.Q * h.Dim)
@@ -186,7 +186,7 @@ func (d *Device) roomForSplits() (err error) {
 	if d.splits.at != 0 {
 		return nil
 	}
-	p, err := d.alloc(backend.Scratch, ticketBytes+splitBytes)
+	p, err := d.alloc(backend.Scratch, ticketBytes+splitBytes+shareBytes)
 	if err != nil {
 		return err
 	}

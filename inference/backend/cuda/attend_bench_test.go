@@ -164,7 +164,7 @@ func benchmarkDecode(b *testing.B, h backend.Heads, context, rows int, ring bool
 		d.programmatic = programmatic
 		us := timed(b, d, layers, func() {
 			for _, p := range at {
-				d.attendDecode(attendKind{tensor.BF16, h.Dim}, attendParams{dst: address(dst), qkv: address(qkv), batch: p, cache: cacheOf(kv), heads: headsOf(h)}, h, rows, 0)
+				d.attendDecode(attendKind{tensor.BF16, h.Dim}, attendParams{dst: address(dst), qkv: address(qkv), batch: p, cache: cacheOf(kv), heads: headsOf(h)}, h, rows, 0, 0)
 			}
 		})
 		name := ""

@@ -185,7 +185,7 @@ func (d *Device) launchChain(links []fusion) {
 func chainFlight(formats []tensor.DType) [2]int32 {
 	switch {
 	case len(formats) == 0:
-		return [2]int32{2, 6}
+		return [2]int32{3, 6}
 	case slices.Contains(formats, tensor.Q8_0):
 		return [2]int32{2, 4}
 	}

@@ -27,8 +27,9 @@ type Device struct {
 	packed       unsafe.Pointer // activations that the last launch has written as bf16
 	operands     operands
 	splits       splitRoom
-	normed       op         // the norm whose result the last launch has left for the projection behind
-	tickets      driver.Ptr // counters of strips, of which the plan under way has used so many
+	shares       []attendance // of the plan under way
+	normed       op           // the norm whose result the last launch has left for the projection behind
+	tickets      driver.Ptr   // counters of strips, of which the plan under way has used so many
 	drawn        int
 	streamFrom   int // rows from which they are streamed, less one
 	exchange     exchange

@@ -220,6 +220,13 @@ type decodeParams struct {
 	group, shares, shift int32
 	tiles, from, all     int32
 	around, _            int32
+	share                driver.Ptr
+}
+
+type shareParams struct {
+	decodeParams
+	dst       driver.Ptr
+	blocks, _ int32
 }
 
 type prefillParams struct {

@@ -38,7 +38,8 @@ func TestParams(t *testing.T) {
 		"read":      {unsafe.Sizeof(readParams{}), 24},
 		"peak":      {unsafe.Sizeof(peakParams{}), 24},
 		"attend":    {unsafe.Sizeof(attendParams{}), 96},
-		"decode":    {unsafe.Sizeof(decodeParams{}), 168},
+		"decode":    {unsafe.Sizeof(decodeParams{}), 176},
+		"share":     {unsafe.Sizeof(shareParams{}), 192},
 		"prefill":   {unsafe.Sizeof(prefillParams{}), 104},
 	} {
 		if s[0] != s[1] {

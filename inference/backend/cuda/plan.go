@@ -105,6 +105,7 @@ func (d *Device) flush() {
 
 // run launches the kernels of a plan, fused where there is one for several ops.
 func (d *Device) run(plan []op, programmatic bool) {
+	d.shareOut(plan)
 	d.programmatic = programmatic && d.hopper
 	d.operands.packed, d.operands.left, d.normed = false, nil, op{}
 	d.resetTickets()

@@ -10,6 +10,13 @@ enum { QUERIES = 8, MOST = 64 };                     // query heads of a block, 
 enum { AHEAD = 2 };                                  // blocks of a part that are asked for early
 enum { STREAM_ROWS = 32 };                           // rows that lie together in operand order: streamRows
 
+// A block's share of all splits: so many, from that one of that row and part on, and where the row is.
+struct DecodeShare {
+  int32_t row, part, split, n;
+  int32_t position, table, pad[2];
+  int32_t pages[WARPS]; // of the first tile of each warp
+};
+
 struct DecodeParams {
   float *dst;
   const float *qkv;
@@ -29,6 +36,7 @@ struct DecodeParams {
   int32_t from, all; // in operand order: the first row's place, and the rows that lie there in all
   int32_t around;    // blocks so far apart share a multiprocessor
   int32_t pad;
+  const DecodeShare *share; // of each block, found once for all layers (attend_share.cu); null: each finds its own
 };
 
 // One row's positions cut into splits.
@@ -122,13 +130,13 @@ struct DecodePlace {
     }
   }
 
-  // Finds this block's share of all splits, the first of them, and returns their number. Blocks of a
-  // multiprocessor take what lies together: a row's splits differ in length, and a multiprocessor that
-  // had the long ones of three rows would be late.
-  __device__ __forceinline__ int begin() {
+  // Finds the share that block b of so many has of all splits, the first of them, and returns their
+  // number. Blocks of a multiprocessor take what lies together: a row's splits differ in length, and a
+  // multiprocessor that had the long ones of three rows would be late.
+  __device__ __forceinline__ int find_share(uint32_t b, uint32_t blocks) {
     const int mine = splits_of(p.n == 1 ? 0 : lane); // one row: every lane knows it
-    const uint32_t units = (p.n == 1 ? mine : all_splits(mine)) * parts(), blocks = gridDim.x;
-    const uint32_t at = units < blocks ? blockIdx.x : blockIdx.x % p.around * (blocks / p.around) + blockIdx.x / p.around;
+    const uint32_t units = (p.n == 1 ? mine : all_splits(mine)) * parts();
+    const uint32_t at = units < blocks ? b : b % p.around * (blocks / p.around) + b / p.around;
     const int u = units < blocks ? at : units * at / blocks, n = units < blocks ? at < units : units * (at + 1) / blocks - u;
     if (n == 0) return 0;
     if (p.n == 1) row = 0, part = quotient(u, mine), split = u - part * mine;
@@ -137,10 +145,20 @@ struct DecodePlace {
     return n;
   }
 
+  // This block's share, as find_share.
+  __device__ __forceinline__ int begin() {
+    if (!p.share) return find_share(blockIdx.x, gridDim.x);
+    const int4 share = *(const int4 *)&p.share[blockIdx.x];
+    const int2 where = *(const int2 *)&p.share[blockIdx.x].position;
+    row = share.x, part = share.y, split = share.z;
+    if (share.w > 0) settle(where.x, where.y);
+    return share.w;
+  }
+
   // What follows from row and part.
-  __device__ __forceinline__ void settle() {
-    const int table = p.batch.tables[row];
-    cut = cut_of(p, p.batch.positions[row]);
+  __device__ __forceinline__ void settle() { settle(p.batch.positions[row], p.batch.tables[row]); }
+  __device__ __forceinline__ void settle(int position, int table) {
+    cut = cut_of(p, position);
     pages = p.batch.pages + table;
     kv = quotient(part, p.shares);
     const int of = (part - kv * p.shares) * QUERIES;
@@ -153,10 +171,12 @@ struct DecodePlace {
     settle();
   }
 
-  __device__ __forceinline__ Tile tile(const Cut &c, const int32_t *pages, int kv, int block) const {
+  // page: of the tile, or -1 where that is to be looked up.
+  __device__ __forceinline__ Tile tile(const Cut &c, const int32_t *pages, int kv, int block, int page = -1) const {
     const int begin = block * BLOCK + warp * TILE;
     if (p.cache.size < TILE || begin > c.last || begin + TILE <= c.first) return {0, 0};
-    return {(pages[begin >> p.shift] * p.heads.kv + kv << p.shift) + (begin & p.cache.size - 1), min((int)TILE, c.last - begin + 1)};
+    if (page < 0) page = pages[begin >> p.shift];
+    return {(page * p.heads.kv + kv << p.shift) + (begin & p.cache.size - 1), min((int)TILE, c.last - begin + 1)};
   }
 
   // The tile of block `lane` of the part that comes next, of which so many splits are this

@@ -46,7 +46,7 @@ template <int T, int DIM, int COUNT> struct DecodeRing : DecodeTile<T, DIM, COUN
     typename Tiles::Shared sums;
     uint64_t full[WARPS][2]; // of keys, then of values
   };
-  enum { TILES_AT = 2048 + COUNT * (4 * DIM + 256) + (COUNT > 1 ? 2 : 1) * (COUNT + 1) / 2 * 32 * DIM }; // decodeRing.shared
+  enum { TILES_AT = 2048 + COUNT * (4 * DIM + 256) + (COUNT > 1 ? 2 : 1) * ((COUNT + 1) / 2) * 32 * DIM }; // decodeRing.shared
   static_assert(sizeof(Shared) <= TILES_AT, "tiles begin behind it");
 
   // For lane 0, where the next tile is that has not been asked for, of a part of which the blocks up to `end`
@@ -104,8 +104,12 @@ template <int T, int DIM, int COUNT> struct DecodeRing : DecodeTile<T, DIM, COUN
   // Asks for the first tile: at once where its positions are older than the step, for L2 otherwise.
   // After it the kernels in front have ended.
   __device__ __forceinline__ void open(int left) {
-    if (lane == 0) ahead = {row, part, 0, 0, left, cut, pages}, enter(split);
-    const Tile x = next();
+    Tile x = {0, 0};
+    if (lane == 0) {
+      ahead = {row, part, 0, 0, left, cut, pages}, enter(split);
+      if (p.share) x = tile(cut, pages, quotient(part, p.shares), ahead.block++, p.share[blockIdx.x].pages[warp]);
+    }
+    if (x.count == 0) x = next();
     const bool older = (ahead.block - 1) * BLOCK + warp * TILE + x.count <= ahead.cut.last;
     const int64_t from = (int64_t)x.slot * ROW;
     if (older) copy(x, false, 0), copy(x, true, 0);
