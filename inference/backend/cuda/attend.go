@@ -101,9 +101,9 @@ func (d *Device) AttendRounds(cache tensor.DType, _ bool) tensor.DType {
 	return tensor.F32
 }
 
-// attend launches attention for all rows of a batch. Decode rows go to the room for
+// attend launches attention for all rows of a batch. Those of either phase go to their room for
 // activations in operand order where the projection that follows wants them there.
-func (d *Device) attend(o *op, leave bool) {
+func (d *Device) attend(o *op, leave, leavePrefill bool) {
 	h, kv, b := o.heads, o.kv, d.batch.of
 	p := attendParams{dst: address(o.dst), qkv: address(o.x), batch: d.batch.params(), cache: cacheOf(kv), heads: headsOf(h)}
 	if !d.kern.attention.takes(kv, h) {
@@ -118,11 +118,11 @@ func (d *Device) attend(o *op, leave bool) {
 		d.operands.left = o.dst.Data
 	}
 	d.attendDecode(kind, decode, h, b.Decode, tiles, d.shareAt(d.attendanceOf(o)))
-	d.attendPrefill(d.kern.attention.prefill[kind], p, h, b)
+	d.attendPrefill(d.kern.attention.prefill[kind], p, h, b, leavePrefill)
 }
 
-// attendPrefill launches the kernel for the rows behind those.
-func (d *Device) attendPrefill(k prefillKernel, p attendParams, h backend.Heads, b *backend.Batch) {
+// attendPrefill launches the kernel for the rows behind those, whose results go in operand order if asked.
+func (d *Device) attendPrefill(k prefillKernel, p attendParams, h backend.Heads, b *backend.Batch, leave bool) {
 	f, rows, tiles := k.f, prefillRows, d.batch.at.tiles
 	if k.wide != 0 && wideTiles(b) {
 		f, rows, tiles = k.wide, wideRows, d.batch.at.wide
@@ -132,7 +132,12 @@ func (d *Device) attendPrefill(k prefillKernel, p attendParams, h backend.Heads,
 		return
 	}
 	c := driver.LaunchConfig{Grid: grid(h.Q, n), Block: [3]uint32{uint32(2 * rows)}, Shared: uint32(k.shared), Programmatic: d.programmatic}
-	pp := prefillParams{p, d.batch.word(tiles)}
+	pp := prefillParams{attendParams: p, tiles: d.batch.word(tiles), from: int32(b.Decode)}
+	if leave {
+		left := b.Rows() - b.Decode
+		pp.dst, pp.groups = d.operandRoom(1, operandBytes(left, h.Q*h.Dim)), int32(ceilDiv(left, 8))
+		d.operands.packed = true
+	}
 	d.check(d.drv.Launch(f, d.stream, c, driver.Params(&pp)))
 }
 

@@ -15,6 +15,7 @@
 //
 // A step of one row is a matter of latency, and its projections from attention to attention go in one
 // launch (chain.go, kernels/chain.cuh), where blocks hand each other results word by word.
+// How blocks share the attention of decode rows is found once a step (attend_share.go).
 // Other projections of one or two decode rows have their activations in registers (project.cu).
 // More rows, up to 32 in a launch, stream them beside the weights (stream.cu), in operand
 // order, as SwiGLU, attention and what adds to the residual stream leave them; where nobody

@@ -9,7 +9,7 @@ import (
 
 // functions are the kernels that a device launches.
 type functions struct {
-	embed, embedPacked, rows, rmsNorm, headNorm, swiglu, ropeStore, repack, greedy, draw, pack, attendShare driver.Function
+	embed, embedPacked, rows, rmsNorm, headNorm, swiglu, ropeStore, ropeRows, repack, greedy, draw, pack, attendShare driver.Function
 
 	linear, attend                   map[tensor.DType]driver.Function
 	project                          map[geometry]driver.Function
@@ -36,7 +36,7 @@ func findFunctions(drv driver.Driver, index int, k *Kernels, hopper bool) (f *fu
 	f.embed, f.embedPacked, f.rows, f.rmsNorm = find("embed"), find("embed_packed"), find("rows"), find("rms_norm")
 	f.headNorm, f.swiglu, f.ropeStore = find("head_norm"), find("swiglu"), find("rope_store")
 	f.repack, f.greedy, f.draw, f.pack = find("repack"), find("greedy"), find("draw"), find("stream_pack")
-	f.attendShare = find("attend_share")
+	f.attendShare, f.ropeRows = find("attend_share"), find("rope_rows")
 	for t := tensor.F32; t.Known(); t++ {
 		f.linear[t] = find("linear_" + t.String())
 	}

@@ -31,7 +31,7 @@ func (d *Device) fused(ops []op) int {
 	normed := d.normed
 	d.normed = op{}
 	if ops[0].kind == opAttend {
-		d.attend(&ops[0], d.leaves(ops))
+		d.attend(&ops[0], d.leaves(ops), d.leavesPrefill(ops))
 		return 1
 	}
 	if n := d.chained(ops); n > 0 {
@@ -131,6 +131,14 @@ func (d *Device) leaves(ops []op) bool {
 	o := &ops[0]
 	return d.kern.attention.takes(o.kv, o.heads) && d.onlyReader(false, ops[1:], o.dst) &&
 		d.streams(ops[1].decode) && ops[1].decode == d.batch.of.Decode
+}
+
+// leavesPrefill tells the same of the rows of a prompt, whose products take any weights from there.
+func (d *Device) leavesPrefill(ops []op) bool {
+	o := &ops[0]
+	cols := o.heads.Q * o.heads.Dim
+	return d.kern.attention.takes(o.kv, o.heads) && cols%64 == 0 && (d.onlyReader(false, ops[1:], o.dst) || d.onlyReader(true, ops[1:], o.dst)) &&
+		ops[1].decode == d.batch.of.Decode
 }
 
 // onlyReader tells whether t is read by the projection that follows and by nobody else, and

@@ -231,5 +231,6 @@ type shareParams struct {
 
 type prefillParams struct {
 	attendParams
-	tiles driver.Ptr
+	tiles        driver.Ptr
+	groups, from int32
 }

@@ -40,7 +40,7 @@ func TestParams(t *testing.T) {
 		"attend":    {unsafe.Sizeof(attendParams{}), 96},
 		"decode":    {unsafe.Sizeof(decodeParams{}), 176},
 		"share":     {unsafe.Sizeof(shareParams{}), 192},
-		"prefill":   {unsafe.Sizeof(prefillParams{}), 104},
+		"prefill":   {unsafe.Sizeof(prefillParams{}), 112},
 	} {
 		if s[0] != s[1] {
 			t.Errorf("%s: %d bytes, %d in C", name, s[0], s[1])

@@ -19,21 +19,16 @@
 // tables) is read ahead of the wait, so no kernel of the same step may write that. L2 is asked
 // for keys and values that early, too: what of them is not written yet is no matter there.
 //
-// Measured on an H200, bf16, launched in a row in one graph, plain and overlapping, as it was
-// before L2 was asked for anything and with every split counted:
-//   32 heads of 128, one each: context 300, 1 row 9.1 and 7.9 µs, 32 rows 56.5 and 55.0 µs (2.9 TB/s);
-//     context 4096, 1 row 26.6 µs (2.5 TB/s), 8 rows 151 µs, 32 rows 536 µs (4.0 TB/s; earlier runs, on
-//     cards and versions that were not told apart, 502 to 512)
-//   32 heads of 128 on 8: 9.0 and 8.0, 20.4 and 18.9 µs; 12.8 and 12.2, 51.3, 162 µs (3.3 TB/s)
-//   32 heads of 64 on 4: 8.1 and 7.1, 11.8 and 10.9 µs; 10.7 and 9.7, 19.9, 53.8 µs (2.5 TB/s)
-// Where that went, overlapping, 32 heads of 128, context 300, 1, 8 and 32 rows: 7.9, 16.8 and
-// 54.8 µs; without count and merge 5.6, 14.0 and 46.6; warps' sums not joined either, 5.2, 13.1
-// and 42.1. With L2 asked for the first two blocks of each part and nothing else changed: 7.0,
-// 15.7 and 50.6; context 4096, 27.5, 141 and 510 where it was 26.4, 150 and 535.
+// Measured on an H200, bf16, launched in a row in one graph, overlapping (attend_ring.cu has what Hopper runs
+// instead for heads of 64 and 128): 32 heads of 128, one each, context 300, 1, 8 and 32 rows 7.0, 15.5 and
+// 49.9 us; context 4096, 27.4, 140 and 507 us. 32 heads of 128 on 8: 7.3, 9.2, 17.3; 12.6, 48.2, 159. 32
+// heads of 64 on 4: 7.1, 7.8, 10.1; 8.5, 18.1, 50.6.
+// Where that goes, 32 heads of 128, context 300, an earlier version with 7.9, 16.8 and 54.8 us: without count
+// and merge 5.6, 14.0 and 46.6; warps' sums not joined either, 5.2, 13.1 and 42.1.
 // Tried: cp.async through shared memory for what goes to registers (slower: 3.1 TB/s at 32 rows
 // of 4096, where this has 4 and more); a barrier that does not wait between the splits (no gain).
-// L2 asked for every block two ahead: 549 µs at 32 rows of 4096. The next part's keys and values
-// loaded while one is put together: 17.5 and 55.3 µs at 8 and 32 rows of 300 (no gain); with one
+// L2 asked for every block two ahead: 549 us at 32 rows of 4096. The next part's keys and values
+// loaded while one is put together: 17.5 and 55.3 us at 8 and 32 rows of 300 (no gain); with one
 // split for up to 6 blocks 16.6 and 49.5, but 9.6 for 1 row.
 #include "attend_decode_tile.cuh"
 

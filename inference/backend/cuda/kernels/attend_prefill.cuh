@@ -3,6 +3,7 @@
 // 4g+t holds rows g and g+8, columns 2t and 2t+1 of each 8.
 #pragma once
 #include "attend.cuh"
+#include "operand.cuh"
 
 enum { TILE = 64 }; // positions
 
@@ -13,6 +14,7 @@ struct PrefillParams {
   CacheParams cache;
   HeadsParams heads;
   const int32_t *tiles; // [tiles × 2] first row, rows
+  int32_t groups, from; // dst is in operand order, bf16, of so many groups of rows, the first of which is row `from`; 0: F32
 };
 
 // 16 bytes to shared memory, zeros where there is nothing to read.
@@ -112,10 +114,15 @@ template <int T, int DIM> struct PrefillRows {
     for (int r = 0; r < 2; r++) {
       const int at = 16 * warp + g + 8 * r;
       if (at >= rows) continue;
-      float *y = p.dst + ((int64_t)(row + at) * p.heads.q + head) * DIM + 2 * t;
       const float inverse = 1 / total[2 * r];
+      float *y = p.dst + ((int64_t)(row + at) * p.heads.q + head) * DIM + 2 * t;
+      const int m = row + at - p.from;
 #pragma unroll
-      for (int i = 0; i < DIM / 8; i++) *(float2 *)(y + 8 * i) = make_float2(sum[i][2 * r] * inverse, sum[i][2 * r + 1] * inverse);
+      for (int i = 0; i < DIM / 8; i++) {
+        const float2 v = make_float2(sum[i][2 * r] * inverse, sum[i][2 * r + 1] * inverse);
+        if (p.groups) *(uint32_t *)((uint8_t *)p.dst + packed_at(p.groups, m / 8, m % 8, head * DIM + 8 * i + 2 * t)) = pack<BF16>(v.x, v.y);
+        else *(float2 *)(y + 8 * i) = v;
+      }
     }
   }
 };

@@ -11,16 +11,16 @@
 // All blocks must run at once: there are no more than multiprocessors, each of which holds one.
 //
 // Measured on an H200 that reads 4.6 TB/s, whole steps at context 16, beside one kernel for each
-// projection: Llama-2-7B 310 tok/s (293), TinyLlama 1443 (1147), Llama-3-8B 278 (260), in Q8_0 467
-// (398), in Q4_K_M 634 (476). A trace of a layer in Q4_K_M, 45 us: attention with its two kernel
-// boundaries 4, from what is told last to the first products with it 2 to 2.5 each of three times, of
-// which it takes 1 to be heard and the rest to become integers. A strip of 4096 k takes 0.9 us in
-// Q4_K, by instructions, where memory would take 1.1.
+// projection: Llama-2-7B 311 tok/s (298), TinyLlama 1462 (1200), Llama-3-8B 279 (263), in Q8_0 464
+// (398), in Q4_K_M 642 (476). A trace of a layer in Q4_K_M, 41 to 45 us: attention with its two kernel
+// boundaries 5; o 4; gate and up 13, as fast as memory; down 6 to 9; qkv 2; from what is told last to the
+// first products with it 2 to 3.5 each of three times, of which it takes 1 to be heard and the rest to
+// become integers. A strip of 4096 k in Q4_K takes 171 instructions of a warp.
 //
 // Tried: looking at all words at once until they come, which keeps others' from coming (6 % slower at
 // TinyLlama); pausing between looks (no gain); two strips in turns, for more independent instructions
-// (20 % slower: registers); as many weights under way while warps wait as while they multiply (2 to 10
-// % slower: what is told waits in line with them).
+// (20 % slower: registers); stages twice as large (4 % slower in Q4_K_M); as many weights under way while
+// warps wait as while they multiply (2 to 10 % slower: what is told waits in line with them).
 #pragma once
 #include "exchange.cuh"
 #include "hopper.cuh"

@@ -8,19 +8,25 @@
 // another, once each time.
 //
 // Measured on an H200 that reads 4.5 TB/s, Llama-2-7B shape, the four projections of a layer one
-// after the other: 107 us for 8 rows and 121 for 32, 3.8 and 3.3 TB/s of weights (117 and 128 with
-// a kernel for each norm). By itself, with a stream_pack each: qkv 29.2 and 33.6, gate and up 47.0
-// and 53.8, down 29.4 and 30.8, o 12.0 and 14.6. What is lost: some 3 us between the end of the
-// kernel in front and the first activations, and 6 to 11 us from the first block's end to the
-// last one's. 32 rows read four times 256 KB of activations a block beside 1.4 MB of weights.
+// after the other: 106 us for 8 rows and 119 for 32, 3.8 and 3.4 TB/s of weights. By itself, with a
+// stream_pack each: qkv 28.9 and 32.6, gate and up 46.7 and 52.4, down 29.0 and 30.2, o 11.4 and
+// 14.7. What is lost: some 3 us between the end of the kernel in front and the first activations,
+// and 6 to 11 us from the first block's end to the last one's. 32 rows read four times 256 KB of
+// activations a block beside 1.4 MB of weights. With three stages of weights under way instead of
+// four, steps of 32 rows are 0.5 to 2 % faster, of 8 rows 2 % slower; with six 2 % slower at 32.
 //
 // Tried: clusters of two whose blocks fetch activations for each other: 1 to 3 % slower.
 // Strips by ticket as in project.cu, told to the consumers turn by turn: 3 to 6 % slower.
+// Four strips of 32 rows at a time (5 % slower: registers spill); a ring of activations with three
+// places and six of weights (2.5 % slower).
 // All of a step in one launch, whose blocks wait for each other by counters in memory while the
 // ring is filled with the weights to come: projections 98, 103 and 121 us a layer for 1, 8 and
 // 32 rows. While memory is busy a fence takes 2 us and the other blocks' news one or two more,
 // which the ring's 5.6 us just cover; but attention in there, with no more than 96 registers,
-// took 27 and 87 us where its own kernel takes 16 and 51.
+// took 27 and 87 us where its own kernel took 16 and 51.
+// Chains of 2 to 8 rows (chain.cuh; words without a name, in two sets that launches use in turn): steps
+// of Llama-2-7B as fast as these kernels, Llama-3-8B 0.7 and TinyLlama 2 % faster. With attention as
+// their first part, its 16 warps four teams: 1 to 10 % slower, for it took 12 to 16 us.
 #include "hopper.cuh"
 #include "ring.cuh"
 #include "stream.cuh"
@@ -62,7 +68,7 @@ template <class S> __device__ __forceinline__ void fetch_weights(const StreamPar
     for (int c = 0; c < q.chunks; c++)
       for (int s = begin; s < end; s++, at.next()) {
         barrier_wait(&room.empty[at.slot], at.parity ^ 1); // passes at once the first time round
-        if (++fetched > FLIGHT) barrier_wait(&room.full[landed.slot], landed.parity), landed.next();
+        if (++fetched > S::FLIGHT) barrier_wait(&room.full[landed.slot], landed.parity), landed.next();
         fetch(ring + at.slot * STAGE, (const uint8_t *)strip_at(q.p, s) + (int64_t)c * STAGE, STAGE, &room.full[at.slot], policy);
       }
   }
