@@ -247,7 +247,7 @@ func TestAttendAlone(t *testing.T) {
 	defer func() { _ = d.Close() }()
 	for i, dim := range []int{64, 128, 256, 80, 128} {
 		h := backend.Heads{Q: 8, KV: 2, Dim: dim, Window: []int{0, 0, 90, 300, 0}[i], Scale: float32(1 / math.Sqrt(float64(dim)))}
-		if i == 4 { // rows alone and rows of a batch by different kernels
+		if i == 4 { // a query head for each key head
 			h.Q = 2
 		}
 		decode := slices.Concat(lastOf(attendLengths), slices.Repeat([]stretch{{700, 720}}, 20)) // more blocks than fit at once

@@ -30,6 +30,9 @@ func TestAttendRing(t *testing.T) {
 		slices.Repeat([]int{300}, 8), slices.Repeat([]int{300}, 32), mixed,
 	} {
 		for turn, of := range ringHeads {
+			if (i+turn)%2 == 1 && i != 5 {
+				continue
+			}
 			h := backend.Heads{Q: of[0], KV: of[1], Dim: of[2], Window: []int{0, 100, 1000}[(i+turn)%3], Scale: float32(1 / math.Sqrt(float64(of[2])))}
 			r := newAttendRig(t, d, attendFormats[(i+turn)%2], h, lastOf(lengths), nil)
 			r.rings(t)

@@ -39,6 +39,8 @@
 //     managed memory and no computing from the host's.
 //   - All calls come from one goroutine on one OS thread. Those that read files into the
 //     ring (feed.go) call nothing of the driver.
+//   - Steps do not overlap: attention reads keys and values of older positions before it waits for the
+//     kernel in front, and the blocks' shares, which the step's first kernel has written.
 //   - Every kernel waits for the one before it (griddepcontrol.wait), also those that
 //     need nothing of it: who comes later relies on that.
 //   - Blocks of a chain wait for each other, so all must run at once: no more than there are

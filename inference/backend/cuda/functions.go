@@ -9,7 +9,8 @@ import (
 
 // functions are the kernels that a device launches.
 type functions struct {
-	embed, embedPacked, rows, rmsNorm, headNorm, swiglu, ropeStore, ropeRows, repack, greedy, draw, pack, attendShare driver.Function
+	embed, embedPacked, rows, rmsNorm, headNorm, swiglu, ropeStore, ropeRows driver.Function
+	repack, greedy, draw, pack, attendShare                                  driver.Function
 
 	linear, attend                   map[tensor.DType]driver.Function
 	project                          map[geometry]driver.Function

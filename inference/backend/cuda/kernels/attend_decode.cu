@@ -16,7 +16,8 @@
 // weights are rounded to the cache's format, and count in their sum as they were rounded.
 //
 // It may be launched to overlap with the kernel before it: what the batch says (positions, page
-// tables) is read ahead of the wait, so no kernel of the same step may write that. L2 is asked
+// tables) is read ahead of the wait, so no kernel of the same step may write that. The blocks' shares
+// are read there, too: attend_share.cu has ended before the step's other kernels begin. L2 is asked
 // for keys and values that early, too: what of them is not written yet is no matter there.
 //
 // Measured on an H200, bf16, launched in a row in one graph, overlapping (attend_ring.cu has what Hopper runs

@@ -148,8 +148,8 @@ struct DecodePlace {
   // This block's share, as find_share.
   __device__ __forceinline__ int begin() {
     if (!p.share) return find_share(blockIdx.x, gridDim.x);
-    const int4 share = *(const int4 *)&p.share[blockIdx.x];
-    const int2 where = *(const int2 *)&p.share[blockIdx.x].position;
+    const int4 share = __ldcg((const int4 *)&p.share[blockIdx.x]);
+    const int2 where = __ldcg((const int2 *)&p.share[blockIdx.x].position);
     row = share.x, part = share.y, split = share.z;
     if (share.w > 0) settle(where.x, where.y);
     return share.w;

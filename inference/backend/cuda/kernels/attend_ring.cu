@@ -2,7 +2,7 @@
 // copies. The same splits, products and sums, so the same bits; which of the two is launched may depend on
 // how many rows there are.
 //
-// Launch: as attend_decode.cu, with the shared memory of decodeRing in attend_geometry.go. COUNT bounds the
+// Launch: as attend_decode.cu, with the shared memory of ringShape in attend_ring.go. COUNT bounds the
 // query heads of a key head.
 //
 // Each warp has room for one tile. It takes the keys to registers, and at once has those of the next
@@ -53,7 +53,7 @@ template <int T, int DIM, int COUNT> struct DecodeRing : DecodeTile<T, DIM, COUN
     typename Tiles::Shared sums;
     uint64_t full[WARPS][2]; // of keys, then of values
   };
-  enum { TILES_AT = 2048 + COUNT * (4 * DIM + 256) + (COUNT > 1 ? 2 : 1) * ((COUNT + 1) / 2) * 32 * DIM }; // decodeRing.shared
+  enum { TILES_AT = 2048 + COUNT * (4 * DIM + 256) + (COUNT > 1 ? 2 : 1) * ((COUNT + 1) / 2) * 32 * DIM }; // ringShape.shared
   static_assert(sizeof(Shared) <= TILES_AT, "tiles begin behind it");
 
   // For lane 0, where the next tile is that has not been asked for, of a part of which the blocks up to `end`
@@ -108,13 +108,14 @@ template <int T, int DIM, int COUNT> struct DecodeRing : DecodeTile<T, DIM, COUN
     fetch(room + (values ? HALF : 0) + zero, (values ? p.cache.v : p.cache.k) + (int64_t)x.slot * ROW, x.count * ROW, full + values, evict_first());
   }
 
-  // Asks for the first tile: at once where its positions are older than the step, for L2 otherwise.
+  // Asks for the first tile: at once where its positions are older than the step, for steps do not overlap, for
+  // L2 otherwise.
   // After it the kernels in front have ended.
   __device__ __forceinline__ void open(int left) {
     Tile x = {0, 0};
     if (lane == 0) {
       ahead = {row, part, 0, 0, left, cut, pages}, enter(split);
-      if (p.share) x = tile(cut, pages, quotient(part, p.shares), ahead.block++, p.share[blockIdx.x].pages[warp]);
+      if (p.share) x = tile(cut, pages, quotient(part, p.shares), ahead.block++, __ldcg(&p.share[blockIdx.x].pages[warp]));
     }
     if (x.count == 0) x = next();
     const bool older = (ahead.block - 1) * BLOCK + warp * TILE + x.count <= ahead.cut.last;
