@@ -15,8 +15,24 @@ FN rows_ahead ahead_of(const llo_gemm *g, int64_t p, int64_t most, int64_t k0, i
   return (rows_ahead){g->w + p * most * g->rowbytes + llo_row_bytes(g->wtype, k0), g->rowbytes, left < most ? left : most, llo_row_bytes(g->wtype, kn)};
 }
 
-// Fetches the i-th of `parts` parts.
-FN void fetch_ahead(const rows_ahead *a, int64_t i, int64_t parts) {
-  for (int64_t r = a->n * i / parts; r < a->n * (i + 1) / parts; r++)
-    for (int64_t at = 0; at < a->bytes; at += 64) __builtin_prefetch(a->w + r * a->rowbytes + at, 0, 2);
+// A walk over its lines, `each` of them at a step. What is fetched all at once keeps the loads behind it
+// waiting; so memory works while the kernel multiplies.
+typedef struct {
+  const char *p, *end;           // the next line, and the end of its row
+  int64_t rowbytes, bytes, left; // left: rows
+  int each;
+} fetcher;
+
+// A walk of so many steps; of no lines if there are none.
+FN fetcher fetch_in(const rows_ahead *a, int64_t steps) {
+  const int64_t lines = a->n * ((a->bytes + 63) / 64);
+  return (fetcher){a->w, a->w + a->bytes, a->rowbytes, a->bytes, a->n, steps > 0 ? (int)((lines + steps - 1) / steps) : 0};
+}
+
+FN void fetch_some(fetcher *f) {
+  for (int i = 0; i < f->each && f->left > 0; i++) {
+    __builtin_prefetch(f->p, 0, 2);
+    if ((f->p += 64) < f->end) continue;
+    f->end += f->rowbytes, f->p = f->end - f->bytes, f->left--;
+  }
 }

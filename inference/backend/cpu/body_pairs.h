@@ -70,18 +70,23 @@ FN void pair_panel(float *panel, const llo_gemm *g, int64_t row, int64_t k0, int
     }
 }
 
-// c[t][0..MR) (+)= sum over pairs of panel[pair][0..MR) x[pair][t]
-FN void pair_micro(const int T, const float *panel, const float *x, int64_t pairs, float *c, int64_t ldc, int first) {
+#define PAIR_STEP 16 // pairs between two steps of what fetches
+
+// c[t][0..MR) (+)= sum over pairs of panel[pair][0..MR) x[pair][t], while f fetches what comes next.
+FN void pair_micro(const int T, const float *panel, const float *x, int64_t pairs, float *c, int64_t ldc, int first, fetcher *f) {
   vf lo[NT], hi[NT];
 #pragma GCC unroll 16
   for (int t = 0; t < T; t++) lo[t] = hi[t] = vzero();
-  for (int64_t i = 0; i < pairs; i++) {
-    const __m512bh a = (__m512bh)vload(panel + i * MR), b = (__m512bh)vload(panel + i * MR + VL);
+  for (int64_t from = 0; from < pairs; from += PAIR_STEP) {
+    fetch_some(f);
+    for (int64_t i = from; i < pairs && i < from + PAIR_STEP; i++) {
+      const __m512bh a = (__m512bh)vload(panel + i * MR), b = (__m512bh)vload(panel + i * MR + VL);
 #pragma GCC unroll 16
-    for (int t = 0; t < T; t++) {
-      const __m512bh u = (__m512bh)vset1(x[i * NT + t]);
-      lo[t] = _mm512_dpbf16_ps(lo[t], a, u);
-      hi[t] = _mm512_dpbf16_ps(hi[t], b, u);
+      for (int t = 0; t < T; t++) {
+        const __m512bh u = (__m512bh)vset1(x[i * NT + t]);
+        lo[t] = _mm512_dpbf16_ps(lo[t], a, u);
+        hi[t] = _mm512_dpbf16_ps(hi[t], b, u);
+      }
     }
   }
 #pragma GCC unroll 16
@@ -92,10 +97,10 @@ FN void pair_micro(const int T, const float *panel, const float *x, int64_t pair
   }
 }
 
-typedef void pair_fn(const float *panel, const float *x, int64_t pairs, float *c, int64_t ldc, int first);
-#define PAIRS(T)                                                                                              \
-  LLO_TARGET static void pair_micro##T(const float *p, const float *x, int64_t n, float *c, int64_t ldc, int first) { \
-    pair_micro(T, p, x, n, c, ldc, first);                                                                    \
+typedef void pair_fn(const float *panel, const float *x, int64_t pairs, float *c, int64_t ldc, int first, fetcher *f);
+#define PAIRS(T)                                                                                                                  \
+  LLO_TARGET static void pair_micro##T(const float *p, const float *x, int64_t n, float *c, int64_t ldc, int first, fetcher *f) { \
+    pair_micro(T, p, x, n, c, ldc, first, f);                                                                                     \
   }
 PAIRS(1) PAIRS(2) PAIRS(3) PAIRS(4) PAIRS(5) PAIRS(6) PAIRS(7) PAIRS(8) PAIRS(9) PAIRS(10) PAIRS(11) PAIRS(12)
 _Static_assert(NT == 12, "a kernel for each number of tokens");
@@ -112,11 +117,10 @@ FN void pair_pass(const llo_gemm *g, float *panels, int64_t k0, int64_t kn, cons
     for (int64_t p = 0; p < np; p++) {
       float *panel = panels + p * PAIR_PANEL;
       const rows_ahead next = ahead_of(g, p + 1, MR, k0, kn, PAIR_KBLOCK);
+      fetcher f = fetch_in(&next, from == 0 ? (end + NT - 1) / NT * ((pairs_of(kn) + PAIR_STEP - 1) / PAIR_STEP) : 0);
       if (from == 0) pair_panel(panel, g, p * MR, k0, kn);
-      for (int64_t t = from; t < end; t += NT) {
-        if (from == 0) fetch_ahead(&next, t / NT, (end + NT - 1) / NT);
-        pair_micros[end - t < NT ? end - t - 1 : NT - 1](panel, x + t / NT * tile, pairs_of(kn), c + t * ldc + p * MR, ldc, k0 == 0);
-      }
+      for (int64_t t = from; t < end; t += NT)
+        pair_micros[end - t < NT ? end - t - 1 : NT - 1](panel, x + t / NT * tile, pairs_of(kn), c + t * ldc + p * MR, ldc, k0 == 0, &f);
     }
   }
 }

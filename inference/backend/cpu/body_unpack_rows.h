@@ -8,6 +8,15 @@ typedef struct {
   __m512i v[4];
 } row_quads;
 
+// Where VL rows are, by fours: so their addresses stay in registers.
+typedef struct {
+  const char *four[4];
+  int64_t rowbytes;
+} rows_from;
+FN rows_from rows_of(const char *first, int64_t rowbytes) {
+  return (rows_from){{first, first + 4 * rowbytes, first + 8 * rowbytes, first + 12 * rowbytes}, rowbytes};
+}
+
 // Where the lanes of a group of rows go: a panel, the size of its records, and the
 // first of the rows in it.
 typedef struct {
@@ -15,13 +24,13 @@ typedef struct {
   int64_t record, h;
 } lanes_to;
 
-FN row_quads rows_at(const char *const w[VL], int64_t at) {
+FN row_quads rows_at(const rows_from *w, int64_t at) {
   __m512i t[4];
-#define ROW(r) _mm_loadu_si128((const __m128i *)(w[r] + at))
+#define ROW(j, i) _mm_loadu_si128((const __m128i *)(w->four[j] + (i) * w->rowbytes + at))
 #pragma GCC unroll 4
   for (int i = 0; i < 4; i++) {
-    t[i] = _mm512_inserti32x4(_mm512_castsi128_si512(ROW(i)), ROW(i + 4), 1);
-    t[i] = _mm512_inserti32x4(_mm512_inserti32x4(t[i], ROW(i + 8), 2), ROW(i + 12), 3);
+    t[i] = _mm512_inserti32x4(_mm512_castsi128_si512(ROW(0, i)), ROW(1, i), 1);
+    t[i] = _mm512_inserti32x4(_mm512_inserti32x4(t[i], ROW(2, i), 2), ROW(3, i), 3);
   }
 #undef ROW
   __m512i a = _mm512_unpacklo_epi32(t[0], t[1]), b = _mm512_unpackhi_epi32(t[0], t[1]);
@@ -55,7 +64,7 @@ FN void put_scale(lanes_to to, const int sub, int g, const int offset, vf v) {
   vstore((float *)(to.panel + g / each * to.record + MR * 32 + (offset * each + g % each) * MR * 4) + to.h, v);
 }
 
-FN void rows_q8_0(lanes_to to, const char *const w[VL], int64_t at, int b) {
+FN void rows_q8_0(lanes_to to, const rows_from *w, int64_t at, int b) {
 #pragma GCC unroll 2
   for (int i = 0; i < 2; i++) {
     row_quads q = rows_at(w, at + 2 + 16 * i);
@@ -71,7 +80,7 @@ FN __m512i fifths(__m512i bits, const int from) {
   return _mm512_and_si512(_mm512_slli_epi32(_mm512_mullo_epi32(four, _mm512_set1_epi32(0x00204081)), 4), _mm512_set1_epi8(16));
 }
 
-FN void rows_nibbles(const int type, lanes_to to, const char *const w[VL], int64_t at, int b) {
+FN void rows_nibbles(const int type, lanes_to to, const rows_from *w, int64_t at, int b) {
   const int offset = dot_offset(type), five = type == LLO_Q5_0 || type == LLO_Q5_1;
   const int head = offset ? 4 : 2, bias = offset ? 128 : five ? 112 : 120;
   row_quads begin = rows_at(w, at), q = rows_at(w, at + head + (five ? 4 : 0));
@@ -99,7 +108,7 @@ FN void rows_six_bits(lanes_to to, row_quads s) {
   }
 }
 
-FN void rows_q45_k(const int five, lanes_to to, const char *const w[VL], int64_t at) {
+FN void rows_q45_k(const int five, lanes_to to, const rows_from *w, int64_t at) {
   rows_six_bits(to, rows_at(w, at));
 #pragma GCC unroll 2
   for (int i = 0; i < 32; i += 16) {
@@ -119,7 +128,7 @@ FN void rows_q45_k(const int five, lanes_to to, const char *const w[VL], int64_t
   }
 }
 
-FN void rows_q6_k(lanes_to to, const char *const w[VL], int64_t at) {
+FN void rows_q6_k(lanes_to to, const rows_from *w, int64_t at) {
 #pragma GCC unroll 2
   for (int h = 0; h < 2; h++)
 #pragma GCC unroll 2
@@ -141,7 +150,7 @@ FN void rows_q6_k(lanes_to to, const char *const w[VL], int64_t at) {
 }
 
 // The two-bit fields of Q2_K and Q3_K, with the third bit of the latter.
-FN void rows_two_bits(const int third, lanes_to to, const char *const w[VL], int64_t codes, int64_t mask) {
+FN void rows_two_bits(const int third, lanes_to to, const rows_from *w, int64_t codes, int64_t mask) {
 #pragma GCC unroll 2
   for (int i = 0; i < 32; i += 16) {
     row_quads m;
@@ -163,7 +172,7 @@ FN void rows_two_bits(const int third, lanes_to to, const char *const w[VL], int
   }
 }
 
-FN void rows_q2_k(lanes_to to, const char *const w[VL], int64_t at) {
+FN void rows_q2_k(lanes_to to, const rows_from *w, int64_t at) {
   rows_two_bits(0, to, w, at + 16, 0);
   row_quads s = rows_at(w, at), end = rows_at(w, at + 68); // the last 16 bytes of the block
   vf d = half_of(end.v[3], 0), dmin = vsub(vzero(), half_of(end.v[3], 1));
@@ -174,7 +183,7 @@ FN void rows_q2_k(lanes_to to, const char *const w[VL], int64_t at) {
   }
 }
 
-FN void rows_q3_k(lanes_to to, const char *const w[VL], int64_t at) {
+FN void rows_q3_k(lanes_to to, const rows_from *w, int64_t at) {
   rows_two_bits(1, to, w, at + 32, at);
   row_quads s = rows_at(w, at + 94); // the last 16 bytes: two codes, 12 of scales, d
   // Turned again from where the scales begin; what is behind d is not read past the block.
@@ -190,7 +199,7 @@ FN void rows_q3_k(lanes_to to, const char *const w[VL], int64_t at) {
 }
 
 // Weights at byte `at` of each row, n <= SUPER of them, to records from to.panel on.
-FN void unpack_rows(const int type, lanes_to to, const char *const w[VL], int64_t at, int n) {
+FN void unpack_rows(const int type, lanes_to to, const rows_from *w, int64_t at, int n) {
   switch (type) {
     case LLO_Q2_K: rows_q2_k(to, w, at); return;
     case LLO_Q3_K: rows_q3_k(to, w, at); return;

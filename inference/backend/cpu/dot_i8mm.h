@@ -12,11 +12,11 @@ FN vi lower_halves(vi a, vi b) { return vreinterpretq_s32_s64(vtrn1q_s64(vreinte
 FN vi upper_halves(vi a, vi b) { return vreinterpretq_s32_s64(vtrn2q_s64(vreinterpretq_s64_s32(a), vreinterpretq_s64_s32(b))); }
 
 // acc[t] = the sums of n*DOT_K products of each of MR weight rows with token t.
-FN void dot_sums(const int type, vi acc[DOT_NT][2], const int n, const char *panel, const int8_t *x, const int32_t *start) {
+FN void dot_sums(const int type, const int T, vi acc[DOT_NT][2], const int n, const char *panel, const int8_t *x, const int32_t *start) {
   vi two[DOT_NT / 2][MR / 2]; // of a pair of tokens and a pair of rows: t r, t r+1, t+1 r, t+1 r+1
   (void)type, (void)start;
 #pragma GCC unroll 8
-  for (int t = 0; t < DOT_NT / 2; t++)
+  for (int t = 0; t < T / 2; t++)
 #pragma GCC unroll 8
     for (int r = 0; r < MR / 2; r++) two[t][r] = vdupq_n_s32(0);
 #pragma GCC unroll 8
@@ -25,14 +25,14 @@ FN void dot_sums(const int type, vi acc[DOT_NT][2], const int n, const char *pan
 #pragma GCC unroll 8
     for (int r = 0; r < MR / 2; r++) w[r] = vreinterpretq_s8_u8(vbytes(panel + 16 * r));
 #pragma GCC unroll 8
-    for (int t = 0; t < DOT_NT / 2; t++) {
+    for (int t = 0; t < T / 2; t++) {
       int8x16_t q = vreinterpretq_s8_u8(vbytes(x + 16 * t));
 #pragma GCC unroll 8
       for (int r = 0; r < MR / 2; r++) two[t][r] = vmmlaq_s32(two[t][r], q, w[r]);
     }
   }
 #pragma GCC unroll 8
-  for (int t = 0; t < DOT_NT; t += 2)
+  for (int t = 0; t < T; t += 2)
 #pragma GCC unroll 2
     for (int v = 0; v < 2; v++) {
       acc[t][v] = lower_halves(two[t / 2][2 * v], two[t / 2][2 * v + 1]);

@@ -41,12 +41,12 @@ FN vf dot_code(const int type, const uint8_t *p) {
 #include "dot_lanes.h"
 
 // sum[t] = sums of n*DOT_K products of each of MR weight rows with token t, in 16 bits.
-FN void dot_chain(__m256i sum[DOT_NT][2], const int n, const char *panel, const int8_t *x) {
+FN void dot_chain(const int T, __m256i sum[DOT_NT][2], const int n, const char *panel, const int8_t *x) {
 #pragma GCC unroll 8
   for (int i = 0; i < n; i++, panel += MR * 4, x += DOT_NT * 4) {
     __m256i u = _mm256_loadu_si256((const __m256i *)panel), v = _mm256_loadu_si256((const __m256i *)(panel + VL * 4));
 #pragma GCC unroll 8
-    for (int t = 0; t < DOT_NT; t++) {
+    for (int t = 0; t < T; t++) {
       int32_t four;
       memcpy(&four, x + 4 * t, 4);
       __m256i q = _mm256_set1_epi32(four), a = _mm256_maddubs_epi16(u, q), b = _mm256_maddubs_epi16(v, q);
@@ -60,18 +60,18 @@ FN void dot_chain(__m256i sum[DOT_NT][2], const int n, const char *panel, const 
 
 // acc[t] = the sums of n*DOT_K products of each of MR weight rows with token t, the
 // weights being codes less dot_zero.
-FN void dot_sums(const int type, vi acc[DOT_NT][2], const int n, const char *panel, const int8_t *x, const int32_t *start) {
+FN void dot_sums(const int type, const int T, vi acc[DOT_NT][2], const int n, const char *panel, const int8_t *x, const int32_t *start) {
   const int fit = dot_bits(type) <= 4 ? 8 : dot_bits(type) == 5 ? 4 : 2, step = n < fit ? n : fit;
   const __m256i one = _mm256_set1_epi16(1);
 #pragma GCC unroll 8
-  for (int t = 0; t < DOT_NT; t++)
+  for (int t = 0; t < T; t++)
     acc[t][0] = acc[t][1] = dot_zero(type) ? _mm256_slli_epi32(_mm256_set1_epi32(start[t]), dot_bits(type) - 1) : _mm256_setzero_si256();
 #pragma GCC unroll 8
   for (int i = 0; i < n; i += step) {
     __m256i sum[DOT_NT][2];
-    dot_chain(sum, step, panel + i * MR * 4, x + i * DOT_NT * 4);
+    dot_chain(T, sum, step, panel + i * MR * 4, x + i * DOT_NT * 4);
 #pragma GCC unroll 8
-    for (int t = 0; t < DOT_NT; t++)
+    for (int t = 0; t < T; t++)
 #pragma GCC unroll 2
       for (int v = 0; v < 2; v++) acc[t][v] = _mm256_add_epi32(acc[t][v], _mm256_madd_epi16(sum[t][v], one));
   }
