@@ -2,15 +2,6 @@
 // (page·kv + head)·size + i of K is the key of that head at the page's i-th position.
 #include "paged.cuh"
 
-struct RopeStoreParams {
-  float *qkv;
-  const float *cos, *sin; // [positions × half]
-  BatchParams batch;
-  CacheParams cache;
-  HeadsParams heads;
-  int32_t half, interleaved;
-};
-
 __device__ float rotated(const RopeStoreParams &p, const float *x, int position, int i) {
   if (i >= 2 * p.half) return x[i];
   int pair = p.interleaved ? i / 2 : i % p.half;

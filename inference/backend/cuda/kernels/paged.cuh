@@ -21,6 +21,16 @@ struct HeadsParams {
   int32_t pad;
 };
 
+// Of RopeStore.
+struct RopeStoreParams {
+  float *qkv;
+  const float *cos, *sin; // [positions × half]
+  BatchParams batch;
+  CacheParams cache;
+  HeadsParams heads;
+  int32_t half, interleaved;
+};
+
 __device__ __forceinline__ int64_t slot(const BatchParams &b, const CacheParams &c, const HeadsParams &h, int row, int head, int position) {
   int64_t page = b.pages[b.tables[row] + position / c.size];
   return (page * h.kv + head) * c.size + position % c.size;

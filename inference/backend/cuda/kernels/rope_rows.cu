@@ -5,15 +5,6 @@
 // of 16 bytes, and those of where the row is, are on their way before it needs them.
 #include "paged.cuh"
 
-struct RopeStoreParams {
-  float *qkv;
-  const float *cos, *sin; // [positions × half]
-  BatchParams batch;
-  CacheParams cache;
-  HeadsParams heads;
-  int32_t half, interleaved;
-};
-
 enum { THREADS = 256, AHEAD = 3 }; // loads of so many fours of pairs at once
 
 __device__ __forceinline__ uint2 four_halves(int type, float4 v) {
