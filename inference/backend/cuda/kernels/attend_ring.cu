@@ -1,9 +1,8 @@
 // The kernels of attend_decode.cu on Hopper: keys and values pass through shared memory, filled by bulk
-// copies. The same splits, products and sums, so the same bits; which of the two is launched may depend on
-// how many rows there are.
+// copies. The same splits, products and sums, so the same bits.
 //
-// Launch: as attend_decode.cu, with the shared memory of ringShape in attend_ring.go. COUNT bounds the
-// query heads of a key head.
+// Launch: as attend_decode.cu, with the blocks and shared memory of ringShape in attend_ring.go. COUNT bounds
+// the query heads of a key head.
 //
 // Each warp has room for one tile. It takes the keys to registers, and at once has those of the next
 // tile copied there, be it of another split, head or row; then the values. So memory goes on while sums
@@ -57,7 +56,7 @@ template <int T, int DIM, int COUNT> struct DecodeRing : DecodeTile<T, DIM, COUN
   static_assert(sizeof(Shared) <= TILES_AT, "tiles begin behind it");
 
   // For lane 0, where the next tile is that has not been asked for, of a part of which the blocks up to `end`
-  // are this team's, and so many splits behind it.
+  // are this block's, and so many splits behind it.
   struct Ahead {
     int row, part, block, end, left;
     Cut cut;
@@ -108,9 +107,8 @@ template <int T, int DIM, int COUNT> struct DecodeRing : DecodeTile<T, DIM, COUN
     fetch(room + (values ? HALF : 0) + zero, (values ? p.cache.v : p.cache.k) + (int64_t)x.slot * ROW, x.count * ROW, full + values, evict_first());
   }
 
-  // Asks for the first tile: at once where its positions are older than the step, for steps do not overlap, for
-  // L2 otherwise.
-  // After it the kernels in front have ended.
+  // Asks for the first tile: at once where its positions are older than the step, for steps do not
+  // overlap, for L2 otherwise. After it the kernels in front have ended.
   __device__ __forceinline__ void open(int left) {
     Tile x = {0, 0};
     if (lane == 0) {
@@ -133,7 +131,7 @@ template <int T, int DIM, int COUNT> struct DecodeRing : DecodeTile<T, DIM, COUN
 
   // Products of the queries with 8 keys, of positions 2t and 2t+1 of them.
   __device__ __forceinline__ uint32_t score(float *s, uint32_t from) const {
-    uint32_t key[DIM / 4], loaded = 0;
+    uint32_t key[DIM / 8], loaded = 0;
 #pragma unroll
     for (int c = 0; c < DIM / 64; c++) loaded |= load_two(&key[8 * c], from + g * ROW + 128 * c + 16 * t, 64, g % 2);
     float c[4] = {};
