@@ -14,11 +14,12 @@ type functions struct {
 
 	linear, attend                   map[tensor.DType]driver.Function
 	project                          map[geometry]driver.Function
-	quantOne, quantMany              driver.Function
+	quantOne, quantMany, quantRows   driver.Function
 	chainBF16, chainQuant            driver.Function
 	quantPack, quantWide, quantEmbed map[tensor.DType]driver.Function
 	gemms                            *gemms
 	streams                          *streams
+	clusters                         *clusters
 	attention                        *attention
 }
 
@@ -55,7 +56,7 @@ func findFunctions(drv driver.Driver, index int, k *Kernels, hopper bool) (f *fu
 	for t := range quantFormats {
 		f.quantPack[t], f.quantWide[t], f.quantEmbed[t] = find("quant_pack_"+t.String()), find("quant_wide_"+t.String()), find("quant_embed_"+t.String())
 	}
-	f.quantOne, f.quantMany = find("quant_one"), find("quant_many")
+	f.quantOne, f.quantMany, f.quantRows = find("quant_one"), find("quant_many"), find("quant_rows")
 	for _, fn := range []driver.Function{f.quantOne, f.quantMany} {
 		shared := plainShared
 		if hopper {
@@ -73,6 +74,9 @@ func findFunctions(drv driver.Driver, index int, k *Kernels, hopper bool) (f *fu
 	}
 	if err == nil && hopper {
 		f.streams, err = findStreams(drv, k)
+	}
+	if err == nil && hopper {
+		f.clusters, err = findClusters(drv, k)
 	}
 	if err == nil && hopper {
 		err = f.findChains(drv, k)

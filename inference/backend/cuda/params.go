@@ -135,8 +135,25 @@ type quantParams struct {
 	runs, chunks, xBytes, _ int32
 }
 
-// run is where the parts of one format begin: its first block, its first strip, and the stages
-// of its ring.
+// clusterParams are those of kernels/quant_cluster.cu, and rowsTakenParams those of kernels/quant_rows.cu.
+type clusterParams struct {
+	quantParams
+	taken      [4]driver.Ptr
+	squares    driver.Ptr
+	cluster, _ int32
+}
+
+type rowsTakenParams struct {
+	projectParams
+	dst          [3]driver.Ptr
+	squares      driver.Ptr
+	format       [3]int32
+	chunks, rows int32
+	_            int32
+}
+
+// run is where the parts of one format begin: its first block, or cluster of blocks, its first
+// strip, and the stages of its ring.
 type run struct{ format, block, strip, stages int32 }
 
 // phaseParams are a projection of a chain, and chainParams those of kernels/chain.cuh.

@@ -9,10 +9,10 @@ import (
 
 // operands is device memory for activations in operand order: those that a projection
 // reads and those that it leaves for the next; of decode rows those that are left, those that
-// are normed, and the squares of these.
+// are normed, the squares of these, and integers of decode rows (quant_cluster.go).
 type operands struct {
-	rooms  [5]driver.Ptr
-	bytes  [5]int
+	rooms  [6]driver.Ptr
+	bytes  [6]int
 	packed bool           // rooms[1] has what the next projection reads
 	left   unsafe.Pointer // the tensor whose decode rows are in rooms[2]
 }

@@ -217,6 +217,7 @@ func (d *Device) pack(o, next *op, room *driver.Ptr) (*projection, error) {
 		d.packCuts(p, l, cuts(l, next), *room)
 	}
 	if len(p.formats) > 0 {
+		d.growTaken(p)
 		return p, d.growWide(p)
 	}
 	return p, nil

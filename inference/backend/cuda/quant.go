@@ -7,11 +7,11 @@ import (
 )
 
 // Records: how weights in blocks of integers lie that the matrix unit multiplies. A record
-// holds 16 rows and 512 k in as many bytes as a file has for them: first the integers,
-// [warp][lane], what one of 16 warps takes at a time, 32 k, in the order of the registers
-// of a product of 8-bit integers; then scales, [warp][row] or by super-block. A strip is its records
-// in the order of k, padded with zeros. kernels/quant.cuh says where the bits of each
-// format are.
+// holds 16 rows and 512 k in as many bytes as a file has for them, in two halves. Each has the
+// integers of 8 slices, [slice][lane], what one of 16 warps takes at a time, 32 k, in the order
+// of the registers of a product of 8-bit integers; then scales, [slice][row] or by super-block.
+// A strip is its records in the order of k, padded with zeros. kernels/quant.cuh says where the
+// bits of each format are.
 
 // recordK is the k of a record.
 const recordK = 32 * warps
@@ -20,10 +20,11 @@ const recordK = 32 * warps
 type quantFormat struct {
 	stage  int // records of a stage of the ring: twin of STAGE in kernels/quant.cuh
 	groups int // scales of 32 k
+	slice  int // bytes of the integers of 32 k
 }
 
 var quantFormats = map[tensor.DType]quantFormat{
-	tensor.Q8_0: {2, 1}, tensor.Q4_0: {4, 1}, tensor.Q4_K: {4, 1}, tensor.Q6_K: {2, 2},
+	tensor.Q8_0: {2, 1, 512}, tensor.Q4_0: {4, 1, 256}, tensor.Q4_K: {4, 1, 256}, tensor.Q6_K: {2, 2, 384},
 }
 
 // quantised tells whether kernels multiply a format's integers.
@@ -42,14 +43,19 @@ const mostRecords = 96
 // it: byte, and bit in that. Those that have them have four more at once (Q8_0) or two
 // more elsewhere (twoPlace). Where there are no more, halves of 16 k lie apart.
 func levelPlace(t tensor.DType, i, k int) (at, bit int) {
-	lane, tile, half := i%8*4+k%16/4, k%32/16, i/8
+	lane, tile, half, slice := i%8*4+k%16/4, k%32/16, i/8, sliceAt(t, k/32)
 	switch t {
 	case tensor.Q8_0:
-		return (k/32*32+lane)*16 + tile*8 + half*4 + k%4, 0
+		return slice + lane*16 + tile*8 + half*4 + k%4, 0
 	case tensor.Q6_K:
-		return (k/32*32+lane)*8 + tile*4 + k%4, half * 4
+		return slice + lane*8 + tile*4 + k%4, half * 4
 	}
-	return (k/32*64+tile*32+lane)*4 + k%4, half * 4
+	return slice + (tile*32+lane)*4 + k%4, half * 4
+}
+
+// sliceAt is where the integers of a slice begin.
+func sliceAt(t tensor.DType, slice int) int {
+	return slice/8*recordBytes(t)/2 + slice%8*quantFormats[t].slice
 }
 
 // twoPlace is where two more bits of an integer of Q6_K lie: the highest of rows up to 7 and the
@@ -60,7 +66,7 @@ func twoPlace(i, k int) (at, bit int) {
 	if tile == 1 {
 		at, bit = (k+1-half)%4, 6*half
 	}
-	return 4096 + (k/32*32+lane)*4 + at, bit
+	return sliceAt(tensor.Q6_K, k/32) + 256 + lane*4 + at, bit
 }
 
 // Shared memory of a block beside its static variables, and the most of it that is ring. Smaller
@@ -143,8 +149,14 @@ func quantRuns(parts []part, records, blocks int) (all []run) {
 
 // multiplyQuant launches a projection of quantised weights for rows of the decode phase.
 func (d *Device) multiplyQuant(p *projection, f *fusion) {
+	records := recordsFor(p.k)
 	for m, n := 0, f.linear.decode; m < n; {
-		rows := quantRows(p.formats, recordsFor(p.k), n-m, d.hopper)
+		rows := quantRows(p.formats, records, n-m, d.hopper)
+		if c, most := d.clusterFor(p.formats, records, n-m); most > rows {
+			d.launchCluster(p, f, m, most, c)
+			m += most
+			continue
+		}
 		d.launchQuant(p, f, m, rows)
 		m += rows
 	}
@@ -154,13 +166,21 @@ func (d *Device) multiplyQuant(p *projection, f *fusion) {
 	}
 }
 
-func (d *Device) launchQuant(p *projection, f *fusion, m, rows int) {
+// quantParams are the parameters of a launch for rows from m on, and its runs, shared out among so
+// many blocks or clusters.
+func (d *Device) quantParams(p *projection, f *fusion, m, rows, blocks int) (quantParams, []run) {
 	records := recordsFor(p.k)
 	q := quantParams{projectParams: d.projectParams(p, f, m, rows), chunks: int32(records)}
 	q.packedX, q.packedDst = flag(d.packed == f.linear.x.Data && d.packed != nil), flag(f.packed)
-	runs := quantRuns(p.parts, records, d.blocks)
+	runs := quantRuns(p.parts, records, blocks)
 	copy(q.run[:], runs)
 	q.runs = int32(len(runs) - 1)
+	return q, runs
+}
+
+func (d *Device) launchQuant(p *projection, f *fusion, m, rows int) {
+	records := recordsFor(p.k)
+	q, runs := d.quantParams(p, f, m, rows, d.blocks)
 	for _, t := range p.formats {
 		q.xBytes = max(q.xBytes, int32(quantLaunchFor(t, records, rows).xBytes))
 	}

@@ -154,7 +154,7 @@ func TestQuantRows(t *testing.T) {
 }
 
 func checkQuantRows(t *testing.T, d *Device, k int, formats []tensor.DType) {
-	const rows, most = 48, 17
+	const rows, most = 48, 33
 	rnd := rand.New(rand.NewPCG(5, 6))
 	normal := func(n int, size float64) []float32 {
 		v := make([]float32, n)
@@ -202,10 +202,16 @@ func checkQuantRows(t *testing.T, d *Device, k int, formats []tensor.DType) {
 	alone := read()
 	checkQuantValues(t, formats, k, rows, x, w, alone)
 	for n := 2; n <= most; n++ {
-		d.check(d.drv.Memset8Async(address(out), 0xff, int64(out.Bytes()), d.stream))
-		run(0, n)
-		if !sameBits(read()[:n*l.Out()], alone[:n*l.Out()]) {
+		together := func() []float32 {
+			d.check(d.drv.Memset8Async(address(out), 0xff, int64(out.Bytes()), d.stream))
+			run(0, n)
+			return read()[:n*l.Out()]
+		}
+		if !sameBits(together(), alone[:n*l.Out()]) {
 			t.Errorf("%v of %d: rows of %d have other bits than alone", formats, k, n)
+		}
+		if n%8 == 0 && !sameBits(d.byOneBlock(together), alone[:n*l.Out()]) {
+			t.Errorf("%v of %d: rows of %d have other bits by one block than alone", formats, k, n)
 		}
 	}
 }

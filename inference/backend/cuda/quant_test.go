@@ -9,7 +9,7 @@ import (
 )
 
 // TestRecordPlaces: the integers of a record have places of their own, which fill what
-// their format has for them, and a lane's of a tile, or of 16 k, lie together.
+// their format has for them in each half, and a lane's of a tile, or of 16 k, lie together.
 func TestRecordPlaces(t *testing.T) {
 	for format, c := range map[tensor.DType]struct{ bits, lane, tiles int }{
 		tensor.Q8_0: {8, 16, 1}, tensor.Q4_0: {4, 4, 2}, tensor.Q4_K: {4, 4, 2}, tensor.Q6_K: {4, 8, 1},
@@ -18,7 +18,8 @@ func TestRecordPlaces(t *testing.T) {
 		for i := range 16 {
 			for k := range recordK {
 				at, bit := levelPlace(format, i, k)
-				if bit%c.bits != 0 || at >= 16*recordK*c.bits/8 || at/c.lane != (k/32*c.tiles+k%32/16%c.tiles)*32+i%8*4+k%16/4 || seen[[2]int{at, bit}] {
+				in := at - sliceAt(format, k/32)
+				if bit%c.bits != 0 || in < 0 || in >= 64*c.bits || in/c.lane != k%32/16%c.tiles*32+i%8*4+k%16/4 || seen[[2]int{at, bit}] {
 					t.Fatalf("%v: row %d, k %d: byte %d, bit %d", format, i, k, at, bit)
 				}
 				seen[[2]int{at, bit}] = true
@@ -29,10 +30,29 @@ func TestRecordPlaces(t *testing.T) {
 	for i := range 16 {
 		for k := range recordK {
 			at, bit := twoPlace(i, k)
-			if bit%2 != 0 || at < 4096 || at >= 4096+2048 || (at-4096)/4 != k/32*32+i%8*4+k%16/4 || seen[[2]int{at, bit}] {
+			in := at - sliceAt(tensor.Q6_K, k/32) - 256
+			if bit%2 != 0 || in < 0 || in >= 128 || in/4 != i%8*4+k%16/4 || seen[[2]int{at, bit}] {
 				t.Fatalf("two bits of row %d, k %d: byte %d, bit %d", i, k, at, bit)
 			}
 			seen[[2]int{at, bit}] = true
+		}
+	}
+}
+
+// TestSlicePlaces: slices follow each other in each half of a record, with room for scales behind.
+func TestSlicePlaces(t *testing.T) {
+	for format, scales := range map[tensor.DType]int{tensor.Q8_0: 256, tensor.Q4_0: 256, tensor.Q4_K: 256, tensor.Q6_K: 288} {
+		end := 0
+		for i := range warps {
+			if at := sliceAt(format, i); at != end {
+				t.Errorf("%v: slice %d at byte %d, want %d", format, i, at, end)
+			}
+			if end += quantFormats[format].slice; i%8 == 7 {
+				end += scales
+			}
+		}
+		if end != recordBytes(format) {
+			t.Errorf("%v: %d bytes, want %d", format, end, recordBytes(format))
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"llorch/inference/backend"
 	"llorch/inference/backend/cuda/driver"
@@ -17,28 +18,40 @@ import (
 // and has one length of rows for each format of quantised weights.
 func TestRings(t *testing.T) {
 	d := openHardware(t)
+	part := func(name string, f func()) { // not a subtest: the driver's context is the thread's
+		began := time.Now()
+		f()
+		t.Logf("%s: %.1f s", name, time.Since(began).Seconds())
+	}
 	d.streamFrom = math.MaxInt
-	for _, g := range geometries() {
-		strips := 2 // what two passes can keep
-		if g.passes == 1 {
-			strips = max(6, 24/g.tiles+2) // more than a block owns: some go by ticket
+	part("held", func() {
+		for _, g := range geometries() {
+			strips := 2 // what two passes can keep
+			if g.passes == 1 {
+				strips = max(6, 24/g.tiles+2) // more than a block owns: some go by ticket
+			}
+			checkRing(t, d, tensor.BF16, 16*strips, 16*warps*g.tiles*g.passes)
 		}
-		checkRing(t, d, tensor.BF16, 16*strips, 16*warps*g.tiles*g.passes)
-	}
+	})
 	d.streamFrom = streamFrom
-	for _, k := range []int{512, 1536} { // activations fit into their ring, and do not
-		checkRing(t, d, tensor.BF16, 16*14, k)
-	}
+	part("streamed", func() {
+		for _, k := range []int{512, 1536} { // activations fit into their ring, and do not
+			checkRing(t, d, tensor.BF16, 16*14, k)
+		}
+	})
 	d.streamFrom = math.MaxInt
 	for i, format := range []tensor.DType{tensor.Q8_0, tensor.Q4_0, tensor.Q4_K, tensor.Q6_K} {
-		for j, records := range []int{5, 8, 20, 33} { // each way to take activations
-			if !testing.Short() || i == j {
-				checkRing(t, d, format, 16*max(3, 48/records), recordK*records)
+		part(format.String(), func() {
+			for j, records := range []int{5, 8, 20, 33} { // each way to take activations
+				if !testing.Short() || i == j {
+					checkRing(t, d, format, 16*max(3, 48/records), recordK*records)
+				}
 			}
-		}
+		})
 	}
-	checkSteps(t, d, "bf16")
-	checkSteps(t, d, "llama3-8b-q4_k_m")
+	for _, name := range []string{"bf16", "llama3-8b-q4_k_m"} {
+		part("steps of "+name, func() { checkSteps(t, d, name) })
+	}
 	if err := d.Close(); err != nil {
 		t.Error(err)
 	}

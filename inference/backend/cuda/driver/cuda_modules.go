@@ -6,6 +6,8 @@ package driver
 // #cgo nocallback llorch_launch
 // #cgo noescape llorch_occupancy
 // #cgo nocallback llorch_occupancy
+// #cgo noescape llorch_clusters
+// #cgo nocallback llorch_clusters
 // #include "extra.h"
 import "C"
 
@@ -45,7 +47,14 @@ func (*CUDA) Occupancy(f Function, threads int, shared int64) (int, error) {
 	return int(blocks), err
 }
 
-func (*CUDA) Launch(f Function, s Stream, c LaunchConfig, params []byte) error {
+func (*CUDA) Clusters(f Function, c LaunchConfig) (int, error) {
+	var clusters C.int
+	shape := shapeOf(c)
+	err := check("cuOccupancyMaxActiveClusters", C.llorch_clusters(C.uintptr_t(f), &shape, &clusters))
+	return int(clusters), err
+}
+
+func shapeOf(c LaunchConfig) C.llorch_shape {
 	shape := C.llorch_shape{shared: C.uint32_t(c.Shared), cluster: C.uint32_t(c.Cluster)}
 	for i := range shape.grid {
 		shape.grid[i], shape.block[i] = C.uint32_t(max(c.Grid[i], 1)), C.uint32_t(max(c.Block[i], 1))
@@ -53,6 +62,11 @@ func (*CUDA) Launch(f Function, s Stream, c LaunchConfig, params []byte) error {
 	if c.Programmatic {
 		shape.programmatic = 1
 	}
+	return shape
+}
+
+func (*CUDA) Launch(f Function, s Stream, c LaunchConfig, params []byte) error {
+	shape := shapeOf(c)
 	r := C.llorch_launch(C.uintptr_t(f), C.uintptr_t(s), &shape, start(params), C.size_t(len(params)))
 	if r != 0 {
 		return failed("cuLaunchKernelEx", int(r))

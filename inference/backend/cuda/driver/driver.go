@@ -67,6 +67,9 @@ type Modules interface {
 	// Occupancy is how many blocks of so many threads and bytes of dynamic shared
 	// memory a multiprocessor runs at once.
 	Occupancy(f Function, threads int, shared int64) (int, error)
+	// Clusters is how many clusters of a launch the device runs at once, which need
+	// not be its multiprocessors divided by the blocks of one. Needs 9.0.
+	Clusters(f Function, c LaunchConfig) (int, error)
 	// Launch runs f with params as its parameter block, laid out as the kernel's
 	// parameter list. The bytes are copied before it returns. See Params.
 	Launch(f Function, s Stream, c LaunchConfig, params []byte) error

@@ -6,15 +6,13 @@
 
 #define HIDDEN __attribute__((visibility("hidden")))
 
-HIDDEN CUresult llorch_launch(uintptr_t f, uintptr_t stream, const llorch_shape *shape, const void *params, size_t bytes) {
-  void *extra[] = {CU_LAUNCH_PARAM_BUFFER_POINTER, (void *)params, CU_LAUNCH_PARAM_BUFFER_SIZE, &bytes, CU_LAUNCH_PARAM_END};
-  CUlaunchAttribute at[2];
+// The configuration of a launch, whose attributes are in `at`.
+static CUlaunchConfig config(const llorch_shape *shape, CUlaunchAttribute at[2]) {
   CUlaunchConfig c;
   memset(&c, 0, sizeof c);
   c.gridDimX = shape->grid[0], c.gridDimY = shape->grid[1], c.gridDimZ = shape->grid[2];
   c.blockDimX = shape->block[0], c.blockDimY = shape->block[1], c.blockDimZ = shape->block[2];
   c.sharedMemBytes = shape->shared;
-  c.hStream = (CUstream)stream;
   c.attrs = at;
   if (shape->programmatic) {
     CUlaunchAttribute *a = memset(&at[c.numAttrs++], 0, sizeof *at);
@@ -26,7 +24,21 @@ HIDDEN CUresult llorch_launch(uintptr_t f, uintptr_t stream, const llorch_shape 
     a->id = CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION;
     a->value.clusterDim.x = shape->cluster, a->value.clusterDim.y = 1, a->value.clusterDim.z = 1;
   }
+  return c;
+}
+
+HIDDEN CUresult llorch_launch(uintptr_t f, uintptr_t stream, const llorch_shape *shape, const void *params, size_t bytes) {
+  void *extra[] = {CU_LAUNCH_PARAM_BUFFER_POINTER, (void *)params, CU_LAUNCH_PARAM_BUFFER_SIZE, &bytes, CU_LAUNCH_PARAM_END};
+  CUlaunchAttribute at[2];
+  CUlaunchConfig c = config(shape, at);
+  c.hStream = (CUstream)stream;
   return cuLaunchKernelEx(&c, (CUfunction)f, NULL, bytes ? extra : NULL);
+}
+
+HIDDEN CUresult llorch_clusters(uintptr_t f, const llorch_shape *shape, int *clusters) {
+  CUlaunchAttribute at[2];
+  CUlaunchConfig c = config(shape, at);
+  return cuOccupancyMaxActiveClusters(clusters, (CUfunction)f, &c);
 }
 
 // The plural form leaves at 0 what an address has no answer for; the singular fails.

@@ -32,6 +32,7 @@ CUresult llorch_exec_destroy(uintptr_t exec);
 CUresult llorch_load_function(uintptr_t f);
 CUresult llorch_set_attribute(uintptr_t f, int attribute, int value);
 CUresult llorch_occupancy(uintptr_t f, int threads, size_t shared, int *blocks);
+CUresult llorch_clusters(uintptr_t f, const llorch_shape *shape, int *clusters);
 const char *llorch_error_name(int code);
 const char *llorch_error_text(int code);
 

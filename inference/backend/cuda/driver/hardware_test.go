@@ -185,7 +185,11 @@ func TestCluster(t *testing.T) {
 	p := clusterParams{drivertest.Alloc(t, d, 4*8)}
 	c := Blocks(8, 32)
 	c.Cluster = 4
-	ok(t, d.Launch(kernel(t, d, "cluster"), 0, c, Params(&p)))
+	f := kernel(t, d, "cluster")
+	if n := must[int](t)(d.Clusters(f, c)); n < 1 {
+		t.Errorf("%d clusters at once", n)
+	}
+	ok(t, d.Launch(f, 0, c, Params(&p)))
 	if got := drivertest.Download[uint32](t, d, p.out, 8); !slices.Equal(got, []uint32{0, 1, 2, 3, 0, 1, 2, 3}) {
 		t.Errorf("ranks %d", got)
 	}

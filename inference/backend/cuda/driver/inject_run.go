@@ -44,6 +44,13 @@ func (i *Injector) Occupancy(f Function, threads int, shared int64) (int, error)
 	return i.Driver.Occupancy(f, threads, shared)
 }
 
+func (i *Injector) Clusters(f Function, c LaunchConfig) (int, error) {
+	if err := i.Fail("Clusters"); err != nil {
+		return 0, err
+	}
+	return i.Driver.Clusters(f, c)
+}
+
 func (i *Injector) Launch(f Function, s Stream, c LaunchConfig, params []byte) error {
 	if err := i.Fail("Launch"); err != nil {
 		return err

@@ -87,7 +87,7 @@ struct MultiplyQuant {
     take_slice<Q>(f, x, block, launch, parity);
     if (threadIdx.x == 0) block.turn(true);
     Records<Q, SLOT> records = {kept(shared(block.full)), shared(block.empty) - shared(block.full), {}, {}, at, c.slots, f.q.chunks, f.q.p.arrive};
-    records.begin_at(Q::at(memory + c.x_bytes, w, lane));
+    records.begin_at(at_of<Q>(memory + c.x_bytes, w, lane));
     keep(records.first), keep(records.scales);
     if (f.q.chunks == HELD) strips<true>(x, mine.n, block, records, filling);
     else strips<false>(x, mine.n, block, records, filling);

@@ -178,10 +178,10 @@ __device__ __forceinline__ void find_row(const ProjectParams &p, Place *places, 
 }
 __device__ __forceinline__ void find_rows(const ProjectParams &p, Place *places) { find_row(p, places, threadIdx.x); }
 
-// The normed rows, a part of them by each block: for who reads them later.
-__device__ void write_norm(const ProjectParams &p, const Room &room) {
+// The normed rows, a part of them by each block: for who reads them later. factor: the norm's, of a row.
+template <class F> __device__ void write_norm(const ProjectParams &p, F factor) {
   for (int i = blockIdx.x * 512 + threadIdx.x; i < p.m * p.k; i += gridDim.x * 512) {
     int m = i / p.k, k = i % p.k;
-    p.norm[(int64_t)m * p.k + k] = p.x[(int64_t)m * p.ldx + k] * factor(p, room, m) * plain_element(p.gamma_type, p.gamma, k);
+    p.norm[(int64_t)m * p.k + k] = p.x[(int64_t)m * p.ldx + k] * factor(m) * plain_element(p.gamma_type, p.gamma, k);
   }
 }

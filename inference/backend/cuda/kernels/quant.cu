@@ -9,12 +9,6 @@
 #include "project_finish.cuh"
 #include "quant_multiply.cuh"
 
-__device__ __forceinline__ const unsigned char *record_at(const QuantParams &q, int strip, int bytes) {
-  int within;
-  const Part &part = q.p.part[part_of(q.p, strip, &within)];
-  return (const unsigned char *)part.w + (int64_t)within * q.chunks * bytes;
-}
-
 // Fetches the records of a block's strips.
 template <class Q> __device__ __forceinline__ void produce(const QuantParams &q, Room &room, unsigned char *ring, int stages, int s0, int n) {
 #if __CUDA_ARCH__ >= 900
@@ -102,7 +96,7 @@ template <class Q, int ROWS> __device__ __forceinline__ void multiply_all(const 
 #pragma unroll 1
   for (int s = 0; s < n; s++) {
 #if __CUDA_ARCH__ < 900
-    records.begin_at(Q::at(record_at(q, s0 + s, Q::BYTES), w, lane));
+    records.begin_at(at_of<Q>(record_at(q, s0 + s, Q::BYTES), w, lane));
 #endif
     float4(&to)[32] = shared.room.sums[s & 1][w];
     if constexpr (ROWS == 1) {
@@ -124,10 +118,10 @@ template <class Q, bool ONE> __device__ __forceinline__ void multiply_strips(con
   take_quant<Q, ONE>(p, x, shared.room);
   if (p.norm) {
     all_warps();
-    write_norm(p, shared.room);
+    write_norm(p, [&](int m) { return factor(p, shared.room, m); });
   }
   Records<Q> records = {::shared(shared.room.full), ::shared(shared.room.empty) - ::shared(shared.room.full), {}, {}, {0, 0}, stages, q.chunks, p.arrive};
-  records.begin_at(Q::at(memory + q.x_bytes, threadIdx.x >> 5, threadIdx.x & 31));
+  records.begin_at(at_of<Q>(memory + q.x_bytes, threadIdx.x >> 5, threadIdx.x & 31));
   if constexpr (ONE) multiply_all<Q, 1>(q, shared, records, x, s0, n);
   else if (p.m <= 4) multiply_all<Q, 4>(q, shared, records, x, s0, n);
   else multiply_all<Q, 8>(q, shared, records, x, s0, n);

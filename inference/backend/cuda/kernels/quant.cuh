@@ -1,7 +1,7 @@
 // How weights in blocks of integers lie for the matrix unit (quant.go has the Go half): records
 // of 16 rows × 512 k, as large as they were in the file. A record is what 16 warps take at a
-// time, 32 k each: integers of a lane together, in the order of its registers, then what they
-// are scaled with.
+// time, 32 k each, their slices: of each 8 of them first the integers, those of a lane together,
+// in the order of its registers, then what they are scaled with.
 //
 // Integers of 8 bits are multiplied as they lie. Where two share a byte, rows g+8 multiply the whole of
 // it (SHARED): what row g has of it comes off their sums, which leaves 16 times their own (TIMES). What
@@ -28,6 +28,14 @@ template <bool SIGNED> __device__ __forceinline__ void mma_int8(int (&c)[4], con
         : "r"(a.x), "r"(a.y), "r"(a.z), "r"(a.w), "r"(b0), "r"(b1));
 }
 
+// The same of 16 k: A [16 × 16] in a0 and a1.
+template <bool SIGNED> __device__ __forceinline__ void mma_int8(int (&c)[4], uint32_t a0, uint32_t a1, uint32_t b0) {
+  static_assert(!SIGNED, "no format with 16 k to a scale has signed integers");
+  asm("mma.sync.aligned.m16n8k16.row.col.s32.u8.s8.s32 {%0,%1,%2,%3}, {%4,%5}, {%6}, {%0,%1,%2,%3};"
+      : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3])
+      : "r"(a0), "r"(a1), "r"(b0));
+}
+
 // v & mask | bits, in one instruction.
 __device__ __forceinline__ uint32_t masked(uint32_t v, uint32_t mask, uint32_t bits) {
   uint32_t r;
@@ -51,10 +59,12 @@ enum : uint32_t { LOW_NIBBLES = 0x0f0f0f0f };
 //   TIMES     what integers of row g+8 are multiplied by
 //   SHARED    whether row g's are added to them: rows g and g+8 share bytes
 //   MINUS     whether a minimum is subtracted
-//   BYTES     of a record
+//   SLICE     bytes of a slice's integers
+//   SCALES    bytes of what those of 8 slices are scaled with, behind their integers
+//   HALF      of both; BYTES: of a record, which are two
 //   STAGE     records of a stage of the ring
-//   At, at    where in a record a lane finds its own; all functions below are told a record
-//             by its distance from there
+//   At, at    where a lane finds its own: of a slice's integers, and of what w-th of 8 slices is
+//             scaled with; all functions below are told a record by its distance from there
 //   Bits, bits  the integers of a lane as they lie
 //   registers   the same as registers of A
 //   Raw, load what rows g and g+8 of the warp are scaled with, as it lies
@@ -62,22 +72,28 @@ enum : uint32_t { LOW_NIBBLES = 0x0f0f0f0f };
 //   scale     of row half h (g or g+8, divided by TIMES) and 16 k number u; minus: the minimum
 template <int T> struct Quant;
 
-// Scales that follow the integers: f16 of rows g and g+8.
-template <int QUANTS, int TIMES> struct Halves {
+// A lane's place in a record.
+template <class Q> __device__ __forceinline__ typename Q::At at_of(const unsigned char *record, int w, int lane) {
+  record += w / 8 * Q::HALF;
+  return Q::at(record + w % 8 * Q::SLICE, record + 8 * Q::SLICE, w % 8, lane);
+}
+
+template <int SLICE_, int SCALES_> struct Sizes { enum { SLICE = SLICE_, SCALES = SCALES_, HALF = 8 * SLICE + SCALES, BYTES = 2 * HALF }; };
+
+// Scales of f16 of rows g and g+8.
+template <int LANE, int TIMES> struct Halves {
   struct Raw { uint32_t d; };
   struct At { const unsigned char *q, *d; };
   static __device__ __forceinline__ void load(const At &a, int record, Raw &r) { r.d = *(const uint32_t *)(a.d + record); }
   static __device__ __forceinline__ uint32_t any(const Raw &r) { return r.d; }
   static __device__ __forceinline__ float scale(const Raw &r, int h, int) { return h ? high_half(r.d) * (1.0f / TIMES) : low_half(r.d); }
   static __device__ __forceinline__ float minus(const Raw &, int) { return 0; }
-  static __device__ __forceinline__ At at(const unsigned char *record, int w, int lane) {
-    return {record + (w * 32 + lane) * (QUANTS / 512), record + QUANTS + (w * 8 + lane / 4) * 4};
-  }
+  static __device__ __forceinline__ At at(const unsigned char *q, const unsigned char *scales, int w, int lane) { return {q + lane * LANE, scales + (w * 8 + lane / 4) * 4}; }
 };
 
-template <> struct Quant<Q8_0> : Halves<8192, 1> {
-  using Halves<8192, 1>::any;
-  enum { WIDE = 32, SIGNED = 1, OFFSET = 0, TIMES = 1, SHARED = 0, MINUS = 0, BYTES = 8704, STAGE = 2 };
+template <> struct Quant<Q8_0> : Halves<16, 1>, Sizes<512, 256> {
+  using Halves<16, 1>::any;
+  enum { WIDE = 32, SIGNED = 1, OFFSET = 0, TIMES = 1, SHARED = 0, MINUS = 0, STAGE = 2 };
   typedef uint4 Bits;
   static __device__ __forceinline__ Bits bits(const At &from, int record) { return *(const uint4 *)(from.q + record); }
   static __device__ __forceinline__ uint32_t any(const Bits &b) { return b.x; }
@@ -88,29 +104,25 @@ template <> struct Quant<Q8_0> : Halves<8192, 1> {
 // where it is multiplied, without a move.
 struct Nibbles {
   struct Bits { uint32_t first, second; };
-  static __device__ __forceinline__ int at(int w, int lane) { return (w * 64 + lane) * 4; }
   static __device__ __forceinline__ Bits bits(const unsigned char *q) { return {*(const uint32_t *)q, *(const uint32_t *)(q + 128)}; }
   static __device__ __forceinline__ uint4 registers(const Bits &b) { return make_uint4(b.first & LOW_NIBBLES, b.first, b.second & LOW_NIBBLES, b.second); }
 };
 
-template <> struct Quant<Q4_0> : Halves<4096, 16> {
-  using Halves<4096, 16>::any;
-  enum { WIDE = 32, SIGNED = 0, OFFSET = 8, TIMES = 16, SHARED = 1, MINUS = 0, BYTES = 4608, STAGE = 4 };
+template <> struct Quant<Q4_0> : Halves<4, 16>, Sizes<256, 256> {
+  using Halves<4, 16>::any;
+  enum { WIDE = 32, SIGNED = 0, OFFSET = 8, TIMES = 16, SHARED = 1, MINUS = 0, STAGE = 4 };
   typedef Nibbles::Bits Bits;
-  static __device__ __forceinline__ At at(const unsigned char *record, int w, int lane) {
-    return {record + Nibbles::at(w, lane), record + 4096 + (w * 8 + lane / 4) * 4};
-  }
   static __device__ __forceinline__ Bits bits(const At &from, int record) { return Nibbles::bits(from.q + record); }
   static __device__ __forceinline__ uint32_t any(const Bits &b) { return b.first | b.second; }
   static __device__ __forceinline__ uint4 registers(const Bits &b) { return Nibbles::registers(b); }
 };
 
-template <> struct Quant<Q4_K> {
-  enum { WIDE = 32, SIGNED = 0, OFFSET = 0, TIMES = 16, SHARED = 1, MINUS = 1, BYTES = 4608, STAGE = 4 };
+template <> struct Quant<Q4_K> : Sizes<256, 256> {
+  enum { WIDE = 32, SIGNED = 0, OFFSET = 0, TIMES = 16, SHARED = 1, MINUS = 1, STAGE = 4 };
   struct At { const unsigned char *q, *d, *low, *high; };
-  static __device__ __forceinline__ At at(const unsigned char *record, int w, int lane) {
+  static __device__ __forceinline__ At at(const unsigned char *q, const unsigned char *scales, int w, int lane) {
     const int g = lane / 4, row = w * 8 + g;
-    return {record + Nibbles::at(w, lane), record + 4096 + (w / 8 * 8 + g) * 8, record + 4224 + 2 * row, record + 4480 + row};
+    return {q + lane * 4, scales + g * 8, scales + 64 + 2 * row, scales + 192 + row};
   }
   typedef Nibbles::Bits Bits;
   static __device__ __forceinline__ Bits bits(const At &from, int record) { return Nibbles::bits(from.q + record); }
@@ -136,12 +148,12 @@ template <> struct Quant<Q4_K> {
 
 // Integers of 6 bits: a nibble of each, row g in the low ones, and two bits elsewhere, so that those of two registers are
 // where they belong after one mask. Row g has four times less in a byte than row g+8, whose nibble is above its two bits.
-template <> struct Quant<Q6_K> {
-  enum { WIDE = 16, SIGNED = 0, OFFSET = 32, TIMES = 4, SHARED = 0, MINUS = 0, BYTES = 6720, STAGE = 2 };
+template <> struct Quant<Q6_K> : Sizes<384, 288> {
+  enum { WIDE = 16, SIGNED = 0, OFFSET = 32, TIMES = 4, SHARED = 0, MINUS = 0, STAGE = 2 };
   struct At { const unsigned char *q, *high, *levels, *d; };
-  static __device__ __forceinline__ At at(const unsigned char *record, int w, int lane) {
+  static __device__ __forceinline__ At at(const unsigned char *q, const unsigned char *scales, int w, int lane) {
     const int g = lane / 4;
-    return {record + (w * 32 + lane) * 8, record + 4096 + (w * 32 + lane) * 4, record + 6144 + (w * 8 + g) * 4, record + 6656 + (w / 8 * 8 + g) * 4};
+    return {q + lane * 8, q + 256 + lane * 4, scales + (w * 8 + g) * 4, scales + 256 + g * 4};
   }
   // Two more bits of each integer: of the first 16 k in the middle of a byte, row g above; of the others around it.
   struct Bits {

@@ -40,8 +40,7 @@ template <int T> struct Levels {
   }
 };
 
-template <int T> __device__ __forceinline__ void pack_levels(uint8_t *record, int w, int lane, const Levels<T> &v) {
-  const int at = w * 32 + lane;
+template <int T> __device__ __forceinline__ void pack_levels(uint8_t *slice, int lane, const Levels<T> &v) {
   uint32_t words[4] = {}; // bytes, or nibbles and two bits more
 #pragma unroll
   for (int i = 0; i < 16; i++) {
@@ -52,9 +51,9 @@ template <int T> __device__ __forceinline__ void pack_levels(uint8_t *record, in
     else if (h) words[u] |= (level >> 2) << (8 * byte + 4), words[2] |= (level & 3) << (8 * byte + 2 + 4 * u);
     else words[u] |= (level & 15) << 8 * byte, words[2] |= (level >> 4) << (u ? 8 * ((byte + 1) % 4) : 8 * byte + 4);
   }
-  if constexpr (T == Q8_0) ((uint4 *)record)[at] = make_uint4(words[0], words[1], words[2], words[3]);
-  else if constexpr (T == Q6_K) ((uint2 *)record)[at] = make_uint2(words[0], words[1]), ((uint32_t *)(record + 4096))[at] = words[2];
-  else ((uint32_t *)record)[w * 64 + lane] = words[0], ((uint32_t *)record)[w * 64 + 32 + lane] = words[1];
+  if constexpr (T == Q8_0) ((uint4 *)slice)[lane] = make_uint4(words[0], words[1], words[2], words[3]);
+  else if constexpr (T == Q6_K) ((uint2 *)slice)[lane] = make_uint2(words[0], words[1]), ((uint32_t *)(slice + 256))[lane] = words[2];
+  else ((uint32_t *)slice)[lane] = words[0], ((uint32_t *)slice)[32 + lane] = words[1];
 }
 
 // The block with k of a row, null beyond the matrix.
@@ -63,22 +62,22 @@ template <int T> __device__ __forceinline__ const uint8_t *block_of(const uint8_
 }
 __device__ __forceinline__ uint16_t half_bits(const uint8_t *p) { return p ? (uint16_t)(p[0] | p[1] << 8) : 0; }
 
-// What rows g (lo) and g+8 (hi) of warp w are scaled with, from k on.
-template <int T> __device__ __forceinline__ void pack_scales(uint8_t *record, int w, int g, const uint8_t *lo, const uint8_t *hi, int k, int end) {
-  const int at = w * 8 + g, super = w / 8 * 8 + g;
+// What rows g (lo) and g+8 (hi) of the w-th of 8 slices are scaled with, from k on.
+template <int T> __device__ __forceinline__ void pack_scales(uint8_t *scales, int w, int g, const uint8_t *lo, const uint8_t *hi, int k, int end) {
+  const int at = w * 8 + g;
   const uint8_t *b[2] = {block_of<T>(lo, k, end), block_of<T>(hi, k, end)};
 #pragma unroll
   for (int h = 0; h < 2; h++) {
     if constexpr (T == Q8_0 || T == Q4_0) {
-      ((uint16_t *)(record + (T == Q8_0 ? 8192 : 4096)))[2 * at + h] = half_bits(b[h]);
+      ((uint16_t *)scales)[2 * at + h] = half_bits(b[h]);
     } else if constexpr (T == Q4_K) {
-      if (w % 8) continue;
-      ((uint16_t *)(record + 4096))[4 * super + 2 * h] = half_bits(b[h]);
-      ((uint16_t *)(record + 4096))[4 * super + 2 * h + 1] = half_bits(b[h] ? b[h] + 2 : b[h]);
+      if (w) continue;
+      ((uint16_t *)scales)[4 * g + 2 * h] = half_bits(b[h]);
+      ((uint16_t *)scales)[4 * g + 2 * h + 1] = half_bits(b[h] ? b[h] + 2 : b[h]);
     } else {
 #pragma unroll
-      for (int u = 0; u < 2; u++) record[6144 + 4 * at + 2 * h + u] = (b[h] ? b[h][192 + (k % 256) / 16 + u] : 0) ^ 128;
-      if (w % 8 == 0) ((uint16_t *)(record + 6656))[2 * super + h] = half_bits(b[h] ? b[h] + 208 : b[h]);
+      for (int u = 0; u < 2; u++) scales[4 * at + 2 * h + u] = (b[h] ? b[h][192 + (k % 256) / 16 + u] : 0) ^ 128;
+      if (w == 0) ((uint16_t *)(scales + 256))[2 * g + h] = half_bits(b[h] ? b[h] + 208 : b[h]);
     }
   }
   if constexpr (T == Q4_K) {
@@ -89,8 +88,8 @@ template <int T> __device__ __forceinline__ void pack_scales(uint8_t *record, in
       if (b[h]) six_bits(b[h] + 4, k % 256 / 32, &scale, &minus);
       levels |= (uint32_t)(scale | minus << 6) << 12 * h;
     }
-    ((uint16_t *)(record + 4224))[at] = (uint16_t)levels;
-    record[4480 + at] = (uint8_t)(levels >> 16);
+    ((uint16_t *)(scales + 64))[at] = (uint16_t)levels;
+    scales[192 + at] = (uint8_t)(levels >> 16);
   }
 }
 
@@ -101,9 +100,10 @@ template <int T> __device__ __forceinline__ void pack_record(const QuantPackPara
   int lo, hi;
   columns(part, p.first + blockIdx.x, g, &lo, &hi);
   const uint8_t *low = lo < p.rows ? p.src + lo * p.rowbytes : nullptr, *high = hi < p.rows ? p.src + hi * p.rowbytes : nullptr;
-  uint8_t *record = p.dst + ((int64_t)blockIdx.x * p.chunks + blockIdx.y) * Quant<T>::BYTES;
-  pack_levels<T>(record, w, lane, {{low, high}, k + 4 * t, p.k});
-  if (t == 0) pack_scales<T>(record, w, g, low, high, k, p.k);
+  typedef Quant<T> Q;
+  uint8_t *half = p.dst + ((int64_t)blockIdx.x * p.chunks + blockIdx.y) * Q::BYTES + w / 8 * Q::HALF;
+  pack_levels<T>(half + w % 8 * Q::SLICE, lane, {{low, high}, k + 4 * t, p.k});
+  if (t == 0) pack_scales<T>(half + 8 * Q::SLICE, w % 8, g, low, high, k, p.k);
 }
 
 // Integer `byte` of row half h and 16 k number u, as it would come out of package tensor.
@@ -126,7 +126,7 @@ template <class Q> __device__ __forceinline__ void widen(const QuantWideParams &
   wait_for_previous();
   const int w = threadIdx.x / 32, lane = threadIdx.x % 32;
   const int64_t record = (int64_t)blockIdx.x * p.chunks + blockIdx.y;
-  const typename Q::At at = Q::at(p.src + record * Q::BYTES, w, lane);
+  const typename Q::At at = at_of<Q>(p.src + record * Q::BYTES, w, lane);
   const uint4 a = Q::registers(Q::bits(at, 0));
   typename Q::Raw raw;
   Q::load(at, 0, raw);
@@ -153,7 +153,7 @@ template <class Q> __device__ __forceinline__ void embed(const QuantEmbedParams 
   for (int k = 4 * threadIdx.x; k < p.cols; k += 4 * 512) {
     const int w = k % CHUNK / 32, u = k / 16 % 2;
     const int64_t record = (int64_t)(row / 16) * p.chunks + k / CHUNK;
-    const typename Q::At at = Q::at(p.table + record * Q::BYTES, w, i % 8 * 4 + k % 16 / 4);
+    const typename Q::At at = at_of<Q>(p.table + record * Q::BYTES, w, i % 8 * 4 + k % 16 / 4);
     const uint4 a = Q::registers(Q::bits(at, 0));
     typename Q::Raw raw;
     Q::load(at, 0, raw);

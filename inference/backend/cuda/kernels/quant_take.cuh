@@ -20,6 +20,13 @@ struct QuantParams {
   int32_t runs, chunks, x_bytes, pad; // chunks of 512 k; bytes of the activations
 };
 
+// The first record of a strip, of so many bytes each.
+__device__ __forceinline__ const unsigned char *record_at(const QuantParams &q, int strip, int bytes) {
+  int within;
+  const Part &part = q.p.part[part_of(q.p, strip, &within)];
+  return (const unsigned char *)part.w + (int64_t)within * q.chunks * bytes;
+}
+
 // Activations of a block in shared memory.
 //   x      [chunk][warp][row][high, low][t] of 8 bytes: k 4t..4t+3, then 16 more
 //   scales [warp][chunk][16 k or 32][row]: the scale, and what belongs to the sum (common)
@@ -30,6 +37,12 @@ struct Taken {
 
   __device__ __forceinline__ Taken(unsigned char *memory, int chunks, int rows)
       : x((uint2 *)memory), scales((float2 *)(memory + (int64_t)chunks * WARPS * rows * 64)), chunks(chunks), rows(rows), stride(rows == 1 ? 1 : 8) {}
+  // The warp's slice of k; where that of a chunk of row m is, and the scale of one of its HALVES.
+  __device__ __forceinline__ int slice() const { return threadIdx.x >> 5; }
+  __device__ __forceinline__ uint2 *row_at(int chunk, int m) const { return &x[((chunk * WARPS + slice()) * rows + m) * 8]; }
+  template <int HALVES> __device__ __forceinline__ float2 *scale_at(int chunk, int half, int m) const {
+    return &scales[((slice() * chunks + chunk) * HALVES + half) * stride + m];
+  }
 };
 
 template <bool PACKED> __device__ __forceinline__ float4 load_row(const float *row, int k, int end) {
@@ -78,25 +91,26 @@ template <class Q> __device__ __forceinline__ Four four_of(float4 v, float scale
 // What goes with a sum: OFFSET times it, an integer, or the sum itself, scaled, for minima.
 template <class Q> __device__ __forceinline__ float common(int sum, float scale) { return Q::MINUS ? sum * scale : __int_as_float(Q::OFFSET * sum); }
 
-// A lane's four of a chunk go to their places in row m.
-template <class Q> __device__ __forceinline__ void put(const Taken &to, int chunk, int m, float4 v) {
-  const int lane = threadIdx.x & 31, w = threadIdx.x >> 5, half = lane / 4 % 2, t = lane % 4;
+// A lane's four of a chunk go to their places in row m. T: Taken, or what has the same of another block.
+template <class Q, class T> __device__ __forceinline__ void put(const T &to, int chunk, int m, float4 v) {
+  const int lane = threadIdx.x & 31, half = lane / 4 % 2, t = lane % 4;
   const float2 scale = scale_for(peak_of(v));
   const Four f = four_of<Q>(v, scale.x);
   if (chunk >= to.chunks) return;
-  uint32_t *x = (uint32_t *)&to.x[((chunk * WARPS + w) * to.rows + m) * 8 + t] + half;
+  uint32_t *x = (uint32_t *)(to.row_at(chunk, m) + t) + half;
   x[0] = f.high, x[8] = f.low;
   constexpr int halves = 32 / Q::WIDE;
-  if (t == 0 && half < halves) to.scales[((w * to.chunks + chunk) * halves + half) * to.stride + m] = make_float2(scale.y, common<Q>(f.sum, scale.y));
+  if (t == 0 && half < halves) *to.template scale_at<halves>(chunk, half, m) = make_float2(scale.y, common<Q>(f.sum, scale.y));
 }
 
 // The chunk and k of a lane's four number i: eight lanes for a chunk.
 __device__ __forceinline__ int chunk_of(int i) { return 4 * i + (threadIdx.x & 31) / 8; }
-__device__ __forceinline__ int k_of(int i) { return chunk_of(i) * CHUNK + (threadIdx.x >> 5) * 32 + (threadIdx.x & 7) * 4; }
+__device__ __forceinline__ int k_of(int i, int slice) { return chunk_of(i) * CHUNK + slice * 32 + (threadIdx.x & 7) * 4; }
+__device__ __forceinline__ int k_of(int i) { return k_of(i, threadIdx.x >> 5); }
 
 // Takes rows m to m+R-1, N loads of each at once. Loads of the norm's weights do not wait for the kernel
-// in front.
-template <class Q, bool PACKED, int R, int N> __device__ __forceinline__ void take_rows(const ProjectParams &p, const Taken &to, Room &room, int m) {
+// in front. keep is told a row's squares.
+template <class Q, bool PACKED, int R, int N, class T, class Keep> __device__ __forceinline__ void take_rows(const ProjectParams &p, const T &to, int m, Keep keep) {
   const bool norm = !PACKED && p.gamma;
   float squares[R] = {};
 #pragma unroll 1
@@ -104,13 +118,13 @@ template <class Q, bool PACKED, int R, int N> __device__ __forceinline__ void ta
     float4 v[R][N], gamma[N];
     if (norm) {
 #pragma unroll
-      for (int i = 0; i < N; i++) gamma[i] = four(p.gamma_type, p.gamma, k_of(from + i) < p.k ? k_of(from + i) : 0);
+      for (int i = 0; i < N; i++) gamma[i] = four(p.gamma_type, p.gamma, k_of(from + i, to.slice()) < p.k ? k_of(from + i, to.slice()) : 0);
     }
     if (from == 0) wait_for_previous();
 #pragma unroll
     for (int r = 0; r < R; r++)
 #pragma unroll
-      for (int i = 0; i < N; i++) v[r][i] = load_row<PACKED>(p.x + (int64_t)min(m + r, p.m - 1) * p.ldx, k_of(from + i), p.k);
+      for (int i = 0; i < N; i++) v[r][i] = load_row<PACKED>(p.x + (int64_t)min(m + r, p.m - 1) * p.ldx, k_of(from + i, to.slice()), p.k);
 #pragma unroll
     for (int r = 0; r < R; r++)
 #pragma unroll
@@ -122,14 +136,17 @@ template <class Q, bool PACKED, int R, int N> __device__ __forceinline__ void ta
 #pragma unroll
   for (int r = 0; r < R; r++) {
     squares[r] = warp_sum(squares[r]);
-    if (norm && (threadIdx.x & 31) == 0 && m + r < p.m) room.squares[threadIdx.x >> 5][m + r] = squares[r];
+    if (norm && m + r < p.m) keep(m + r, squares[r]);
   }
 }
 
 template <class Q, bool PACKED, bool ONE> __device__ __forceinline__ void take_all(const ProjectParams &p, const Taken &to, Room &room) {
   constexpr int ROWS = ONE ? 1 : 4;
 #pragma unroll 1
-  for (int m = 0; m < p.m; m += ROWS) take_rows<Q, PACKED, ROWS, 2>(p, to, room, m);
+  for (int m = 0; m < p.m; m += ROWS)
+    take_rows<Q, PACKED, ROWS, 2>(p, to, m, [&](int row, float squares) {
+      if ((threadIdx.x & 31) == 0) room.squares[threadIdx.x >> 5][row] = squares;
+    });
 }
 
 template <class Q, bool ONE> __device__ __forceinline__ void take_quant(const ProjectParams &p, const Taken &to, Room &room) {

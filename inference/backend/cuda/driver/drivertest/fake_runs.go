@@ -18,6 +18,8 @@ func (f *Fake) SetFunctionAttribute(driver.Function, driver.FunctionAttribute, i
 
 func (f *Fake) Occupancy(driver.Function, int, int64) (int, error) { return 1, nil }
 
+func (f *Fake) Clusters(driver.Function, driver.LaunchConfig) (int, error) { return 1, nil }
+
 func (f *Fake) Launch(fn driver.Function, s driver.Stream, _ driver.LaunchConfig, _ []byte) error {
 	return f.has("Launch", uintptr(fn), uintptr(s))
 }

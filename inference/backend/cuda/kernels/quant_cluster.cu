@@ -1,0 +1,291 @@
+// Projections of up to 32 decode rows with quantised weights, which are read once, whatever the
+// number of rows. Results have the bits of quant.cu: 16 slices of k, in the same order.
+//
+// Blocks of a cluster share out the slices: a block has the activations of its slices in shared
+// memory, for all rows (quant_rows.cu has made integers of them), and multiplies its part of every strip of the cluster. What its 16 warps
+// do at a time are as many strips as the cluster has blocks. Sums of a slice go to the block that
+// finishes the strip: stored into its shared memory, where a barrier counts the bytes.
+//
+// A sum has four chains, by the number of its group (quant_multiply.cuh). Here they follow each
+// other, so that a warp has one in registers, and what is done of the others: records of a strip
+// come in the order 0, 4, 8, ..., 1, 5, 9, ...
+#include "hopper.cuh"
+#include "project_finish.cuh"
+#include "quant_multiply.cuh"
+#include "quant_part.cuh"
+#include "quant_rows.cuh"
+
+struct ClusterParams {
+  QuantParams q;                 // blocks of its runs are clusters; x_bytes of a block
+  const unsigned char *taken[4]; // activations of each run (quant_rows.cuh)
+  const float *squares;          // of them [slice][32 rows], where there is a norm
+  int32_t cluster, pad;          // blocks of a cluster
+};
+
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+enum { MOST_STAGES = 12, MOST_BLOCKS = 8, FINISHERS = 3 };
+
+struct ClusterRoom {
+  Place places[MOST_ROWS];
+  // taken: activations of a chain; summed: a strip of this block; free[b]: block b has read the sums of its strip.
+  uint64_t full[MOST_STAGES], empty[MOST_STAGES], taken[4], summed, free[MOST_BLOCKS];
+};
+
+// What a block is in its cluster, and what the cluster has to do.
+struct Job {
+  int rank, blocks, s0, n; // strips s0 to s0+n-1, `blocks` of them at a time
+  int stages;
+
+  __device__ __forceinline__ int slices() const { return WARPS / blocks; }
+  __device__ __forceinline__ int turns() const { return (n + blocks - 1) / blocks; }
+  __device__ __forceinline__ int present(int turn) const { return min(blocks, n - turn * blocks); }
+};
+
+// Fetches the activations of a block's slices, in the order in which they are multiplied, with a lane for each chunk.
+template <class Q, int GROUPS> __device__ __forceinline__ void fetch_rows(const ClusterParams &c, const unsigned char *from, ClusterRoom &room, unsigned char *to, const Job &job) {
+  constexpr int PERIOD = Period<Q>::PERIOD, X = 8 * GROUPS * 64, SCALES = Period<Q>::HALVES * 8 * GROUPS * 8; // bytes of a slice
+  const int lane = threadIdx.x & 31, chunks = c.q.chunks, slices = job.slices(), first = job.rank * slices;
+  const unsigned char *scales = from + (int64_t)chunks * WARPS * X;
+  unsigned char *to_scales = to + chunks * slices * X;
+  for (int phase = 0; phase < PERIOD; phase++) {
+    const uint32_t taken = shared_address(&room.taken[phase]);
+    if (lane == 0) barrier_expect(taken, (chunks - phase + PERIOD - 1) / PERIOD * slices * (X + SCALES));
+    __syncwarp();
+    for (int i = phase + lane * PERIOD; i < chunks; i += 32 * PERIOD) {
+      bulk_copy(shared_address(to + i * slices * X), from + ((int64_t)i * WARPS + first) * X, slices * X, taken);
+      bulk_copy(shared_address(to_scales + i * slices * SCALES), scales + ((int64_t)i * WARPS + first) * SCALES, slices * SCALES, taken);
+    }
+  }
+}
+
+// Fetches a block's parts of the cluster's strips, with a lane for each piece.
+template <class Q> __device__ __forceinline__ void fetch_parts(const QuantParams &q, ClusterRoom &room, unsigned char *ring, const Job &job) {
+  typedef Portion<Q> P;
+  const int lane = threadIdx.x & 31, bytes = P::bytes(job.blocks), pieces = P::pieces(job.blocks), i = lane / pieces;
+  const Piece piece = P::piece(lane % pieces, job.rank, job.blocks);
+  const uint64_t policy = evict_first();
+  Cursor at = {0, 0};
+  for (int turn = 0; turn < job.turns(); turn++) {
+    const int present = job.present(turn);
+    const unsigned char *from = record_at(q, job.s0 + turn * job.blocks + min(i, present - 1), Q::BYTES) + piece.from;
+    for (int phase = 0; phase < Period<Q>::PERIOD; phase++)
+      for (int c = phase; c < q.chunks; c += Period<Q>::PERIOD, at.next(job.stages)) {
+        barrier_wait(shared_address(&room.empty[at.stage]), at.parity ^ 1); // passes at once the first time round
+        const uint32_t full = shared_address(&room.full[at.stage]);
+        if (lane == 0) barrier_expect(full, present * bytes);
+        __syncwarp();
+        if (i < present)
+          asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], %4;" ::"r"(
+                           shared_address(ring) + (at.stage * job.blocks + i) * bytes + piece.to),
+                       "l"(from + (int64_t)c * Q::BYTES), "r"(piece.bytes), "r"(full), "l"(policy)
+                       : "memory");
+      }
+  }
+  let_next_start();
+}
+
+// The warps that multiply.
+template <class Q, int GROUPS> struct Multiplier {
+  enum { HALVES = Period<Q>::HALVES, PERIOD = Period<Q>::PERIOD, SETS = 2 * GROUPS };
+  typedef float Sums[SETS][2]; // of four rows each: weight rows g and g+8 of activation row 4·set+t
+
+  const Job &job;
+  uint32_t full, to_empty;
+  typename Q::At part;
+  int stage_bytes, chunks, arrive;
+  const uint2 *x;
+  const float2 *scales;
+  uint32_t taken;
+  Cursor at;
+
+  // Adds what record `chunk` gives, if the strip is there.
+  __device__ __forceinline__ void add(int chunk, bool present, Sums (&sum)[HALVES]) {
+    wait_at(full + 8 * at.stage, at.parity);
+    const int record = at.stage * stage_bytes;
+    const typename Q::Bits bits = Q::bits(part, record);
+    typename Q::Raw raw;
+    Q::load(part, record, raw);
+    const uint32_t loaded = Q::any(bits) | Q::any(raw);
+    __syncwarp();
+    if ((threadIdx.x & 31) < arrive) barrier_arrive(full + 8 * at.stage + to_empty + once_loaded(loaded));
+    at.next(job.stages);
+    if (!present) return;
+    const uint4 a = Q::registers(bits);
+    const uint2 *b = x + chunk * job.slices() * (8 * GROUPS * 8);
+    const float2 *s = scales + chunk * job.slices() * (HALVES * 8 * GROUPS);
+#pragma unroll
+    for (int set = 0; set < SETS; set++) {
+      const uint2 own = b[set * 32];
+#pragma unroll
+      for (int u = 0; u < HALVES; u++) {
+        int c[4] = {};
+        if constexpr (HALVES == 1) mma_int8<Q::SIGNED>(c, a, own.x, own.y);
+        else mma_int8<Q::SIGNED>(c, u ? a.z : a.x, u ? a.w : a.y, u ? own.y : own.x);
+        add_groups<Q>(sum[u][set][0], sum[u][set][1], raw, u, c, s[u * 8 * GROUPS + 4 * set]);
+      }
+    }
+  }
+  // The sums of a chain, or of two where a record has two.
+  __device__ __forceinline__ void chain(int phase, bool present, Sums &out) {
+    Sums sum[HALVES] = {};
+    barrier_wait(taken + 8 * phase, 0);
+#pragma unroll 1
+    for (int chunk = phase; chunk < chunks; chunk += PERIOD) add(chunk, present, sum);
+#pragma unroll
+    for (int i = 0; i < SETS; i++)
+#pragma unroll
+      for (int h = 0; h < 2; h++) out[i][h] = HALVES == 1 ? sum[0][i][h] : sum[0][i][h] + sum[HALVES - 1][i][h];
+  }
+  static __device__ __forceinline__ void plus(Sums &a, const Sums &b) {
+#pragma unroll
+    for (int i = 0; i < SETS; i++) a[i][0] += b[i][0], a[i][1] += b[i][1];
+  }
+  // The sums of a strip: (0 + 1) + (2 + 3).
+  __device__ __forceinline__ void strip(bool present, Sums &sum) {
+    Sums next;
+    chain(0, present, sum);
+    chain(1, present, next);
+    plus(sum, next);
+    if constexpr (PERIOD == 4) {
+      Sums last;
+      chain(2, present, next);
+      chain(3, present, last);
+      plus(next, last);
+      plus(sum, next);
+    }
+  }
+};
+
+// Where a lane's sums of a slice go: [slice][group][t][g] of rows g and g+8 for activation row t, then for row 4+t.
+template <int GROUPS> __device__ __forceinline__ int sums_at(int slice, int group, int t, int g) { return ((slice * GROUPS + group) * 32 + t * 8 + g) * 16; }
+
+// The norm's factor of a row.
+__device__ __forceinline__ float factor(const ClusterParams &c, int m) {
+  if (!c.q.p.gamma) return 1;
+  float sum = 0;
+#pragma unroll
+  for (int w = 0; w < WARPS; w++) sum += c.squares[w * MOST_ROWS + m];
+  return 1 / sqrtf(sum / c.q.p.k + c.q.p.eps);
+}
+
+template <class Q, int GROUPS> __device__ __forceinline__ void multiply_parts(const ClusterParams &c, ClusterRoom &room, unsigned char *memory, uint32_t table, unsigned char *ring, const Job &job) {
+  const QuantParams &q = c.q;
+  const int lane = threadIdx.x & 31, w = threadIdx.x >> 5, g = lane / 4, t = lane % 4, slices = job.slices();
+  constexpr int HALVES = Period<Q>::HALVES;
+  const Rows<HALVES> own(memory, q.chunks, 8 * GROUPS, slices, w % slices, job.rank * slices + w % slices);
+  if (q.p.norm) {
+    wait_for_previous();
+    write_norm(q.p, [&](int m) { return factor(c, m); });
+  }
+  const int bytes = Portion<Q>::bytes(job.blocks), mine = w / slices; // the warp's strip of a turn: that of this block
+  Multiplier<Q, GROUPS> m = {job, shared_address(room.full), (uint32_t)(shared_address(room.empty) - shared_address(room.full)),
+                             Portion<Q>::at(ring + mine * bytes, own.own, own.all, job.blocks, lane), bytes * job.blocks, q.chunks, q.p.arrive,
+                             own.row_at(0, 0) + g / 2 * 8 + g % 2 * 4 + t, own.template scale_at<HALVES>(0, 0, t), shared_address(room.taken)};
+  const uint32_t there = address_in(table, mine) + sums_at<GROUPS>(own.all, 0, t, g), summed = address_in(shared_address(&room.summed), mine);
+#pragma unroll 1
+  for (int turn = 0; turn < job.turns(); turn++) {
+    const bool present = mine < job.present(turn);
+    typename Multiplier<Q, GROUPS>::Sums sum;
+    m.strip(present, sum);
+    if (!present) continue;
+    if (turn > 0) barrier_wait(shared_address(&room.free[mine]), (turn & 1) ^ 1);
+#pragma unroll
+    for (int i = 0; i < GROUPS; i++) store_told(there + 512 * i, make_float4(sum[2 * i][0], sum[2 * i][1], sum[2 * i + 1][0], sum[2 * i + 1][1]), summed);
+  }
+}
+
+// A sum over the slices, in their order: of weight rows g and g+8 for activation rows 2t and 2t+1 of a group.
+template <int GROUPS> __device__ __forceinline__ float4 total(const unsigned char *table, int group) {
+  const int lane = threadIdx.x & 31, g = lane / 4, t = 2 * (lane % 4);
+  const unsigned char *at = table + sums_at<GROUPS>(0, group, t % 4, g) + t / 4 * 8;
+  float2 a = *(const float2 *)at, b = *(const float2 *)(at + 128);
+#pragma unroll
+  for (int w = 1; w < WARPS; w++) {
+    const float2 c = *(const float2 *)(at + w * GROUPS * 512), d = *(const float2 *)(at + w * GROUPS * 512 + 128);
+    a.x += c.x, a.y += c.y, b.x += d.x, b.y += d.y;
+  }
+  return make_float4(a.x, b.x, a.y, b.y);
+}
+
+// What becomes of the strips that this block finishes: each of the warps has every FINISHERS-th group of 8 rows.
+template <int GROUPS> __device__ __forceinline__ void finish_parts(const ClusterParams &c, ClusterRoom &room, const unsigned char *table, const Job &job) {
+  constexpr int ACTIVE = GROUPS < FINISHERS ? GROUPS : FINISHERS;
+  const ProjectParams &p = c.q.p;
+  const int lane = threadIdx.x & 31, w = (threadIdx.x >> 5) - WARPS - 1, t = lane & 3;
+  if (w == 0 && lane == 0) barrier_expect(shared_address(&room.summed), WARPS * GROUPS * 512);
+  if (w == 0) find_row(p, room.places, lane);
+  asm volatile("bar.sync 3, 96;" ::: "memory");
+  if (w >= ACTIVE) return;
+  const float own = factor(c, min(lane, p.m - 1));
+#pragma unroll 1
+  for (int turn = 0; job.rank < job.present(turn); turn++) {
+    const bool more = job.rank < job.present(turn + 1);
+#pragma unroll 1
+    for (int group = w; group < GROUPS; group += ACTIVE) {
+      const int m = 8 * group + 2 * t;
+      const Meeting e = meet<true>(p, room.places, job.s0 + turn * job.blocks + job.rank, 8 * group);
+      barrier_wait(shared_address(&room.summed), turn & 1);
+      if (more && group == 0 && lane == 0) barrier_expect(shared_address(&room.summed), WARPS * GROUPS * 512);
+      const float4 a = total<GROUPS>(table, group);
+      __syncwarp();
+      if (more && group + ACTIVE >= GROUPS && lane < job.blocks) barrier_arrive(shared_address(&room.free[job.rank]) + once_loaded(__float_as_uint(a.x) | __float_as_uint(a.y)), lane);
+      const float first = __shfl_sync(0xffffffff, own, m), second = __shfl_sync(0xffffffff, own, m + 1);
+      if (m < p.m) finish<true>(p, room.places, e, 0, m, a.x * first, a.z * first);
+      if (m + 1 < p.m) finish<true>(p, room.places, e, 1, m + 1, a.y * second, a.w * second);
+    }
+  }
+}
+
+template <class Q, int GROUPS> __device__ __forceinline__ void project(const ClusterParams &c, int i, ClusterRoom &room, unsigned char *memory) {
+  const QuantParams &q = c.q;
+  const Run *run = &q.run[i];
+  const int w = threadIdx.x >> 5;
+  const int64_t cluster = (int)blockIdx.x / c.cluster - run->block, clusters = run[1].block - run->block, strips = run[1].strip - run->strip;
+  const int first = (int)(strips * cluster / clusters), end = (int)(strips * (cluster + 1) / clusters);
+  const Job job = {(int)cluster_rank(), c.cluster, run->strip + first, end - first, run->stages};
+  unsigned char *table = memory + q.x_bytes, *ring = table + WARPS * GROUPS * 512;
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < job.stages; i++) barrier_init(shared_address(&room.full[i]), 1), barrier_init(shared_address(&room.empty[i]), WARPS * q.p.arrive);
+    for (int i = 0; i < Period<Q>::PERIOD; i++) barrier_init(shared_address(&room.taken[i]), 1);
+    for (int i = 0; i < job.blocks; i++) barrier_init(shared_address(&room.free[i]), GROUPS < FINISHERS ? GROUPS : FINISHERS);
+    barrier_init(shared_address(&room.summed), 1);
+    barrier_init_done();
+  }
+  cluster_sync();
+  if (w < WARPS) { // 640 threads have 96 registers each; together no more after this
+    registers_raise<104>();
+    multiply_parts<Q, GROUPS>(c, room, memory, shared_address(table), ring, job);
+    return;
+  }
+  registers_lower<64>();
+  if (w == WARPS) {
+    fetch_parts<Q>(q, room, ring, job);
+    return;
+  }
+  wait_for_previous();
+  if (w == WARPS + FINISHERS) fetch_rows<Q, GROUPS>(c, c.taken[i], room, memory, job);
+  finish_parts<GROUPS>(c, room, table, job);
+}
+
+template <int GROUPS> __device__ __forceinline__ void project_runs(const ClusterParams &c) {
+  extern __shared__ __align__(128) unsigned char memory[];
+  __shared__ ClusterRoom room;
+  int i = 0;
+  while (i + 1 < c.q.runs && (int)blockIdx.x / c.cluster >= c.q.run[i + 1].block) i++;
+  switch (c.q.run[i].format) {
+#define CASE(T) case T: return project<Quant<T>, GROUPS>(c, i, room, memory);
+    CASE(Q8_0) CASE(Q4_0) CASE(Q4_K) CASE(Q6_K)
+#undef CASE
+  }
+}
+#define BOUNDS __launch_bounds__(640, 1)
+#else
+template <int GROUPS> __device__ __forceinline__ void project_runs(const ClusterParams &) {}
+#define BOUNDS __launch_bounds__(32) // quant_cluster.go sees by this that there is no code
+#endif
+
+// Grid: clusters of up to 8 blocks, one a multiprocessor; 640 threads; the bytes of shared memory of quant_cluster.go. For up to
+// 8·GROUPS rows.
+#define CLUSTER(GROUPS) \
+  extern "C" __global__ void BOUNDS quant_cluster_##GROUPS(const __grid_constant__ ClusterParams c) { project_runs<GROUPS>(c); }
+CLUSTER(1) CLUSTER(2) CLUSTER(3) CLUSTER(4)
