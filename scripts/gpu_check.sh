@@ -41,7 +41,8 @@ part() {
     failed=1
     [ $rc = 124 ] && echo "want less than $limit s" >>"$logs/$name.log"
     printf 'FAIL  %-16s %4d s  status %d, %s: %s\n' "$name" $((SECONDS - from)) $rc "$logs/$name.log" \
-        "$(grep -hE -- '--- FAIL|^want|not run|ERROR SUMMARY|panic|rror' "$logs/$name.log" | head -1 | cut -c1-240)"
+        "$(grep -hE -- '^=+ +[A-Z].*([Ii]nvalid|misaligned|[Hh]azard|[Ee]rror|Timeout|at 0x)|--- FAIL|^want|not run|panic|rror' "$logs/$name.log" |
+            grep -v ' 0 errors' | head -3 | tr '\n' ' ' | cut -c1-400)"
 }
 
 # tests FOLDER BINARY PATTERN [FLAG...]: a skipped test has shown nothing, so it fails the part.

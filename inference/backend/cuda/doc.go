@@ -26,7 +26,8 @@
 // with rows whose results meet side by side. Weights in Q8_0, Q4_0, Q4_K and Q6_K become
 // records in the same way (quant.go), of the size that they had: their integers are
 // multiplied as they are, by activations in integers of 16 bits, 32 of which have a scale, and sums
-// are scaled in float32. For prompts they are rounded to bf16, slice by slice. Every other
+// are scaled in float32. Up to 32 rows are multiplied by one reading of them: blocks of a cluster share
+// out k, so that all rows find room (quant_cluster.cu). For prompts they are rounded to bf16, slice by slice. Every other
 // format is multiplied as files have it by kernels that are exact and slow (linear.cu).
 //
 // What must always hold:

@@ -14,7 +14,7 @@ import (
 const (
 	clusterRows      = 32
 	clusterBlocks    = 8         // of a cluster, at most
-	clusterShared    = 226 << 10 // of a block, beside its static variables
+	clusterShared    = 224 << 10 // of a block, beside its static variables
 	clusterThreads   = 32 * (warps + 4)
 	clusterMost      = 12 // stages of a ring
 	clusterLeast     = 4
@@ -47,10 +47,11 @@ func findClusters(drv driver.Driver, k *Kernels) (*clusters, error) {
 	for n := 1; n <= clusterBlocks; n *= 2 {
 		shape := driver.Blocks(n, clusterThreads)
 		shape.Shared, shape.Cluster = clusterShared, uint32(n)
-		var err error
-		if c.resident[n], err = drv.Clusters(c.kernels[0], shape); err != nil {
+		resident, err := drv.Clusters(c.kernels[0], shape)
+		if driver.IsSticky(err) {
 			return nil, err
 		}
+		c.resident[n] = resident // 0 where that many cannot be: a slice of a GPU
 	}
 	return c, nil
 }
@@ -74,13 +75,22 @@ func (c clusterLaunch) stages(t tensor.DType) int {
 	return min(clusterMost, left/(c.blocks*partBytes(t, c.blocks)))
 }
 
+// rowBytes is what a slice of a row of activations takes: integers, scales, and what belongs to their sums.
+// RowBytes of kernels/quant_rows.cuh.
+func rowBytes(t tensor.DType) int {
+	if t == tensor.Q8_0 {
+		return 64 + 2
+	}
+	return 64 + quantFormats[t].groups*(2+4)
+}
+
 // clusterLaunchFor finds the smallest clusters that have room for the activations of so many rows,
 // blocks 0 where none has.
 func clusterLaunchFor(formats []tensor.DType, records, rows int) clusterLaunch {
 	for blocks := 1; blocks <= clusterBlocks; blocks *= 2 {
 		c, fits := clusterLaunch{rows: rows, blocks: blocks}, true
 		for _, t := range formats {
-			x := records * warps / blocks * 8 * c.groups() * (64 + 8*quantFormats[t].groups)
+			x := records * warps / blocks * 8 * c.groups() * rowBytes(t)
 			c.xBytes = max(c.xBytes, ceilDiv(x, 128)*128)
 		}
 		for _, t := range formats {
@@ -109,7 +119,7 @@ func (d *Device) clusterFor(formats []tensor.DType, records, n int) (clusterLaun
 
 // takenBytes is what the activations of so many groups of 8 rows take for all slices, in the format that
 // takes most: Rows of kernels/quant_rows.cuh.
-func takenBytes(records, groups int) int { return records * warps * 8 * groups * (64 + 8*2) }
+func takenBytes(records, groups int) int { return records * warps * 8 * groups * rowBytes(tensor.Q6_K) }
 
 const squaresBytes = warps * clusterRows * 4
 

@@ -1,6 +1,7 @@
-// Projections of up to 8 decode rows with quantised weights, which are multiplied as they are:
-// by activations of 16 bits (quant_take.cuh) in integers, whose sums over the k that have one
-// scale are scaled in float32 (quant.cuh has the order they lie in).
+// Projections of up to 8 decode rows, as far as they find room (quant_cluster.cu is for more), with
+// quantised weights, which are multiplied as they are: by activations of 16 bits (quant_take.cuh) in
+// integers, whose sums over the k that have one scale are scaled in float32 (quant.cuh has the
+// order they lie in).
 //
 //   dst[m][r] = sum_groups d[r][group] s[m][group] (sum_k q[r][k] x[m][k]) - minimum[r][group] s[m][group] sum_k x[m][k]
 //

@@ -28,9 +28,8 @@ template <bool SIGNED> __device__ __forceinline__ void mma_int8(int (&c)[4], con
         : "r"(a.x), "r"(a.y), "r"(a.z), "r"(a.w), "r"(b0), "r"(b1));
 }
 
-// The same of 16 k: A [16 × 16] in a0 and a1.
-template <bool SIGNED> __device__ __forceinline__ void mma_int8(int (&c)[4], uint32_t a0, uint32_t a1, uint32_t b0) {
-  static_assert(!SIGNED, "no format with 16 k to a scale has signed integers");
+// The same of 16 k, of integers without a sign: A [16 × 16] in a0 and a1.
+__device__ __forceinline__ void mma_int8(int (&c)[4], uint32_t a0, uint32_t a1, uint32_t b0) {
   asm("mma.sync.aligned.m16n8k16.row.col.s32.u8.s8.s32 {%0,%1,%2,%3}, {%4,%5}, {%6}, {%0,%1,%2,%3};"
       : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3])
       : "r"(a0), "r"(a1), "r"(b0));

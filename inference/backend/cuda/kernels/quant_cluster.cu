@@ -2,104 +2,74 @@
 // number of rows. Results have the bits of quant.cu: 16 slices of k, in the same order.
 //
 // Blocks of a cluster share out the slices: a block has the activations of its slices in shared
-// memory, for all rows (quant_rows.cu has made integers of them), and multiplies its part of every strip of the cluster. What its 16 warps
-// do at a time are as many strips as the cluster has blocks. Sums of a slice go to the block that
-// finishes the strip: stored into its shared memory, where a barrier counts the bytes.
+// memory, for all rows (quant_rows.cu has made integers of them), and multiplies its part of every
+// strip of the cluster. What its 16 warps do at a time are as many strips as the cluster has
+// blocks. Sums of a slice go to the block that finishes the strip: stored into its shared memory,
+// where a barrier counts the bytes.
 //
 // A sum has four chains, by the number of its group (quant_multiply.cuh). Here they follow each
 // other, so that a warp has one in registers, and what is done of the others: records of a strip
 // come in the order 0, 4, 8, ..., 1, 5, 9, ...
-#include "hopper.cuh"
-#include "project_finish.cuh"
-#include "quant_multiply.cuh"
-#include "quant_part.cuh"
-#include "quant_rows.cuh"
-
-struct ClusterParams {
-  QuantParams q;                 // blocks of its runs are clusters; x_bytes of a block
-  const unsigned char *taken[4]; // activations of each run (quant_rows.cuh)
-  const float *squares;          // of them [slice][32 rows], where there is a norm
-  int32_t cluster, pad;          // blocks of a cluster
-};
+//
+// Measured on an H200 that reads 4.5 TB/s, Llama-3-8B shape, 32 rows, with quant_rows before it: Q8_0
+// qkv 22.5 us, o 16.1, gate and up 64, down 60, head 250; Q4_K_M 27, 18, 77, 70 and (Q6_K) 455: whole
+// steps of 6.0 and 7.3 ms, where launches of quant.cu for 4 or 8 rows each came to 16. What a
+// block does in a turn of 8 records takes some 3.8 us, of which its warps issue instructions for half;
+// weights come sooner than they are used. 15 clusters of 8 are resident, so that down (256
+// strips) takes three turns, the last of them for two strips at most.
+//
+// Tried: activations made integers by each cluster itself (7 us a launch slower); two records a stage,
+// or loaded before one is multiplied (0 to 12 % slower); one lane that fetches all pieces (the same);
+// stages given back after the products (3 % slower); sums that begin at 3·2²² and so are floats,
+// without a conversion (7 to 10 % slower: float additions, not conversions, are in the way).
+#include "quant_cluster.cuh"
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-enum { MOST_STAGES = 12, MOST_BLOCKS = 8, FINISHERS = 3 };
-
-struct ClusterRoom {
-  Place places[MOST_ROWS];
-  // taken: activations of a chain; summed: a strip of this block; free[b]: block b has read the sums of its strip.
-  uint64_t full[MOST_STAGES], empty[MOST_STAGES], taken[4], summed, free[MOST_BLOCKS];
-};
-
-// What a block is in its cluster, and what the cluster has to do.
-struct Job {
-  int rank, blocks, s0, n; // strips s0 to s0+n-1, `blocks` of them at a time
-  int stages;
-
-  __device__ __forceinline__ int slices() const { return WARPS / blocks; }
-  __device__ __forceinline__ int turns() const { return (n + blocks - 1) / blocks; }
-  __device__ __forceinline__ int present(int turn) const { return min(blocks, n - turn * blocks); }
-};
-
-// Fetches the activations of a block's slices, in the order in which they are multiplied, with a lane for each chunk.
-template <class Q, int GROUPS> __device__ __forceinline__ void fetch_rows(const ClusterParams &c, const unsigned char *from, ClusterRoom &room, unsigned char *to, const Job &job) {
-  constexpr int PERIOD = Period<Q>::PERIOD, X = 8 * GROUPS * 64, SCALES = Period<Q>::HALVES * 8 * GROUPS * 8; // bytes of a slice
-  const int lane = threadIdx.x & 31, chunks = c.q.chunks, slices = job.slices(), first = job.rank * slices;
-  const unsigned char *scales = from + (int64_t)chunks * WARPS * X;
-  unsigned char *to_scales = to + chunks * slices * X;
-  for (int phase = 0; phase < PERIOD; phase++) {
-    const uint32_t taken = shared_address(&room.taken[phase]);
-    if (lane == 0) barrier_expect(taken, (chunks - phase + PERIOD - 1) / PERIOD * slices * (X + SCALES));
-    __syncwarp();
-    for (int i = phase + lane * PERIOD; i < chunks; i += 32 * PERIOD) {
-      bulk_copy(shared_address(to + i * slices * X), from + ((int64_t)i * WARPS + first) * X, slices * X, taken);
-      bulk_copy(shared_address(to_scales + i * slices * SCALES), scales + ((int64_t)i * WARPS + first) * SCALES, slices * SCALES, taken);
-    }
-  }
+// Loads of shared memory that stay where they are written.
+__device__ __forceinline__ uint4 load_four(uint32_t at) {
+  uint4 v;
+  asm volatile("ld.shared.v4.u32 {%0,%1,%2,%3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "r"(at));
+  return v;
 }
-
-// Fetches a block's parts of the cluster's strips, with a lane for each piece.
-template <class Q> __device__ __forceinline__ void fetch_parts(const QuantParams &q, ClusterRoom &room, unsigned char *ring, const Job &job) {
-  typedef Portion<Q> P;
-  const int lane = threadIdx.x & 31, bytes = P::bytes(job.blocks), pieces = P::pieces(job.blocks), i = lane / pieces;
-  const Piece piece = P::piece(lane % pieces, job.rank, job.blocks);
-  const uint64_t policy = evict_first();
-  Cursor at = {0, 0};
-  for (int turn = 0; turn < job.turns(); turn++) {
-    const int present = job.present(turn);
-    const unsigned char *from = record_at(q, job.s0 + turn * job.blocks + min(i, present - 1), Q::BYTES) + piece.from;
-    for (int phase = 0; phase < Period<Q>::PERIOD; phase++)
-      for (int c = phase; c < q.chunks; c += Period<Q>::PERIOD, at.next(job.stages)) {
-        barrier_wait(shared_address(&room.empty[at.stage]), at.parity ^ 1); // passes at once the first time round
-        const uint32_t full = shared_address(&room.full[at.stage]);
-        if (lane == 0) barrier_expect(full, present * bytes);
-        __syncwarp();
-        if (i < present)
-          asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], %4;" ::"r"(
-                           shared_address(ring) + (at.stage * job.blocks + i) * bytes + piece.to),
-                       "l"(from + (int64_t)c * Q::BYTES), "r"(piece.bytes), "r"(full), "l"(policy)
-                       : "memory");
-      }
+// N words, as many at once as they are aligned for.
+template <int N> __device__ __forceinline__ void load_words(uint32_t (&to)[N], uint32_t at) {
+  if constexpr (N % 4 == 0) {
+#pragma unroll
+    for (int i = 0; i < N; i += 4) {
+      const uint4 v = load_four(at + 4 * i);
+      to[i] = v.x, to[i + 1] = v.y, to[i + 2] = v.z, to[i + 3] = v.w;
+    }
+  } else {
+#pragma unroll
+    for (int i = 0; i < N; i++) asm volatile("ld.shared.u32 %0, [%1];" : "=r"(to[i]) : "r"(at + 4 * i));
   }
-  let_next_start();
 }
 
 // The warps that multiply.
 template <class Q, int GROUPS> struct Multiplier {
-  enum { HALVES = Period<Q>::HALVES, PERIOD = Period<Q>::PERIOD, SETS = 2 * GROUPS };
+  typedef RowBytes<Q> B;
+  enum { HALVES = Period<Q>::HALVES, PERIOD = Period<Q>::PERIOD, SETS = 2 * GROUPS, ROWS = 8 * GROUPS, AHEAD = HALVES == 1 }; // AHEAD: registers suffice
   typedef float Sums[SETS][2]; // of four rows each: weight rows g and g+8 of activation row 4·set+t
 
   const Job &job;
-  uint32_t full, to_empty;
+  uint32_t full, to_empty, taken;
   typename Q::At part;
   int stage_bytes, chunks, arrive;
-  const uint2 *x;
-  const float2 *scales;
-  uint32_t taken;
+  uint32_t x, scales; // the lane's of the first chunk
+  const float *common;
+  uint4 own[GROUPS]; // of the record that comes
   Cursor at;
 
-  // Adds what record `chunk` gives, if the strip is there.
-  __device__ __forceinline__ void add(int chunk, bool present, Sums (&sum)[HALVES]) {
+  __device__ __forceinline__ void take(int chunk) {
+#pragma unroll
+    for (int i = 0; i < GROUPS; i++) own[i] = load_four(x + chunk * job.slices() * (ROWS * B::X) + i * 512);
+  }
+  // Adds what record `chunk` gives, and takes what `next` will need in its place.
+  __device__ __forceinline__ void add(int chunk, int next, bool present, Sums (&sum)[HALVES]) {
+    uint32_t scale[HALVES][GROUPS];
+#pragma unroll
+    for (int u = 0; u < HALVES; u++) load_words(scale[u], scales + chunk * job.slices() * (ROWS * B::SCALES) + u * ROWS * 2);
+    const float *with = common + chunk * job.slices() * (ROWS * B::COMMON / 4);
     wait_at(full + 8 * at.stage, at.parity);
     const int record = at.stage * stage_bytes;
     const typename Q::Bits bits = Q::bits(part, record);
@@ -111,26 +81,30 @@ template <class Q, int GROUPS> struct Multiplier {
     at.next(job.stages);
     if (!present) return;
     const uint4 a = Q::registers(bits);
-    const uint2 *b = x + chunk * job.slices() * (8 * GROUPS * 8);
-    const float2 *s = scales + chunk * job.slices() * (HALVES * 8 * GROUPS);
+    const uint32_t from = x + next * job.slices() * (ROWS * B::X);
 #pragma unroll
-    for (int set = 0; set < SETS; set++) {
-      const uint2 own = b[set * 32];
+    for (int i = 0; i < GROUPS; i++) {
+      const uint4 b = AHEAD ? own[i] : load_four(x + chunk * job.slices() * (ROWS * B::X) + i * 512);
 #pragma unroll
-      for (int u = 0; u < HALVES; u++) {
-        int c[4] = {};
-        if constexpr (HALVES == 1) mma_int8<Q::SIGNED>(c, a, own.x, own.y);
-        else mma_int8<Q::SIGNED>(c, u ? a.z : a.x, u ? a.w : a.y, u ? own.y : own.x);
-        add_groups<Q>(sum[u][set][0], sum[u][set][1], raw, u, c, s[u * 8 * GROUPS + 4 * set]);
-      }
+      for (int j = 0; j < 2; j++)
+#pragma unroll
+        for (int u = 0; u < HALVES; u++) {
+          int c[4] = {};
+          if constexpr (HALVES == 1) mma_int8<Q::SIGNED>(c, a, j ? b.z : b.x, j ? b.w : b.y);
+          else mma_int8(c, u ? a.z : a.x, u ? a.w : a.y, u ? (j ? b.w : b.y) : (j ? b.z : b.x));
+          const float2 s = make_float2(__uint_as_float(j ? scale[u][i] & 0xffff0000 : scale[u][i] << 16), B::COMMON ? with[u * ROWS + 2 * i + j] : 0);
+          add_groups<Q>(sum[u][2 * i + j][0], sum[u][2 * i + j][1], raw, u, c, s);
+        }
+      if (AHEAD) own[i] = load_four(from + i * 512);
     }
   }
   // The sums of a chain, or of two where a record has two.
   __device__ __forceinline__ void chain(int phase, bool present, Sums &out) {
     Sums sum[HALVES] = {};
-    barrier_wait(taken + 8 * phase, 0);
+    const int behind = phase + 1 < min((int)PERIOD, chunks) ? phase + 1 : 0; // the chain that comes next begins with it
+    barrier_wait(taken + 8 * behind, 0);
 #pragma unroll 1
-    for (int chunk = phase; chunk < chunks; chunk += PERIOD) add(chunk, present, sum);
+    for (int chunk = phase; chunk < chunks; chunk += PERIOD) add(chunk, chunk + PERIOD < chunks ? chunk + PERIOD : behind, present, sum);
 #pragma unroll
     for (int i = 0; i < SETS; i++)
 #pragma unroll
@@ -171,21 +145,24 @@ __device__ __forceinline__ float factor(const ClusterParams &c, int m) {
 template <class Q, int GROUPS> __device__ __forceinline__ void multiply_parts(const ClusterParams &c, ClusterRoom &room, unsigned char *memory, uint32_t table, unsigned char *ring, const Job &job) {
   const QuantParams &q = c.q;
   const int lane = threadIdx.x & 31, w = threadIdx.x >> 5, g = lane / 4, t = lane % 4, slices = job.slices();
-  constexpr int HALVES = Period<Q>::HALVES;
-  const Rows<HALVES> own(memory, q.chunks, 8 * GROUPS, slices, w % slices, job.rank * slices + w % slices);
+  const Rows<Q> own(memory, q.chunks, 8 * GROUPS, slices, w % slices, job.rank * slices + w % slices);
   if (q.p.norm) {
     wait_for_previous();
     write_norm(q.p, [&](int m) { return factor(c, m); });
   }
   const int bytes = Portion<Q>::bytes(job.blocks), mine = w / slices; // the warp's strip of a turn: that of this block
-  Multiplier<Q, GROUPS> m = {job, shared_address(room.full), (uint32_t)(shared_address(room.empty) - shared_address(room.full)),
-                             Portion<Q>::at(ring + mine * bytes, own.own, own.all, job.blocks, lane), bytes * job.blocks, q.chunks, q.p.arrive,
-                             own.row_at(0, 0) + g / 2 * 8 + g % 2 * 4 + t, own.template scale_at<HALVES>(0, 0, t), shared_address(room.taken)};
+  typedef Multiplier<Q, GROUPS> M;
+  M m = {job, shared_address(room.full), (uint32_t)(shared_address(room.empty) - shared_address(room.full)), shared_address(room.taken),
+         Portion<Q>::at(ring + mine * bytes, own.own, own.all, job.blocks, lane), bytes * job.blocks, q.chunks, q.p.arrive,
+         shared_address(own.x) + own.own * M::ROWS * own.X + lane * 16, shared_address(own.scales) + own.own * M::ROWS * own.SCALES + t * M::SETS * 2,
+         (const float *)(own.common + own.own * M::ROWS * own.COMMON) + t * M::SETS};
+  barrier_wait(m.taken, 0);
+  if (M::AHEAD) m.take(0);
   const uint32_t there = address_in(table, mine) + sums_at<GROUPS>(own.all, 0, t, g), summed = address_in(shared_address(&room.summed), mine);
 #pragma unroll 1
   for (int turn = 0; turn < job.turns(); turn++) {
     const bool present = mine < job.present(turn);
-    typename Multiplier<Q, GROUPS>::Sums sum;
+    typename M::Sums sum;
     m.strip(present, sum);
     if (!present) continue;
     if (turn > 0) barrier_wait(shared_address(&room.free[mine]), (turn & 1) ^ 1);

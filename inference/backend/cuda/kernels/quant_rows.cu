@@ -13,7 +13,7 @@ struct QuantRowsParams {
 
 template <class Q, bool PACKED, int N> __device__ __forceinline__ void take_row(const QuantRowsParams &q) {
   const int slice = blockIdx.y * 4 + threadIdx.x / 32;
-  const Rows<32 / Q::WIDE> to(q.dst[blockIdx.z], q.chunks, q.rows, WARPS, slice, slice);
+  const Rows<Q> to(q.dst[blockIdx.z], q.chunks, q.rows, WARPS, slice, slice);
   take_rows<Q, PACKED, 1, N>(q.p, to, blockIdx.x, [&](int row, float squares) {
     if ((threadIdx.x & 31) == 0) q.squares[slice * MOST_ROWS + row] = squares;
   });

@@ -27,24 +27,6 @@ __device__ __forceinline__ const unsigned char *record_at(const QuantParams &q, 
   return (const unsigned char *)part.w + (int64_t)within * q.chunks * bytes;
 }
 
-// Activations of a block in shared memory.
-//   x      [chunk][warp][row][high, low][t] of 8 bytes: k 4t..4t+3, then 16 more
-//   scales [warp][chunk][16 k or 32][row]: the scale, and what belongs to the sum (common)
-struct Taken {
-  uint2 *x;
-  float2 *scales;
-  int chunks, rows, stride; // chunks with padding; rows of x and of scales
-
-  __device__ __forceinline__ Taken(unsigned char *memory, int chunks, int rows)
-      : x((uint2 *)memory), scales((float2 *)(memory + (int64_t)chunks * WARPS * rows * 64)), chunks(chunks), rows(rows), stride(rows == 1 ? 1 : 8) {}
-  // The warp's slice of k; where that of a chunk of row m is, and the scale of one of its HALVES.
-  __device__ __forceinline__ int slice() const { return threadIdx.x >> 5; }
-  __device__ __forceinline__ uint2 *row_at(int chunk, int m) const { return &x[((chunk * WARPS + slice()) * rows + m) * 8]; }
-  template <int HALVES> __device__ __forceinline__ float2 *scale_at(int chunk, int half, int m) const {
-    return &scales[((slice() * chunks + chunk) * HALVES + half) * stride + m];
-  }
-};
-
 template <bool PACKED> __device__ __forceinline__ float4 load_row(const float *row, int k, int end) {
   if (!PACKED) return load_x(row, k, end);
   const uint2 v = *(const uint2 *)((const unsigned short *)row + (k < end ? k : 0));
@@ -91,16 +73,32 @@ template <class Q> __device__ __forceinline__ Four four_of(float4 v, float scale
 // What goes with a sum: OFFSET times it, an integer, or the sum itself, scaled, for minima.
 template <class Q> __device__ __forceinline__ float common(int sum, float scale) { return Q::MINUS ? sum * scale : __int_as_float(Q::OFFSET * sum); }
 
+// Activations of a block in shared memory.
+//   x      [chunk][warp][row][high, low][t] of 8 bytes: k 4t..4t+3, then 16 more
+//   scales [warp][chunk][16 k or 32][row]: the scale, and what belongs to the sum (common)
+struct Taken {
+  uint2 *x;
+  float2 *scales;
+  int chunks, rows, stride; // chunks with padding; rows of x and of scales
+
+  __device__ __forceinline__ Taken(unsigned char *memory, int chunks, int rows)
+      : x((uint2 *)memory), scales((float2 *)(memory + (int64_t)chunks * WARPS * rows * 64)), chunks(chunks), rows(rows), stride(rows == 1 ? 1 : 8) {}
+  // The warp's slice of k; a lane's four of a chunk of it go to their places: of half 0 or 1, k 4t..4t+3.
+  __device__ __forceinline__ int slice() const { return threadIdx.x >> 5; }
+  template <class Q> __device__ __forceinline__ void store(int chunk, int m, int half, int t, const Four &f, float scale) const {
+    constexpr int HALVES = 32 / Q::WIDE;
+    uint32_t *to = (uint32_t *)&x[((chunk * WARPS + slice()) * rows + m) * 8 + t] + half;
+    to[0] = f.high, to[8] = f.low;
+    if (t == 0 && half < HALVES) scales[((slice() * chunks + chunk) * HALVES + half) * stride + m] = make_float2(scale, common<Q>(f.sum, scale));
+  }
+};
+
 // A lane's four of a chunk go to their places in row m. T: Taken, or what has the same of another block.
 template <class Q, class T> __device__ __forceinline__ void put(const T &to, int chunk, int m, float4 v) {
   const int lane = threadIdx.x & 31, half = lane / 4 % 2, t = lane % 4;
   const float2 scale = scale_for(peak_of(v));
   const Four f = four_of<Q>(v, scale.x);
-  if (chunk >= to.chunks) return;
-  uint32_t *x = (uint32_t *)(to.row_at(chunk, m) + t) + half;
-  x[0] = f.high, x[8] = f.low;
-  constexpr int halves = 32 / Q::WIDE;
-  if (t == 0 && half < halves) *to.template scale_at<halves>(chunk, half, m) = make_float2(scale.y, common<Q>(f.sum, scale.y));
+  if (chunk < to.chunks) to.template store<Q>(chunk, m, half, t, f, scale.y);
 }
 
 // The chunk and k of a lane's four number i: eight lanes for a chunk.

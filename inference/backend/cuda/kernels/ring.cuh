@@ -17,13 +17,6 @@ __device__ __forceinline__ void wait_at(uint32_t b, uint32_t parity) {
   asm volatile("{\n.reg .pred p;\nW%=:\nmbarrier.try_wait.parity.shared::cta.b64 p, [%0], %1;\n@p bra D%=;\nbra W%=;\nD%=:\n}" ::"r"(b), "r"(parity) : "memory");
 }
 __device__ __forceinline__ void barrier_wait(uint64_t *b, uint32_t parity) { wait_at(shared(b), parity); }
-// Waits for two.
-__device__ __forceinline__ void wait_at(uint32_t a, uint32_t parity_a, uint32_t b, uint32_t parity_b) {
-  asm volatile(
-      "{\n.reg .pred p, q;\nW%=:\nmbarrier.try_wait.parity.shared::cta.b64 p, [%0], %1;\nmbarrier.try_wait.parity.shared::cta.b64 q, [%2], %3;\n"
-      "and.pred p, p, q;\n@p bra D%=;\nbra W%=;\nD%=:\n}" ::"r"(a), "r"(parity_a), "r"(b), "r"(parity_b)
-      : "memory");
-}
 // A warp arrives by its first `arrive` lanes, after __syncwarp: by one. racecheck of
 // compute-sanitizer takes for done what a lane has done that arrives, and does not see that others
 // have met it before: where it looks on, all 32 arrive.
