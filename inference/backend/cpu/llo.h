@@ -254,7 +254,7 @@ uint64_t llo_encode_avx512(int type, uint8_t *dst, const float *src, int64_t blo
 #endif
 
 // memory.c
-void *llo_map(int64_t bytes); // zeroed, touched, 64-byte aligned; NULL and errno
+void *llo_map(int64_t bytes, int huge); // zeroed, touched, 64-byte aligned; NULL and errno
 void llo_unmap(void *p, int64_t bytes);
 
 // guard.c
