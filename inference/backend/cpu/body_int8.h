@@ -253,10 +253,11 @@ static dot_panel_fn *const dot_panels[LLO_TYPES] = DOT_LIST(dot_panel_, );
 #define DOT_TILES_MOST (LLO_TILES_MOST * NT / DOT_NT)
 #define NARROW_BYTES ((int64_t)LLO_PANELS * (DOT_PANEL_BYTES + DOT_TILES_MOST * DOT_NT * MR * 4))
 
-// One block of k, [k0, k0+kn), against tn tokens, whose tiles begin at x. The first group of
-// tiles unpacks the panels and, while they are multiplied, fetches the next one.
-FN void dot_pass(const llo_gemm *g, char *panels, int64_t k0, int64_t kn, const dot_block *x, int64_t tn, float *c) {
+// One block of k, [k0, k0+kn), against tn tokens from t0 on, whose tiles begin at x. The first group of
+// tiles unpacks the panels and, while they are multiplied, fetches the next one. The last block's results are stored.
+FN void dot_pass(const llo_gemm *g, const float *bias, char *panels, int64_t k0, int64_t kn, const dot_block *x, int64_t t0, int64_t tn, float *c) {
   const int64_t np = (g->rows + MR - 1) / MR, ldc = np * MR, record = g->k / 32, tiles = (tn + DOT_NT - 1) / DOT_NT;
+  const int last = k0 + kn == g->k;
   for (int64_t from = 0, end; from < tiles; from = end) {
     end = tiles - from < DOT_GROUP ? tiles : from + DOT_GROUP;
     for (int64_t p = 0; p < np; p++) {
@@ -265,8 +266,11 @@ FN void dot_pass(const llo_gemm *g, char *panels, int64_t k0, int64_t kn, const 
       fetcher f = fetch_in(&next, from == 0 ? end * (kn / 32) : 0);
       if (from == 0) dot_panels[g->wtype](panel, g, p * MR, k0, kn);
       for (int64_t t = from; t < end; t++) {
-        const int64_t left = tn - t * DOT_NT, n = left < DOT_NT ? (left + 1) / 2 : DOT_NT / 2;
-        dot_kernels[n - 1][g->wtype](panel, x + t * record, kn, c + t * DOT_NT * ldc + p * MR, ldc, k0 == 0, &f);
+        const int64_t left = tn - t * DOT_NT, n = left < DOT_NT ? left : DOT_NT;
+        float *sums = c + t * DOT_NT * ldc + p * MR;
+        if (last) store_ahead(g, p * MR, t0 + t * DOT_NT, n);
+        dot_kernels[(n + 1) / 2 - 1][g->wtype](panel, x + t * record, kn, sums, ldc, k0 == 0, &f);
+        if (last) store_tile(g, bias, sums, ldc, p * MR, t0 + t * DOT_NT, n);
       }
     }
   }
@@ -274,7 +278,7 @@ FN void dot_pass(const llo_gemm *g, char *panels, int64_t k0, int64_t kn, const 
 
 // rows <= LLO_PANELS*MR. scratch: LLO_PANELS panels, then the sums.
 LLO_TARGET static void narrow_gemm(const llo_gemm *g, void *room) {
-  const int64_t np = (g->rows + MR - 1) / MR, record = g->k / 32, most = DOT_TILES_MOST * DOT_NT;
+  const int64_t record = g->k / 32, most = DOT_TILES_MOST * DOT_NT;
   char *panels = room;
   float *c = (float *)(panels + LLO_PANELS * DOT_PANEL_BYTES), bias[LLO_PANELS * MR];
   if (g->b) k_widen(bias, g->b, g->btype, g->rows);
@@ -282,8 +286,7 @@ LLO_TARGET static void narrow_gemm(const llo_gemm *g, void *room) {
     int64_t tn = g->m - t0 < most ? g->m - t0 : most;
     for (int64_t k0 = 0; k0 < g->k; k0 += DOT_KBLOCK) {
       int64_t kn = g->k - k0 < DOT_KBLOCK ? g->k - k0 : DOT_KBLOCK;
-      dot_pass(g, panels, k0, kn, (const dot_block *)g->x + t0 / DOT_NT * record + k0 / 32, tn, c);
+      dot_pass(g, bias, panels, k0, kn, (const dot_block *)g->x + t0 / DOT_NT * record + k0 / 32, t0, tn, c);
     }
-    gemm_store(g, bias, c, np * MR, t0, tn);
   }
 }

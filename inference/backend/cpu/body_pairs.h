@@ -21,9 +21,9 @@
 
 #include "body_bf16.h"
 #include "body_fetch.h"
-#include "body_store.h"
 
 #define MR (2 * VL)
+#include "body_store.h"
 #define PAIR_KBLOCK 512 // k extent of one panel
 #define PAIR_GROUP 8    // tiles that pass a panel together
 #define PAIR_AHEAD 128  // bytes between a fetch of weights and their transposition
@@ -107,11 +107,12 @@ _Static_assert(NT == 12, "a kernel for each number of tokens");
 static pair_fn *const pair_micros[NT] = {pair_micro1, pair_micro2, pair_micro3, pair_micro4,  pair_micro5,  pair_micro6,
                                          pair_micro7, pair_micro8, pair_micro9, pair_micro10, pair_micro11, pair_micro12};
 
-// One block of k, [k0, k0+kn), against tn tokens, whose tiles begin at x, `tile` floats
+// One block of k, [k0, k0+kn), against tn tokens from t0 on, whose tiles begin at x, `tile` floats
 // apart. The first group of tiles transposes the panels and, while they are multiplied,
-// fetches the next one.
-FN void pair_pass(const llo_gemm *g, float *panels, int64_t k0, int64_t kn, const float *x, int64_t tile, int64_t tn, float *c) {
+// fetches the next one. The last block's results are stored.
+FN void pair_pass(const llo_gemm *g, const float *bias, float *panels, int64_t k0, int64_t kn, const float *x, int64_t tile, int64_t t0, int64_t tn, float *c) {
   const int64_t np = (g->rows + MR - 1) / MR, ldc = np * MR;
+  const int last = k0 + kn == g->k;
   for (int64_t from = 0, end; from < tn; from = end) {
     end = tn - from < PAIR_GROUP * NT ? tn : from + PAIR_GROUP * NT;
     for (int64_t p = 0; p < np; p++) {
@@ -119,8 +120,12 @@ FN void pair_pass(const llo_gemm *g, float *panels, int64_t k0, int64_t kn, cons
       const rows_ahead next = ahead_of(g, p + 1, MR, k0, kn, PAIR_KBLOCK);
       fetcher f = fetch_in(&next, from == 0 ? (end + NT - 1) / NT * ((pairs_of(kn) + PAIR_STEP - 1) / PAIR_STEP) : 0);
       if (from == 0) pair_panel(panel, g, p * MR, k0, kn);
-      for (int64_t t = from; t < end; t += NT)
-        pair_micros[end - t < NT ? end - t - 1 : NT - 1](panel, x + t / NT * tile, pairs_of(kn), c + t * ldc + p * MR, ldc, k0 == 0, &f);
+      for (int64_t t = from; t < end; t += NT) {
+        const int64_t n = end - t < NT ? end - t : NT;
+        if (last) store_ahead(g, p * MR, t0 + t, n);
+        pair_micros[n - 1](panel, x + t / NT * tile, pairs_of(kn), c + t * ldc + p * MR, ldc, k0 == 0, &f);
+        if (last) store_tile(g, bias, c + t * ldc + p * MR, ldc, p * MR, t0 + t, n);
+      }
     }
   }
 }
@@ -129,16 +134,15 @@ FN void pair_pass(const llo_gemm *g, float *panels, int64_t k0, int64_t kn, cons
 
 // rows <= LLO_PANELS*MR. scratch: LLO_PANELS panels, then the sums.
 LLO_TARGET static void pair_gemm(const llo_gemm *g, void *room) {
-  const int64_t np = (g->rows + MR - 1) / MR, most = LLO_TILES_MOST * NT, tile = pairs_of(g->k) * NT;
+  const int64_t most = LLO_TILES_MOST * NT, tile = pairs_of(g->k) * NT;
   float *panels = room, *c = panels + LLO_PANELS * PAIR_PANEL, bias[LLO_PANELS * MR];
   if (g->b) llo_avx512.widen(bias, g->b, g->btype, g->rows);
   for (int64_t t0 = 0; t0 < g->m; t0 += most) {
     const int64_t tn = g->m - t0 < most ? g->m - t0 : most;
     for (int64_t k0 = 0; k0 < g->k; k0 += PAIR_KBLOCK) {
       const int64_t kn = g->k - k0 < PAIR_KBLOCK ? g->k - k0 : PAIR_KBLOCK;
-      pair_pass(g, panels, k0, kn, (const float *)g->x + t0 / NT * tile + k0 / 2 * NT, tile, tn, c);
+      pair_pass(g, bias, panels, k0, kn, (const float *)g->x + t0 / NT * tile + k0 / 2 * NT, tile, t0, tn, c);
     }
-    gemm_store(g, bias, c, np * MR, t0, tn);
   }
 }
 
