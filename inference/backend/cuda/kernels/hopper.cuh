@@ -38,7 +38,7 @@ __device__ __forceinline__ void bulk_copy(uint32_t dst, const void *src, uint32_
                : "memory");
 }
 // The same by a policy of the L2 cache.
-__device__ __forceinline__ void bulk_copy(uint32_t dst, const void *src, uint32_t bytes, uint32_t barrier, uint64_t policy) {
+__device__ __forceinline__ void bulk_copy_by(uint32_t dst, const void *src, uint32_t bytes, uint32_t barrier, uint64_t policy) {
   asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], %4;" ::"r"(dst), "l"(src), "r"(bytes),
                "r"(barrier), "l"(policy)
                : "memory");
