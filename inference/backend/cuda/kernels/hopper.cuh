@@ -37,12 +37,6 @@ __device__ __forceinline__ void bulk_copy(uint32_t dst, const void *src, uint32_
                "r"(barrier)
                : "memory");
 }
-// The same by a policy of the L2 cache.
-__device__ __forceinline__ void bulk_copy_by(uint32_t dst, const void *src, uint32_t bytes, uint32_t barrier, uint64_t policy) {
-  asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], %4;" ::"r"(dst), "l"(src), "r"(bytes),
-               "r"(barrier), "l"(policy)
-               : "memory");
-}
 // To the same place of every block in the mask, each told at its own barrier.
 __device__ __forceinline__ void bulk_copy(uint32_t dst, const void *src, uint32_t bytes, uint32_t barrier, uint16_t mask) {
   asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1], %2, [%3], %4;" ::"r"(dst),

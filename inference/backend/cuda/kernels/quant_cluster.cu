@@ -12,8 +12,9 @@
 // come in the order 0, 4, 8, ..., 1, 5, 9, ...
 //
 // Measured on an H200 that reads 4.5 TB/s, Llama-3-8B shape, 32 rows, with quant_rows before it: Q8_0
-// qkv 22.5 us, o 16.1, gate and up 64, down 60, head 250; Q4_K_M 27, 18, 77, 70 and (Q6_K) 455: whole
-// steps of 6.0 and 7.3 ms, where launches of quant.cu for 4 or 8 rows each came to 16. What a
+// qkv 22.5 us, o 16.1, gate and up 64, down 60, head 250; Q4_K_M 28, 18, 77, 74 and (Q6_K) 466: whole
+// steps of 6.0 and 7.4 ms, where launches of quant.cu for 4 or 8 rows each came to 16. (Q6_K took its
+// activations ahead then, too, for which registers did not suffice: 70 and 455 before.) What a
 // block does in a turn of 8 records takes some 3.8 us, of which its warps issue instructions for half;
 // weights come sooner than they are used. 15 clusters of 8 are resident, so that down (256
 // strips) takes three turns, the last of them for two strips at most.
@@ -25,18 +26,12 @@
 #include "quant_cluster.cuh"
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-// Loads of shared memory that stay where they are written.
-__device__ __forceinline__ uint4 load_four(uint32_t at) {
-  uint4 v;
-  asm volatile("ld.shared.v4.u32 {%0,%1,%2,%3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "r"(at));
-  return v;
-}
 // N words, as many at once as they are aligned for.
 template <int N> __device__ __forceinline__ void load_words(uint32_t (&to)[N], uint32_t at) {
   if constexpr (N % 4 == 0) {
 #pragma unroll
     for (int i = 0; i < N; i += 4) {
-      const uint4 v = load_four(at + 4 * i);
+      const uint4 v = load_shared(at + 4 * i);
       to[i] = v.x, to[i + 1] = v.y, to[i + 2] = v.z, to[i + 3] = v.w;
     }
   } else {
@@ -62,7 +57,7 @@ template <class Q, int GROUPS> struct Multiplier {
 
   __device__ __forceinline__ void take(int chunk) {
 #pragma unroll
-    for (int i = 0; i < GROUPS; i++) own[i] = load_four(x + chunk * job.slices() * (ROWS * B::X) + i * 512);
+    for (int i = 0; i < GROUPS; i++) own[i] = load_shared(x + chunk * job.slices() * (ROWS * B::X) + i * 512);
   }
   // Adds what record `chunk` gives, and takes what `next` will need in its place.
   __device__ __forceinline__ void add(int chunk, int next, bool present, Sums (&sum)[HALVES]) {
@@ -84,7 +79,7 @@ template <class Q, int GROUPS> struct Multiplier {
     const uint32_t from = x + next * job.slices() * (ROWS * B::X);
 #pragma unroll
     for (int i = 0; i < GROUPS; i++) {
-      const uint4 b = AHEAD ? own[i] : load_four(x + chunk * job.slices() * (ROWS * B::X) + i * 512);
+      const uint4 b = AHEAD ? own[i] : load_shared(x + chunk * job.slices() * (ROWS * B::X) + i * 512);
 #pragma unroll
       for (int j = 0; j < 2; j++)
 #pragma unroll
@@ -95,7 +90,7 @@ template <class Q, int GROUPS> struct Multiplier {
           const float2 s = make_float2(__uint_as_float(j ? scale[u][i] & 0xffff0000 : scale[u][i] << 16), B::COMMON ? with[u * ROWS + 2 * i + j] : 0);
           add_groups<Q>(sum[u][2 * i + j][0], sum[u][2 * i + j][1], raw, u, c, s);
         }
-      if (AHEAD) own[i] = load_four(from + i * 512);
+      if (AHEAD) own[i] = load_shared(from + i * 512);
     }
   }
   // The sums of a chain, or of two where a record has two.

@@ -69,7 +69,7 @@ template <class Q> __device__ __forceinline__ void fetch_parts(const QuantParams
         const uint32_t full = shared_address(&room.full[at.stage]);
         if (lane == 0) barrier_expect(full, present * bytes);
         __syncwarp();
-        if (i < present) bulk_copy_by(shared_address(ring) + (at.stage * job.blocks + i) * bytes + piece.to, from + (int64_t)c * Q::BYTES, piece.bytes, full, policy);
+        if (i < present) copy_by(shared_address(ring) + (at.stage * job.blocks + i) * bytes + piece.to, from + (int64_t)c * Q::BYTES, piece.bytes, full, policy);
       }
   }
   let_next_start();

@@ -21,13 +21,17 @@ __device__ __forceinline__ void barrier_wait(uint64_t *b, uint32_t parity) { wai
 // compute-sanitizer takes for done what a lane has done that arrives, and does not see that others
 // have met it before: where it looks on, all 32 arrive.
 __device__ __forceinline__ void barrier_arrive(uint32_t b) { asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(b) : "memory"); }
-// Copies so many bytes, a multiple of 16; they are not wanted again in L2.
+// Copies so many bytes, a multiple of 16, by a policy of the L2 cache; the barrier counts them.
+__device__ __forceinline__ void copy_by(uint32_t to, const void *from, uint32_t bytes, uint32_t full, uint64_t policy) {
+  asm volatile(
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], %4;" ::"r"(to), "l"(from),
+      "r"(bytes), "r"(full), "l"(policy)
+      : "memory");
+}
+// The same for all that a barrier waits for.
 __device__ __forceinline__ void fetch(void *to, const void *from, uint32_t bytes, uint64_t *full, uint64_t policy) {
   asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared(full)), "r"(bytes) : "memory");
-  asm volatile(
-      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], %4;" ::"r"(shared(to)), "l"(from),
-      "r"(bytes), "r"(shared(full)), "l"(policy)
-      : "memory");
+  copy_by(shared(to), from, bytes, shared(full), policy);
 }
 __device__ __forceinline__ uint64_t evict_first() {
   uint64_t policy;
