@@ -73,11 +73,19 @@ __device__ __forceinline__ uint32_t address_in(uint32_t address, uint32_t rank) 
   asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(there) : "r"(address), "r"(rank));
   return there;
 }
-// Stores that a barrier of the same block counts as they come; addresses are of a block of the cluster.
+// Stores that a barrier of the same block counts as they come; addresses are of a block of the cluster, which
+// has others.
 __device__ __forceinline__ void store_told(uint32_t at, float4 v, uint32_t barrier) {
   asm volatile("st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.v4.f32 [%0], {%1,%2,%3,%4}, [%5];" ::"r"(at), "f"(v.x), "f"(v.y), "f"(v.z),
                "f"(v.w), "r"(barrier)
                : "memory");
+}
+__device__ __forceinline__ void store_shared(uint32_t at, float4 v) {
+  asm volatile("st.shared.v4.f32 [%0], {%1,%2,%3,%4};" ::"r"(at), "f"(v.x), "f"(v.y), "f"(v.z), "f"(v.w) : "memory");
+}
+// Has a barrier of this block count bytes that this lane has stored.
+__device__ __forceinline__ void tell(uint32_t barrier, uint32_t bytes) {
+  asm volatile("fence.acq_rel.cta;\nmbarrier.complete_tx.relaxed.cta.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
 }
 __device__ __forceinline__ void cluster_sync() {
   asm volatile("barrier.cluster.arrive.release;\nbarrier.cluster.wait.acquire;" ::: "memory");

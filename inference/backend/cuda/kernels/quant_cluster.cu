@@ -137,6 +137,18 @@ __device__ __forceinline__ float factor(const ClusterParams &c, int m) {
   return 1 / sqrtf(sum / c.q.p.k + c.q.p.eps);
 }
 
+// Stores the sums of a slice where block `to` of the cluster has its table, and tells that block. Where
+// there is no other, compute-sanitizer takes stores of a cluster for errors.
+template <int GROUPS> __device__ __forceinline__ void leave_sums(ClusterRoom &room, uint32_t table, int blocks, int to, int at, const float (&sum)[2 * GROUPS][2]) {
+  const uint32_t summed = shared_address(&room.summed), there = address_in(table, to) + at, told = address_in(summed, to);
+#pragma unroll
+  for (int i = 0; i < GROUPS; i++) {
+    const float4 v = make_float4(sum[2 * i][0], sum[2 * i][1], sum[2 * i + 1][0], sum[2 * i + 1][1]);
+    blocks > 1 ? store_told(there + 512 * i, v, told) : store_shared(table + at + 512 * i, v);
+  }
+  if (blocks == 1) tell(summed, GROUPS * sizeof(float4));
+}
+
 template <class Q, int GROUPS> __device__ __forceinline__ void multiply_parts(const ClusterParams &c, ClusterRoom &room, unsigned char *memory, uint32_t table, unsigned char *ring, const Job &job) {
   const QuantParams &q = c.q;
   const int lane = threadIdx.x & 31, w = threadIdx.x >> 5, g = lane / 4, t = lane % 4, slices = job.slices();
@@ -153,7 +165,6 @@ template <class Q, int GROUPS> __device__ __forceinline__ void multiply_parts(co
          (const float *)(own.common + own.own * M::ROWS * own.COMMON) + t * M::SETS};
   barrier_wait(m.taken, 0);
   if (M::AHEAD) m.take(0);
-  const uint32_t there = address_in(table, mine) + sums_at<GROUPS>(own.all, 0, t, g), summed = address_in(shared_address(&room.summed), mine);
 #pragma unroll 1
   for (int turn = 0; turn < job.turns(); turn++) {
     const bool present = mine < job.present(turn);
@@ -161,8 +172,7 @@ template <class Q, int GROUPS> __device__ __forceinline__ void multiply_parts(co
     m.strip(present, sum);
     if (!present) continue;
     if (turn > 0) barrier_wait(shared_address(&room.free[mine]), (turn & 1) ^ 1);
-#pragma unroll
-    for (int i = 0; i < GROUPS; i++) store_told(there + 512 * i, make_float4(sum[2 * i][0], sum[2 * i][1], sum[2 * i + 1][0], sum[2 * i + 1][1]), summed);
+    leave_sums<GROUPS>(room, table, job.blocks, mine, sums_at<GROUPS>(own.all, 0, t, g), sum);
   }
 }
 
