@@ -108,6 +108,7 @@ type Stats struct {
 	PrefixHits            uint64 // those of them that were found and not computed
 	Evictions             uint64 // of cached pages, for want of blank ones
 	Steps                 uint64 // moves with every step: the heartbeat
+	StepsAhead            uint64 // those of them that began before the tokens of the one before were read
 	TokensIn              uint64 // of prompts whose first token came: their prefill is done, or was found
 	TokensOut             uint64 // token events
 	Preemptions           uint64

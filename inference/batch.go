@@ -22,7 +22,7 @@ func (in *stepInput) fill(step []work) *backend.Batch {
 	for _, w := range step {
 		b.Seqs = append(b.Seqs, backend.Seq{First: len(b.Tokens), Rows: w.to - w.from, Pages: w.seq.pages})
 		for p := w.from; p < w.to; p++ {
-			b.Tokens = append(b.Tokens, w.seq.ids[p])
+			b.Tokens = append(b.Tokens, w.token(p))
 			b.Positions = append(b.Positions, int32(p))
 		}
 		if w.decode {

@@ -63,7 +63,7 @@ func TestCUDAStickyErrorLatches(t *testing.T) {
 		drawn  bool
 	}{
 		{"Launch", 719, "launch", false}, {"GraphLaunch", 700, "kernel", false}, {"CopyHtoDAsync", 214, "ecc", false},
-		{"StreamSynchronize", 702, "timeout", false}, {"EventSynchronize", 715, "kernel", false}, {"EventRecord", 716, "kernel", false},
+		{"StreamSynchronize", 702, "timeout", true}, {"EventSynchronize", 715, "kernel", false}, {"EventRecord", 716, "kernel", false},
 		{"CopyDtoHAsync", 220, "nvlink", false}, {"CopyDtoH", 700, "kernel", true}, {"CaptureBegin", 700, "kernel", false},
 		{"GraphInstantiate", 999, "driver", false},
 	} {

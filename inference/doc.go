@@ -26,6 +26,13 @@
 //
 // Decisions:
 //
+//   - A device that feeds on its own choices (backend.Pipeliner) begins a step before the
+//     tokens of the one before are read (turn.go), so that neither waits for the
+//     other. It does so where the step behind is foreseen: everybody who runs has
+//     chosen a token, by rules that the device has, pages are free, and nobody waits to
+//     be let in, for an aside or for the end. What a sequence has in such a step counts for
+//     nothing if it ends with the one before; its pages may be given out meanwhile,
+//     for whatever is written to them comes later.
 //   - Requests are refused early or served whole. Admission is bounded by number
 //     and by tokens, foretells the wait from measured rates, and refuses what
 //     could not begin before its deadline; decode goes before prefill. So more

@@ -92,7 +92,7 @@ func (e *Engine) Stats() Stats {
 		PagesTotal: e.sched.pool.Total(), PagesFree: int(e.stats.pagesFree.Load()), PageSize: e.sched.pool.PageSize(),
 		PagesCached: int(e.stats.pagesCached.Load()), Evictions: e.stats.evictions.Load(),
 		PrefixQueries: e.stats.prefixQueries.Load(), PrefixHits: e.stats.prefixHits.Load(),
-		Steps: e.stats.steps.Load(), TokensIn: e.stats.tokensIn.Load(), TokensOut: e.stats.tokensOut.Load(),
+		Steps: e.stats.steps.Load(), StepsAhead: e.stats.stepsAhead.Load(), TokensIn: e.stats.tokensIn.Load(), TokensOut: e.stats.tokensOut.Load(),
 		Preemptions: e.stats.preemptions.Load(),
 	}
 }

@@ -9,10 +9,13 @@ import (
 )
 
 // emit hands out the tokens of the step that has just run.
-func (e *Engine) emit() {
+func (e *Engine) emit(in *stepInput) {
 	now := e.now()
-	for i, q := range e.input.sampling {
-		if id := e.input.ids[i]; id < 0 {
+	for i, q := range in.sampling {
+		if q.gone {
+			continue
+		}
+		if id := in.ids[i]; id < 0 {
 			e.distrust(q)
 			e.fail(q, &Error{Code: CodeInferenceFailed, Retriable: true, Err: sample.ErrNotFinite})
 		} else {
@@ -63,6 +66,7 @@ func (e *Engine) token(q *sequence, id int32, now time.Time) {
 // leave takes a sequence out of the engine, frees its pages and sends its
 // terminal event, in that order: who sees the end may count on the room.
 func (e *Engine) leave(q *sequence, ev Event) {
+	q.gone = true
 	e.books.Lock()
 	e.sched.remove(q)
 	e.books.Unlock()

@@ -10,7 +10,6 @@ import (
 
 	"llorch/inference/backend"
 	"llorch/inference/model"
-	"llorch/inference/sample"
 	"llorch/inference/tokenize"
 )
 
@@ -20,6 +19,7 @@ type Engine struct {
 	info    Info
 	tok     tokenize.Tokenizer
 	dev     backend.Device
+	pipe    backend.Pipeliner // dev's ability, nil without it
 	model   model.Model
 	kv      []backend.KV
 	regions []backend.Region // as they were when loading was over
@@ -29,7 +29,8 @@ type Engine struct {
 	sched    *scheduler // the loop's own; Generate looks up prompts in its pool
 	books    sync.Mutex // held by the loop while it changes the pool, by others while they read it
 	reviewed time.Time
-	input    stepInput
+	turns    [2]*turn  // the step asked for last, and the one before
+	lastEnd  time.Time // of a step
 	now      func() time.Time
 
 	mu       sync.Mutex // protects the fields below
@@ -57,7 +58,7 @@ type Engine struct {
 
 // counters are what Stats reads. The loop writes them once a step.
 type counters struct {
-	steps, tokensIn, tokensOut, preemptions, completed, failed       atomic.Uint64
+	steps, stepsAhead, tokensIn, tokensOut, preemptions, completed, failed       atomic.Uint64
 	prefixQueries, prefixHits, evictions                             atomic.Uint64
 	running, inside, pagesFree, pagesCached, queuedTokens, queueWait atomic.Int64
 }
@@ -152,33 +153,23 @@ func (e *Engine) encode(prompt string) ([]int32, error) {
 // loop is the only goroutine that touches the device.
 func (e *Engine) loop() {
 	defer close(e.stopped)
-	for e.admit() {
-		e.books.Lock()
-		step := e.sched.next()
-		e.books.Unlock()
-		e.publish() // a first step may be long, and who asks meanwhile must see its slots taken
-		began := e.now()
-		for _, w := range step {
-			if w.seq.started.IsZero() {
-				w.seq.started = began
-			}
+	var t *turn // under way, or nil
+	for e.admit(t == nil) {
+		if t == nil {
+			e.books.Lock()
+			step := e.sched.next()
+			e.books.Unlock()
+			e.publish() // a first step may be long, and who asks meanwhile must see its slots taken
+			t = e.begin(step)
 		}
-		err := e.run(step, e.kv)
-		e.stats.steps.Add(1)
-		if backend.IsFault(err) {
-			e.latch(err)
+		next := e.follow(t)
+		if next != nil && backend.IsFault(next.err) {
+			t = next // no token comes after it
+		}
+		if !e.end(t) {
 			return
 		}
-		if err != nil {
-			e.failStep(step, err)
-			continue
-		}
-		e.books.Lock()
-		e.sched.commit(step)
-		e.books.Unlock()
-		e.emit()
-		e.learn(step, e.now().Sub(began))
-		e.publish()
+		t = next
 	}
 }
 
@@ -201,28 +192,18 @@ func (e *Engine) learn(step []work, took time.Duration) {
 	e.admission.pace.stepped(took, prompts, decodes)
 }
 
-// run computes a step: logits, and the next token of each row that wants one. A
-// kv of fewer layers than the model has goes through so many alone.
-func (e *Engine) run(step []work, kv []backend.KV) error {
-	b := e.input.fill(step)
-	logits := e.model.Forward(b, kv)
-	if len(e.input.params) > 0 {
-		e.dev.Sample(e.input.ids, logits, e.input.params)
-	}
-	err := e.dev.Sync()
-	if errors.Is(err, sample.ErrNotFinite) {
-		return nil // those rows have the id −1, and their neighbours are right
-	}
-	return err
-}
-
-// admit takes arrivals in and cancelled requests out. It sleeps while there is
-// nothing to do and returns false when the engine closes or has no device any more.
-func (e *Engine) admit() bool {
+// admit takes arrivals in and cancelled requests out. It returns false when the engine
+// closes or has no device any more. While no step is under way it runs asides, too, and
+// sleeps until there is something to do.
+func (e *Engine) admit(between bool) bool {
 	for {
 		e.mu.Lock()
-		arrived, closing, asides := e.inbox, e.closing, e.asides
-		e.inbox, e.asides = nil, nil
+		arrived, closing := e.inbox, e.closing
+		e.inbox = nil
+		var asides []func() error
+		if between {
+			asides, e.asides = e.asides, nil
+		}
 		late := e.review()
 		e.mu.Unlock()
 		for _, aside := range asides {
@@ -242,7 +223,7 @@ func (e *Engine) admit() bool {
 		if closing {
 			return false
 		}
-		if !e.sched.idle() {
+		if !between || !e.sched.idle() {
 			return true
 		}
 		<-e.wake

@@ -55,7 +55,7 @@ func Load(ctx context.Context, ins *Inspection, o Options) (*Engine, error) {
 	e := &Engine{
 		closers: []func() error{ins.Close}, eos: map[int32]bool{}, inFlight: map[string]bool{},
 		wake: make(chan struct{}, 1), left: make(chan struct{}, 1), stopped: make(chan struct{}), faulted: make(chan struct{}),
-		release: make(chan struct{}), released: make(chan error, 1), now: o.now, onFault: o.Faulted,
+		release: make(chan struct{}), released: make(chan error, 1), now: o.now, onFault: o.Faulted, turns: [2]*turn{{}, {}},
 	}
 	for _, id := range ins.Spec.EOS {
 		e.eos[id] = true
@@ -80,7 +80,7 @@ func (e *Engine) live(ctx context.Context, ins *Inspection, o Options, loaded ch
 		loaded <- errors.Join(err, ins.Close())
 		return
 	}
-	e.dev = dev
+	e.dev, e.pipe = dev, backend.Pipelining(dev)
 	if err := e.load(ctx, ins, o); err != nil {
 		loaded <- errors.Join(fmt.Errorf("inference: load %s: %w", ins.Source.Path, err), dev.Close(), ins.Close())
 		return

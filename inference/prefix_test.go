@@ -1,6 +1,7 @@
 package inference
 
 import (
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -24,10 +25,12 @@ func newMemory(pages, pageSize int) *memory {
 	return m
 }
 
-// history is what a sequence's positions must hold if nothing is ever shared.
-func history(q *sequence) []string {
-	all, h := q.salt+"|", make([]string, len(q.ids))
-	for p, id := range q.ids {
+// history is what a sequence's positions must hold if nothing is ever shared, and those of
+// tokens that it will have.
+func history(q *sequence, more ...int32) []string {
+	ids := slices.Concat(q.ids, more)
+	all, h := q.salt+"|", make([]string, len(ids))
+	for p, id := range ids {
 		all += string(rune('a' + id))
 		if p >= q.prompt {
 			all += "'" // by the kernels of the decode phase
@@ -51,7 +54,7 @@ func (m *memory) write(t *rapid.T, s *scheduler, work []work) {
 		}
 	}
 	for _, w := range work {
-		h := history(w.seq)
+		h := history(w.seq, 1) // the token that a step ahead is fed with
 		for p := w.from; p < w.to; p++ {
 			if page := w.seq.pages[p/m.pageSize]; holders[page] != 1 || s.pool.IsPublished(page) {
 				t.Fatalf("position %d is written to page %d, which %d hold, published %v", p, page, holders[page], s.pool.IsPublished(page))

@@ -34,10 +34,19 @@ type work struct {
 	seq      *sequence
 	from, to int
 	decode   bool
+	fed      int // its one row has the choice of logits row fed-1 of the step before; 0: tokens are known
 }
 
 // samples reports whether the step yields a new token for the sequence.
-func (w work) samples() bool { return w.to == len(w.seq.ids) }
+func (w work) samples() bool { return w.fed > 0 || w.to == len(w.seq.ids) }
+
+// token is what the row of position p has in a batch.
+func (w work) token(p int) int32 {
+	if w.fed > 0 {
+		return backend.Chosen(w.fed - 1)
+	}
+	return w.seq.ids[p]
+}
 
 func (s *scheduler) add(q *sequence) { s.waiting = append(s.waiting, q) }
 
@@ -86,11 +95,10 @@ func (s *scheduler) next() []work {
 // their tokens, and some to grow into for each that runs already. Pages with
 // the beginning of a prompt cost nothing where somebody holds them.
 func (s *scheduler) admit() {
-	reserve := s.pool.Need(0, headroom)
-	for len(s.waiting) > 0 && len(s.running) < s.maxBatch {
+	for len(s.waiting) > 0 {
 		q := s.waiting[0]
-		found := s.find(q)
-		if s.pool.Need(len(found), len(q.ids))+s.pool.Idle(found)+len(s.running)*reserve > s.pool.Free() {
+		found, ok := s.fits(q)
+		if !ok {
 			return
 		}
 		s.begin(q, found)
@@ -98,6 +106,55 @@ func (s *scheduler) admit() {
 		s.waiting = slices.Delete(s.waiting, 0, 1)
 		s.running = append(s.running, q)
 	}
+}
+
+// fits tells whether a sequence may run now, and which pages of others it begins with.
+func (s *scheduler) fits(q *sequence) (found []int32, ok bool) {
+	if len(s.running) >= s.maxBatch {
+		return nil, false
+	}
+	found = s.find(q)
+	reserve := s.pool.Need(0, headroom)
+	return found, s.pool.Need(len(found), len(q.ids))+s.pool.Idle(found)+len(s.running)*reserve <= s.pool.Free()
+}
+
+// follow returns the work of the step behind one that is under way: a row for each of its
+// sequences, fed by that step's choice, but for those that end with it for sure. It returns
+// none where the step behind is to do something else, or wants pages that are not free. It
+// is valid until the next call.
+func (s *scheduler) follow(step []work) []work {
+	s.step = s.step[:0]
+	inside, logits := 0, 0
+	for _, w := range step {
+		samples := w.samples()
+		if samples {
+			logits++
+		}
+		if w.seq.gone {
+			continue
+		}
+		if !samples {
+			return nil // its prompt goes on
+		}
+		inside++
+		if w.to+1 >= w.seq.limit {
+			continue
+		}
+		grown, ok := s.pool.Grow(w.seq.pages, w.to+1)
+		if w.seq.pages = grown; !ok {
+			return nil
+		}
+		s.step = append(s.step, work{seq: w.seq, from: w.to, to: w.to + 1, decode: true, fed: logits})
+	}
+	if inside < len(s.running) {
+		return nil
+	}
+	if len(s.waiting) > 0 {
+		if _, ok := s.fits(s.waiting[0]); ok {
+			return nil
+		}
+	}
+	return s.step
 }
 
 // decodes gives every decoding sequence its rows and returns the budget that is

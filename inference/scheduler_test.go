@@ -1,6 +1,7 @@
 package inference
 
 import (
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -23,6 +24,11 @@ func TestScheduler(t *testing.T) {
 		}
 		mem := newMemory(pages, pageSize)
 		left, arrived := rapid.IntRange(1, 12).Draw(t, "requests"), 0
+		leave := func(q *sequence) {
+			q.gone = true
+			s.remove(q)
+		}
+		var under []work // a step whose tokens nobody knows yet
 		for step := 0; left > 0 || !s.idle(); step++ {
 			if step > 20000 {
 				t.Fatal("no end in sight")
@@ -33,31 +39,49 @@ func TestScheduler(t *testing.T) {
 					limit: rapid.IntRange(prompt+1, min(context, prompt+60)).Draw(t, "limit")})
 				arrived, left = arrived+1, left-1
 			}
-			work := s.next()
-			checkStep(t, s, work)
-			mem.write(t, s, work)
-			if rapid.IntRange(0, 30).Draw(t, "fail") == 0 {
-				mem.spoil(work)
-				for _, w := range work {
-					s.remove(w.seq)
+			if len(under) == 0 {
+				under = slices.Clone(s.next())
+				checkStep(t, s, under)
+				mem.write(t, s, under)
+			}
+			cancel := func() {
+				if rapid.IntRange(0, 30).Draw(t, "cancel") == 0 && len(s.running) > 0 {
+					leave(s.running[len(s.running)-1])
 				}
+			}
+			cancel()
+			var ahead []work
+			if rapid.IntRange(0, 3).Draw(t, "ahead") > 0 {
+				ahead = slices.Clone(s.follow(under))
+				checkAhead(t, s, under, ahead)
+				mem.write(t, s, ahead)
+			}
+			cancel()
+			under = slices.DeleteFunc(under, func(w work) bool { return w.seq.gone })
+			if rapid.IntRange(0, 30).Draw(t, "fail") == 0 {
+				mem.spoil(under)
+				for _, w := range under {
+					leave(w.seq)
+				}
+				under = ahead
 				continue
 			}
-			s.commit(work)
+			s.commit(under)
 			mem.check(t, s)
-			for _, w := range work {
+			for _, w := range under {
 				if w.samples() && rapid.IntRange(0, 60).Draw(t, "not finite") == 0 {
 					s.distrust(w.seq)
-					s.remove(w.seq)
+					leave(w.seq)
 					continue
 				}
 				if w.samples() {
 					w.seq.ids = append(w.seq.ids, 1)
 				}
 				if len(w.seq.ids) >= w.seq.limit || rapid.IntRange(0, 200).Draw(t, "leave") == 0 {
-					s.remove(w.seq)
+					leave(w.seq)
 				}
 			}
+			under = ahead
 		}
 		if s.pool.Free() != s.pool.Total() {
 			t.Fatalf("%d of %d pages came back", s.pool.Free(), s.pool.Total())
@@ -105,6 +129,35 @@ func checkStep(t *rapid.T, s *scheduler, work []work) {
 	}
 	if decoding != 0 {
 		t.Fatalf("%d running sequences have no row", -decoding)
+	}
+}
+
+// checkAhead checks the step behind one that is under way: each sequence that goes on has a row, of the position
+// behind, which is fed with the choice of its own logits row.
+func checkAhead(t *rapid.T, s *scheduler, under, ahead []work) {
+	var logits []*sequence
+	last, going := map[*sequence]work{}, 0
+	for _, w := range under {
+		if last[w.seq] = w; w.samples() {
+			logits = append(logits, w.seq)
+		}
+		if !w.seq.gone && w.to+1 < w.seq.limit {
+			going++
+		}
+	}
+	if len(ahead) > 0 && len(ahead) != going {
+		t.Fatalf("%d sequences go on, %d of them ahead", going, len(ahead))
+	}
+	for _, w := range ahead {
+		q := w.seq
+		switch {
+		case q.gone || w.fed < 1 || w.fed > len(logits) || logits[w.fed-1] != q:
+			t.Fatalf("row of a sequence that has left (%v), or fed with logits row %d of %d", q.gone, w.fed-1, len(logits))
+		case !w.decode || w.from != last[q].to || w.to != w.from+1 || w.to >= q.limit:
+			t.Fatalf("work [%d,%d) decode=%v behind [%d,%d), the limit is %d", w.from, w.to, w.decode, last[q].from, last[q].to, q.limit)
+		case len(q.pages)*s.pool.PageSize() < w.to:
+			t.Fatalf("%d pages for %d positions", len(q.pages), w.to)
+		}
 	}
 }
 

@@ -32,6 +32,7 @@ type sequence struct {
 	stop        *stopMatcher
 	sent        int // token events
 	preemptions int
+	gone        bool      // it has left the engine, also where a step with its row is under way
 	queued      time.Time // Generate
 	started     time.Time // first step
 	deadline    time.Time // zero = none

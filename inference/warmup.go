@@ -46,10 +46,12 @@ func (e *Engine) warmUp(chunk int, m *loadMeter) error {
 // tryStep runs a step of the warm-up through as many layers as kv has, and times it.
 func (e *Engine) tryStep(w work, kv []backend.KV) (time.Duration, error) {
 	began := time.Now()
-	if err := e.run([]work{w}, kv); err != nil {
+	t := &turn{work: []work{w}}
+	e.ask(t, kv)
+	if err := numbers(e.dev.Sync()); err != nil {
 		return 0, fmt.Errorf("warm-up: %w", err)
 	}
-	if len(e.input.ids) > 0 && e.input.ids[0] < 0 {
+	if len(t.input.ids) > 0 && t.input.ids[0] < 0 {
 		return 0, fmt.Errorf("warm-up: %w: the weights are damaged", sample.ErrNotFinite)
 	}
 	return time.Since(began), nil

@@ -198,7 +198,7 @@ part nvml         30 tests inference/backend/cuda/nvml nvml.test '.'
 part backendtest  90 tests inference/backend/cuda backend.test '^Test(Suite|OpenContext)$'
 part kernels      60 tests inference/backend/cuda backend.test '^Test(ChainAgrees|StreamAgrees|AttendRing|QuantRows|Records|ProductsRepeat|Rings|GemmRings)$'
 part goldens     120 tests inference inference.test '^Test(Goldens|Checkpoints|GreedyInBatch|DemoGoldens|GGUFGoldens)$'
-part batches      60 tests inference inference.test '^TestSameAtEveryBatch$'
+part batches      60 tests inference inference.test '^Test(SameAtEveryBatch|StepsAhead)$'
 part observed     30 tests inference inference.test '^TestAcceleratorIsObserved$'
 part evidence     30 evidence
 part too_large    20 too_large

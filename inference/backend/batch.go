@@ -9,15 +9,15 @@ const ChunkQuantum = 32
 
 // Batch is the flattened input of one step: the rows of all scheduled
 // sequences, so that decode, prefill and chunked prefill are one call. The
-// engine owns it and reuses it; a device copies what it needs before Sync
-// returns.
+// engine owns it and reuses it; a device copies what it needs before Sync, or
+// Begin, returns.
 //
 // Rows of the decode phase come first, in [0, Decode), then rows of the prefill
 // phase. The rows of one sequence are contiguous and ascending in position. A
 // sequence whose earlier tokens are recomputed after a preemption replays them
 // as rows of the phase that made them, which may be many decode rows at once.
 type Batch struct {
-	Tokens    []int32 // [n] token id
+	Tokens    []int32 // [n] token id, or Chosen of a row of the step before, if that was begun and not awaited
 	Positions []int32 // [n] absolute position in its sequence
 	Decode    int     // rows of the decode phase
 	Seqs      []Seq   // in row order

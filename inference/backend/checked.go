@@ -16,14 +16,23 @@ func Checked(d Device) Device {
 	if _, ok := d.(*checked); ok {
 		return d
 	}
-	return &checked{d}
+	return &checked{Device: d}
 }
 
-type checked struct{ Device }
+type checked struct {
+	Device
+	chosen int // rows of the last Sample that a step to begin may feed on
+}
 
 // Unwrap returns the device behind the checks, for callers that look for an
 // optional ability of it.
 func (c *checked) Unwrap() Device { return c.Device }
+
+// Sync ends what a step may feed on.
+func (c *checked) Sync() error {
+	c.chosen = 0
+	return c.Device.Sync()
+}
 
 func (c *checked) Alloc(use Use, t tensor.DType, rows, cols int) (Tensor, error) {
 	const op = "Alloc"
@@ -64,7 +73,7 @@ func (c *checked) Embed(dst, table Tensor, b *Batch) {
 	checkPhases(op, b)
 	checkMatrix(op, "table", table)
 	checkActivation(op, "dst", dst, b.Rows(), table.Cols)
-	checkTokens(op, b, table.Rows)
+	checkTokens(op, b, table.Rows, c.chosen)
 	if dst.Rows > 0 {
 		c.Device.Embed(dst, table, b)
 	}
@@ -170,6 +179,9 @@ func (c *checked) Sample(dst []int32, logits Tensor, p []sample.Params) {
 	}
 	for i := range p {
 		checkParams(op, i, &p[i], logits.Cols)
+	}
+	if pipe := Pipelining(c.Device); pipe != nil && pipe.Chooses(logits.Cols, p) {
+		c.chosen = len(dst)
 	}
 	if len(dst) > 0 {
 		c.Device.Sample(dst, logits, p)

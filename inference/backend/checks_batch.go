@@ -10,9 +10,10 @@ func checkPhases(op string, b *Batch) {
 	}
 }
 
-func checkTokens(op string, b *Batch, vocab int) {
+// checkTokens: a token is an id, or the choice of one of so many rows of the step before.
+func checkTokens(op string, b *Batch, vocab, chosen int) {
 	for i, id := range b.Tokens {
-		if id < 0 || int(id) >= vocab {
+		if id < Chosen(chosen-1) || int(id) >= vocab {
 			fail(op, "row %d: token %d of %d", i, id, vocab)
 		}
 	}

@@ -1,6 +1,7 @@
 package cuda
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"unsafe"
@@ -47,8 +48,10 @@ type Device struct {
 	sizes        map[unsafe.Pointer][2]int      // rows and columns of weights that can be packed
 	room         int64                          // bytes of the room that packing has
 	ids          driver.Ptr                     // greedy choices of a step
-	chosen       driver.Pinned                  // the same on the host
-	drawing      []drawing                      // Sample calls that wait for their logits
+	chosen       driver.Pinned                  // the same on the host, of two steps
+	steps        [2]step                        // that were begun: the last `under` of them are under way
+	under        int
+	drawing      []drawing // Sample calls that wait for their logits
 	draws        drawRoom
 	contextBytes int64 // of device memory, before the first allocation
 	graphBytes   int64 // of graphs, since
@@ -114,7 +117,7 @@ func (d *Device) start() (err error) {
 	if d.tickets, err = d.alloc(backend.Scratch, 4*mostTickets); err != nil {
 		return err
 	}
-	if d.chosen, err = d.drv.HostAlloc(4 * mostIDs); err != nil {
+	if err = d.startSteps(); err != nil {
 		return err
 	}
 	return d.batchRoom(1)
@@ -133,12 +136,13 @@ func (d *Device) Computes(tensor.DType) bool { return true }
 func (d *Device) Sync() error {
 	d.flush()
 	d.sampleAll()
-	d.batch.of = nil
-	err := d.err
-	if err == nil {
-		err = d.rowErr
-	}
-	d.err, d.rowErr = nil, nil
+	return d.failed()
+}
+
+// failed ends a step: it returns what Sync does of it.
+func (d *Device) failed() error {
+	err := cmp.Or(d.err, d.rowErr)
+	d.batch.of, d.err, d.rowErr = nil, nil, nil
 	if d.fault != nil {
 		return d.fault
 	}
@@ -200,10 +204,7 @@ func (d *Device) Close() error {
 		}
 	}
 	errs = append(errs, d.loader.close())
-	if d.chosen.Bytes != nil {
-		errs = append(errs, d.drv.HostFree(d.chosen))
-	}
-	errs = append(errs, d.draws.free(d.drv), d.freeBatch())
+	errs = append(errs, d.freeSteps(), d.draws.free(d.drv), d.freeBatch())
 	if d.batch.passed != 0 {
 		errs = append(errs, d.drv.EventDestroy(d.batch.passed))
 	}

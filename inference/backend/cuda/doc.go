@@ -13,6 +13,9 @@
 // their kernels programmatically, so that the weights of one are on their way while the one
 // before ends.
 //
+// Steps may follow each other without the host (pipeline.go): rows are embedded that the step
+// before has chosen, choices are copied to the host as they come, and an event tells when.
+//
 // A step of one row is a matter of latency, and its projections from attention to attention go in one
 // launch (chain.go, kernels/chain.cuh), where blocks hand each other results word by word.
 // How blocks share the attention of decode rows is found once a step (attend_share.go).

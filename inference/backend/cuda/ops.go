@@ -132,7 +132,7 @@ func (d *Device) ropeStore(o *op, from int) {
 }
 
 func (d *Device) embed(o *op) {
-	tokens := d.batch.word(d.batch.at.tokens)
+	tokens := tokensParams{rows: d.batch.word(d.batch.at.tokens), chosen: d.ids}
 	p := d.projections[o.w.Data] // of a head that is tied to the table
 	if p != nil && len(p.formats) > 0 {
 		launch(d, d.kern.quantEmbed[o.w.Type], grid(o.dst.Rows, 1), 512, &quantEmbedParams{

@@ -6,10 +6,14 @@ import "llorch/inference/backend/cuda/driver"
 // fields in the same order, all of natural alignment, what a struct holds besides
 // spelled out. params_test.go compares the sizes.
 
+// tokensParams are those of Tokens in kernels/formats.cuh.
+type tokensParams struct{ rows, chosen driver.Ptr }
+
 type embedParams struct {
-	dst, table, tokens driver.Ptr
-	rowBytes           int64
-	cols, format       int32
+	dst, table   driver.Ptr
+	tokens       tokensParams
+	rowBytes     int64
+	cols, format int32
 }
 
 type rowsParams struct {
@@ -185,8 +189,9 @@ type quantWideParams struct {
 }
 
 type quantEmbedParams struct {
-	dst, table, tokens driver.Ptr
-	cols, chunks       int32
+	dst, table   driver.Ptr
+	tokens       tokensParams
+	cols, chunks int32
 }
 
 type repackParams struct {
@@ -196,8 +201,9 @@ type repackParams struct {
 }
 
 type embedPackedParams struct {
-	dst, table, tokens driver.Ptr
-	cols, tiles        int32
+	dst, table  driver.Ptr
+	tokens      tokensParams
+	cols, tiles int32
 }
 
 type greedyParams struct {

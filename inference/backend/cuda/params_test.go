@@ -9,7 +9,7 @@ import (
 // structs in kernels/*.cu. Pointers and int64 come at multiples of 8.
 func TestParams(t *testing.T) {
 	for name, s := range map[string][2]uintptr{
-		"embed":     {unsafe.Sizeof(embedParams{}), 40},
+		"embed":     {unsafe.Sizeof(embedParams{}), 48},
 		"rows":      {unsafe.Sizeof(rowsParams{}), 32},
 		"norm":      {unsafe.Sizeof(normParams{}), 40},
 		"headNorm":  {unsafe.Sizeof(headNormParams{}), 56},
@@ -32,9 +32,9 @@ func TestParams(t *testing.T) {
 		"chain":     {unsafe.Sizeof(chainParams{}), 4*(3*48+7*8+24+32+14*4+16+16+40+4*16+4*4+4*8+2*4) + 8 + 6*4},
 		"quantPack": {unsafe.Sizeof(quantPackParams{}), 48},
 		"quantWide": {unsafe.Sizeof(quantWideParams{}), 24},
-		"quantEmbd": {unsafe.Sizeof(quantEmbedParams{}), 32},
+		"quantEmbd": {unsafe.Sizeof(quantEmbedParams{}), 40},
 		"repack":    {unsafe.Sizeof(repackParams{}), 40},
-		"embedP":    {unsafe.Sizeof(embedPackedParams{}), 32},
+		"embedP":    {unsafe.Sizeof(embedPackedParams{}), 40},
 		"greedy":    {unsafe.Sizeof(greedyParams{}), 24},
 		"draw":      {unsafe.Sizeof(drawParams{}), 3*8 + 64*20},
 		"read":      {unsafe.Sizeof(readParams{}), 24},

@@ -58,7 +58,7 @@ func (r *gemmRig) checkEmbed(format tensor.DType, records driver.Ptr, rows, k in
 	}
 	out := r.memory(4 * rows * k)
 	launch(r.d, r.d.kern.quantEmbed[format], grid(rows, 1), 512, &quantEmbedParams{
-		dst: out, table: records, tokens: upload(r, tokens), cols: int32(k), chunks: int32(recordsFor(k)),
+		dst: out, table: records, tokens: tokensParams{rows: upload(r, tokens)}, cols: int32(k), chunks: int32(recordsFor(k)),
 	})
 	got := download[float32](r, out, rows*k)
 	for i := range rows {

@@ -62,9 +62,9 @@ func (d *Device) onDevice(s *drawing, to int) {
 	}
 }
 
-// sampleAll waits for what was asked and chooses: on the device where it has the rules,
-// else on the host, by package sample.
-func (d *Device) sampleAll() {
+// drawBehind puts the choices that the device has the rules for behind their logits, and has
+// them copied to the host.
+func (d *Device) drawBehind(host []byte) {
 	n := 0
 	for i := range d.drawing {
 		s := &d.drawing[i]
@@ -74,22 +74,35 @@ func (d *Device) sampleAll() {
 		}
 	}
 	if n > 0 && !d.broken() {
-		d.check(d.drv.CopyDtoHAsync(d.chosen.Bytes[:4*n], d.ids, d.stream))
+		d.check(d.drv.CopyDtoHAsync(host[:4*n], d.ids, d.stream))
 	}
-	if !d.dead() { // also after a failure: what was launched before it must not run on
-		d.check(d.drv.StreamSynchronize(d.stream))
-	}
-	n = 0
-	for i := range d.drawing {
-		s := &d.drawing[i]
+}
+
+// handOut gives what was asked its choices: those that the device has made lie in ids, the
+// others are made now, by package sample.
+func (d *Device) handOut(drawing []drawing, ids []int32) {
+	n := 0
+	for i := range drawing {
+		s := &drawing[i]
 		if s.byDevice() && n+len(s.params) <= mostIDs {
-			d.take(s, words32(d.chosen.Bytes)[n:])
+			d.take(s, ids[n:])
 			n += len(s.params)
 		} else {
 			d.draw(s)
 		}
 	}
-	clear(d.drawing)
+	clear(drawing)
+}
+
+// sampleAll waits for what was asked and chooses: on the device where it has the rules,
+// else on the host.
+func (d *Device) sampleAll() {
+	host := d.chosen.Bytes[:4*mostIDs]
+	d.drawBehind(host)
+	if !d.dead() { // also after a failure: what was launched before it must not run on
+		d.check(d.drv.StreamSynchronize(d.stream))
+	}
+	d.handOut(d.drawing, words32(host))
 	d.drawing = d.drawing[:0]
 }
 

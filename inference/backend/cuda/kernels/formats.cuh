@@ -120,6 +120,15 @@ __device__ __forceinline__ void wait_for_previous() {
   asm volatile("griddepcontrol.wait;" ::: "memory");
 #endif
 }
+// The tokens of a step's rows: ids, or -1-i for what the step before has chosen for its logits row i. That
+// is below 0 where it had no honest choice; then nobody asks what follows from it.
+struct Tokens {
+  const int32_t *rows, *chosen;
+  __device__ __forceinline__ int of(int row) const {
+    const int id = rows[row];
+    return id >= 0 ? id : max(chosen[-1 - id], 0);
+  }
+};
 __device__ __forceinline__ void let_next_start() {
 #if __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.launch_dependents;");

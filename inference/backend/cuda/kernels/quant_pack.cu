@@ -142,14 +142,14 @@ template <class Q> __device__ __forceinline__ void widen(const QuantWideParams &
 struct QuantEmbedParams {
   float *dst;
   const uint8_t *table; // records, kind NATURAL
-  const int32_t *tokens;
+  Tokens tokens;
   int32_t cols, chunks;
 };
 
 // A thread has four k of one tile.
 template <class Q> __device__ __forceinline__ void embed(const QuantEmbedParams &p) {
   wait_for_previous();
-  const int row = p.tokens[blockIdx.x], i = row % 16, h = i / 8;
+  const int row = p.tokens.of(blockIdx.x), i = row % 16, h = i / 8;
   for (int k = 4 * threadIdx.x; k < p.cols; k += 4 * 512) {
     const int w = k % CHUNK / 32, u = k / 16 % 2;
     const int64_t record = (int64_t)(row / 16) * p.chunks + k / CHUNK;

@@ -34,12 +34,12 @@ extern "C" __global__ void repack(const __grid_constant__ RepackParams p) {
 struct EmbedPackedParams {
   float *dst;
   const unsigned short *table;
-  const int32_t *tokens;
+  Tokens tokens;
   int32_t cols, tiles;
 };
 extern "C" __global__ void embed_packed(const __grid_constant__ EmbedPackedParams p) {
   wait_for_previous();
-  const int row = p.tokens[blockIdx.x], strip = row / 16, i = row % 16;
+  const int row = p.tokens.of(blockIdx.x), strip = row / 16, i = row % 16;
   for (int k = threadIdx.x; k < p.cols; k += 256) {
     const int lane = i % 8 * 4 + k % 16 / 4, reg = k % 4 / 2 * 2 + i / 8;
     unsigned short v = p.table[(((int64_t)strip * p.tiles + k / 16) * 32 + lane) * 8 + reg * 2 + k % 2];

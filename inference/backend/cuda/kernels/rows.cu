@@ -8,13 +8,13 @@ extern "C" {
 struct EmbedParams {
   float *dst;
   const uint8_t *table;
-  const int32_t *tokens;
+  Tokens tokens;
   int64_t rowbytes;
   int32_t cols, type;
 };
 __global__ void embed(const __grid_constant__ EmbedParams p) {
   wait_for_previous();
-  const uint8_t *row = p.table + p.tokens[blockIdx.x] * p.rowbytes;
+  const uint8_t *row = p.table + p.tokens.of(blockIdx.x) * p.rowbytes;
   for (int k = threadIdx.x; k < p.cols; k += blockDim.x) p.dst[(int64_t)blockIdx.x * p.cols + k] = element(p.type, row, k);
 }
 

@@ -1,0 +1,96 @@
+package cuda
+
+import (
+	"errors"
+	"fmt"
+
+	"llorch/inference/backend"
+	"llorch/inference/backend/cuda/driver"
+	"llorch/inference/sample"
+)
+
+var _ backend.Pipeliner = (*Device)(nil)
+
+// step is one that was begun. Device.steps has the last one last. Steps follow each other in the stream, so that one finds the
+// choices of the one before in d.ids; on the host each of two has a place of its own.
+type step struct {
+	drawing []drawing
+	ids     []byte       // pinned
+	done    driver.Event // the choices are there
+}
+
+func (d *Device) startSteps() (err error) {
+	const bytes = 4 * mostIDs
+	if d.chosen, err = d.drv.HostAlloc(int64(len(d.steps) * bytes)); err != nil {
+		return err
+	}
+	for i := range d.steps {
+		s := &d.steps[i]
+		s.ids = d.chosen.Bytes[i*bytes : (i+1)*bytes]
+		if s.done, err = d.drv.EventCreate(false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *Device) freeSteps() error {
+	var errs []error
+	for i := range d.steps {
+		if e := d.steps[i].done; e != 0 {
+			errs = append(errs, d.drv.EventDestroy(e))
+		}
+	}
+	if d.chosen.Bytes != nil {
+		errs = append(errs, d.drv.HostFree(d.chosen))
+	}
+	return errors.Join(errs...)
+}
+
+// Chooses implements backend.Pipeliner.
+func (d *Device) Chooses(vocab int, p []sample.Params) bool {
+	s := drawing{logits: backend.Tensor{Cols: vocab}, params: p}
+	return s.byDevice() && len(p) <= mostIDs
+}
+
+// Begin implements backend.Pipeliner.
+func (d *Device) Begin() error {
+	d.flush()
+	s := &d.steps[0] // not under way, unless both are
+	switch {
+	case d.under == len(d.steps):
+		d.fail(fmt.Errorf("cuda: a step begins while %d are under way", d.under))
+	case len(d.drawing) != 1 || !d.Chooses(d.drawing[0].logits.Cols, d.drawing[0].params):
+		d.fail(errors.New("cuda: a step begins whose tokens the device does not choose"))
+	default:
+		d.drawBehind(s.ids)
+	}
+	if !d.broken() {
+		d.check(d.drv.EventRecord(s.done, d.stream))
+	}
+	if d.broken() {
+		if !d.dead() { // what was launched must not run on
+			d.check(d.drv.StreamSynchronize(d.stream))
+		}
+		d.drawing = d.drawing[:0]
+		return d.failed()
+	}
+	s.drawing, d.drawing = d.drawing, s.drawing[:0]
+	d.steps[0], d.steps[1] = d.steps[1], d.steps[0]
+	d.under++
+	return d.failed()
+}
+
+// Await implements backend.Pipeliner.
+func (d *Device) Await() error {
+	if d.under == 0 {
+		return errors.Join(d.failed(), errors.New("cuda: no step is under way"))
+	}
+	s := &d.steps[len(d.steps)-d.under]
+	d.under--
+	if !d.dead() {
+		d.check(d.drv.EventSynchronize(s.done))
+	}
+	d.handOut(s.drawing, words32(s.ids))
+	return d.failed()
+}
