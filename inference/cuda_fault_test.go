@@ -60,19 +60,16 @@ func TestCUDAStickyErrorLatches(t *testing.T) {
 		method string
 		code   int
 		class  string
-		drawn  bool
 	}{
-		{"Launch", 719, "launch", false}, {"GraphLaunch", 700, "kernel", false}, {"CopyHtoDAsync", 214, "ecc", false},
-		{"StreamSynchronize", 702, "timeout", true}, {"EventSynchronize", 715, "kernel", false}, {"EventRecord", 716, "kernel", false},
-		{"CopyDtoHAsync", 220, "nvlink", false}, {"CopyDtoH", 700, "kernel", true}, {"CaptureBegin", 700, "kernel", false},
-		{"GraphInstantiate", 999, "driver", false},
+		{"Launch", 719, "launch"}, {"GraphLaunch", 700, "kernel"}, {"CopyHtoDAsync", 214, "ecc"}, {"EventSynchronize", 702, "timeout"},
+		{"EventRecord", 716, "kernel"}, {"CopyDtoHAsync", 220, "nvlink"}, {"CaptureBegin", 700, "kernel"}, {"GraphInstantiate", 999, "driver"},
 	} {
 		t.Run(c.method, func(t *testing.T) {
 			d := newDrill(t)
 			told := make(chan error, 1)
 			e := d.open(t, Options{Faulted: func(err error) { told <- err }})
 			at := 1
-			if c.method == "CopyHtoDAsync" || strings.HasSuffix(c.method, "Synchronize") || c.method == "CopyDtoH" || c.method == "GraphLaunch" {
+			if c.method == "CopyHtoDAsync" || c.method == "EventSynchronize" || c.method == "GraphLaunch" {
 				at = 6 // in mid-stream
 			}
 			d.failing(func(m string, n int) error {
@@ -81,14 +78,14 @@ func TestCUDAStickyErrorLatches(t *testing.T) {
 				}
 				return nil
 			})
-			got, err := tokens(t, e, "a", 40, c.drawn)
+			got, err := tokens(t, e, "a", 40)
 			if codeOf(err) != CodeUnhealthy || got >= 40 {
 				t.Fatalf("%d tokens, then %v", got, err)
 			}
 			if FaultClass(e.Fault()) != c.class || FaultClass(<-told) != c.class {
 				t.Errorf("class %q, not %q", FaultClass(e.Fault()), c.class)
 			}
-			if n, err := tokens(t, e, "b", 4, c.drawn); n != 0 || codeOf(err) != CodeUnhealthy {
+			if n, err := tokens(t, e, "b", 4); n != 0 || codeOf(err) != CodeUnhealthy {
 				t.Errorf("after the fault: %d tokens, %v", n, err)
 			}
 			if _, err := e.Observe(t.Context()); !backend.IsFault(err) {
@@ -118,10 +115,10 @@ func TestCUDAFailureOfOneRequest(t *testing.T) {
 				}
 				return nil
 			})
-			if got, err := tokens(t, e, "a", 20, false); codeOf(err) != c.want || (c.want == "") != (got == 20) {
+			if got, err := tokens(t, e, "a", 20); codeOf(err) != c.want || (c.want == "") != (got == 20) {
 				t.Errorf("%d tokens, then %v", got, err)
 			}
-			if got, err := tokens(t, e, "b", 20, false); got != 20 || err != nil {
+			if got, err := tokens(t, e, "b", 20); got != 20 || err != nil {
 				t.Errorf("the next request: %d tokens, then %v", got, err)
 			}
 			if e.Fault() != nil {
@@ -154,10 +151,10 @@ func TestCUDAGraphIsWholeOrNone(t *testing.T) {
 		}
 		return nil
 	})
-	if _, err := tokens(t, e, "a", 20, false); err == nil {
+	if _, err := tokens(t, e, "a", 20); err == nil {
 		t.Error("no launch failed")
 	}
-	if got, err := tokens(t, e, "b", 20, false); got != 20 || err != nil {
+	if got, err := tokens(t, e, "b", 20); got != 20 || err != nil {
 		t.Errorf("%d tokens, then %v", got, err)
 	}
 	delete(whole, -1)
@@ -224,7 +221,7 @@ func TestCUDAFaultIsFoundIdle(t *testing.T) {
 		t.Error("nothing was found")
 	}
 	<-e.Faulted()
-	if n, err := tokens(t, e, "a", 3, false); n != 0 || codeOf(err) != CodeUnhealthy {
+	if n, err := tokens(t, e, "a", 3); n != 0 || codeOf(err) != CodeUnhealthy {
 		t.Errorf("%d tokens, %v", n, err)
 	}
 }

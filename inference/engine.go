@@ -58,9 +58,9 @@ type Engine struct {
 
 // counters are what Stats reads. The loop writes them once a step.
 type counters struct {
-	steps, stepsAhead, tokensIn, tokensOut, preemptions, completed, failed       atomic.Uint64
-	prefixQueries, prefixHits, evictions                             atomic.Uint64
-	running, inside, pagesFree, pagesCached, queuedTokens, queueWait atomic.Int64
+	steps, stepsAhead, tokensIn, tokensOut, preemptions, completed, failed atomic.Uint64
+	prefixQueries, prefixHits, evictions                                   atomic.Uint64
+	running, inside, pagesFree, pagesCached, queuedTokens, queueWait       atomic.Int64
 }
 
 // reviewEvery is how often the requests that wait are looked through.

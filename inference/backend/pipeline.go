@@ -10,7 +10,8 @@ import "llorch/inference/sample"
 // steps are under way. Between Begin and Await nothing but the next step may be asked.
 type Pipeliner interface {
 	// Chooses tells whether the device chooses tokens of so many by all of these rules
-	// itself. Only steps of which that holds may begin.
+	// itself. Only steps of which that holds may begin. What a row is fed with is not in
+	// Seen of its rules yet; the device takes it for seen.
 	Chooses(vocab int, p []sample.Params) bool
 	// Begin has the step run. Its tokens are in the dst of Sample after Await. On an error,
 	// which is that of the launch, it is not under way.

@@ -47,16 +47,16 @@ type Device struct {
 	projections  map[unsafe.Pointer]*projection // by each of their weights
 	sizes        map[unsafe.Pointer][2]int      // rows and columns of weights that can be packed
 	room         int64                          // bytes of the room that packing has
-	ids          driver.Ptr                     // greedy choices of a step
+	ids          driver.Ptr                     // choices of a step
 	chosen       driver.Pinned                  // the same on the host, of two steps
 	steps        [2]step                        // that were begun: the last `under` of them are under way
 	under        int
+	seen         seenRoom
 	drawing      []drawing // Sample calls that wait for their logits
-	draws        drawRoom
-	contextBytes int64 // of device memory, before the first allocation
-	graphBytes   int64 // of graphs, since
-	err          error // first failure since the last Sync
-	rowErr       error // first row since then that no token could be chosen for
+	contextBytes int64     // of device memory, before the first allocation
+	graphBytes   int64     // of graphs, since
+	err          error     // first failure since the last Sync
+	rowErr       error     // first row since then that no token could be chosen for
 	fault        *backend.Fault
 }
 
@@ -71,8 +71,8 @@ type opened struct {
 	closing func() error // of the kernels, the context and the card
 }
 
-// mostIDs bounds the rows of one step whose tokens are chosen on the device.
-const mostIDs = 1024
+// mostIDs bounds the rows of one step whose tokens are chosen: max_batch is no larger.
+const mostIDs = 4096
 
 // New makes a device of a driver that is open, with kernels in its current context.
 // card may be nil: then nobody counts its memory. It closes the kernels. For tests
@@ -118,6 +118,9 @@ func (d *Device) start() (err error) {
 		return err
 	}
 	if err = d.startSteps(); err != nil {
+		return err
+	}
+	if err = d.seen.start(d); err != nil {
 		return err
 	}
 	return d.batchRoom(1)
@@ -204,7 +207,7 @@ func (d *Device) Close() error {
 		}
 	}
 	errs = append(errs, d.loader.close())
-	errs = append(errs, d.freeSteps(), d.draws.free(d.drv), d.freeBatch())
+	errs = append(errs, d.freeSteps(), d.seen.free(d.drv), d.freeBatch())
 	if d.batch.passed != 0 {
 		errs = append(errs, d.drv.EventDestroy(d.batch.passed))
 	}

@@ -7,7 +7,7 @@
 // the residual stream leaves it in bf16, times the norm's weights, with sums of squares, and the
 // projection behind multiplies its results by the factors that follow. What a
 // fused op would have left in memory is written only where a later op of the plan may
-// read it, or somebody else, unless tokens are drawn: then the step is over. A step of decode
+// read it, or somebody else, unless tokens are chosen: then the step is over. A step of decode
 // rows that comes again with the same tensors is captured as a graph, one for each number of
 // rows, and replayed: what changes from step to step lies in one buffer (batch.go). Graphs launch
 // their kernels programmatically, so that the weights of one are on their way while the one
@@ -56,9 +56,8 @@
 //
 // Projections of bf16 round the activations that they multiply to bf16, those of quantised
 // weights to 2⁻¹⁵ of the largest of 32 (decode) and to bf16, as the weights then, too (prompts); sums are
-// float32, and so is the residual stream. Tokens that are greedy, or drawn from all without
-// a penalty, are chosen on the device, with the bits of package sample; others by package
-// sample on the host.
+// float32, and so is the residual stream. Tokens are chosen on the device, by every rule and with the
+// bits of package sample (choose.cu).
 //
 // What needs a driver, or the kernels that a CUDA compiler made, is behind the tag
 // cuda: scripts/cuda/go.sh runs go with both, and `make build-cuda` builds the

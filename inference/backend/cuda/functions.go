@@ -10,7 +10,7 @@ import (
 // functions are the kernels that a device launches.
 type functions struct {
 	embed, embedPacked, rows, rmsNorm, headNorm, swiglu, ropeStore, ropeRows driver.Function
-	repack, greedy, draw, pack, attendShare                                  driver.Function
+	repack, choose, pack, attendShare                                        driver.Function
 
 	linear, attend                   map[tensor.DType]driver.Function
 	project                          map[geometry]driver.Function
@@ -37,13 +37,16 @@ func findFunctions(drv driver.Driver, index int, k *Kernels, hopper bool) (f *fu
 	}
 	f.embed, f.embedPacked, f.rows, f.rmsNorm = find("embed"), find("embed_packed"), find("rows"), find("rms_norm")
 	f.headNorm, f.swiglu, f.ropeStore = find("head_norm"), find("swiglu"), find("rope_store")
-	f.repack, f.greedy, f.draw, f.pack = find("repack"), find("greedy"), find("draw"), find("stream_pack")
+	f.repack, f.choose, f.pack = find("repack"), find("choose"), find("stream_pack")
 	f.attendShare, f.ropeRows = find("attend_share"), find("rope_rows")
 	for t := tensor.F32; t.Known(); t++ {
 		f.linear[t] = find("linear_" + t.String())
 	}
 	for _, t := range []tensor.DType{tensor.F32, tensor.F16, tensor.BF16, tensor.Q8_0} {
 		f.attend[t] = find("attend_" + t.String())
+	}
+	if err == nil {
+		err = drv.SetFunctionAttribute(f.choose, driver.FunctionMaxShared, chooseShared(mostVocab))
 	}
 	for _, g := range geometries() {
 		fn := find(fmt.Sprintf("project_%d_%d", g.tiles, g.passes))

@@ -206,23 +206,20 @@ type embedPackedParams struct {
 	cols, tiles int32
 }
 
-type greedyParams struct {
-	dst, logits driver.Ptr
-	vocab       int64
+// chooseParams are those of kernels/choose.cu.
+type chooseRow struct {
+	temperature, penalty, topP, minP float32
+	topK                             int32
+	seed, position                   [2]uint32
+	seen, count, fed                 int32
 }
 
-// drawRows bounds the rows of one launch.
-const drawRows = 64
-
-type drawRow struct {
-	temperature    float32
-	seed, position [2]uint32
-}
-
-type drawParams struct {
-	dst, logits driver.Ptr
-	vocab       int64
-	row         [drawRows]drawRow
+type chooseParams struct {
+	dst, logits  driver.Ptr
+	vocab        int64
+	seen, tokens driver.Ptr
+	blocks, _    int32
+	row          [chooseRows]chooseRow
 }
 
 type readParams struct {

@@ -121,12 +121,15 @@ __device__ __forceinline__ void wait_for_previous() {
 #endif
 }
 // The tokens of a step's rows: ids, or -1-i for what the step before has chosen for its logits row i. That
-// is below 0 where it had no honest choice; then nobody asks what follows from it.
+// is below 0 where it had no honest choice; then nobody asks what follows from it. Who reads the token of a
+// row leaves its id in place of the other, for what comes later in the step.
 struct Tokens {
-  const int32_t *rows, *chosen;
+  int32_t *rows;
+  const int32_t *chosen;
   __device__ __forceinline__ int of(int row) const {
-    const int id = rows[row];
-    return id >= 0 ? id : max(chosen[-1 - id], 0);
+    int id = rows[row];
+    if (id < 0) rows[row] = id = max(chosen[-1 - id], 0);
+    return id;
   }
 };
 __device__ __forceinline__ void let_next_start() {
