@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"llorch/inference/backend"
 	"llorch/inference/sample"
@@ -18,7 +19,8 @@ import (
 type ahead struct {
 	backend.Device
 	asked []kept
-	under []kept // steps that were begun and not awaited
+	under []kept    // steps that were begun and not awaited
+	due   time.Time // of the step begun last
 	fed   []int32
 	rows  []int32 // by logits row: the token that nobody had seen when it was asked for, or -1
 	world *aheadWorld
@@ -29,6 +31,7 @@ type aheadWorld struct {
 	begins func(step int64) error       // may fail a launch
 	awaits func(step int64) error       // may fail a step
 	odd    int64                        // the step whose first row is no number
+	slow   time.Duration                // a step takes as long
 	calls  struct{ begin, await int64 } // so many
 }
 
@@ -36,6 +39,7 @@ type aheadWorld struct {
 type kept struct {
 	dst, ids []int32
 	err      error
+	due      time.Time // its tokens are there
 }
 
 var worldAhead *aheadWorld // of the device that is opened next
@@ -120,6 +124,8 @@ func (a *ahead) Begin() error {
 	if k.err = err; a.world.calls.begin == a.world.odd {
 		k.ids[0], k.err = -1, sample.ErrNotFinite
 	}
+	a.due = later(a.due, time.Now()).Add(a.world.slow)
+	k.due = a.due
 	a.under, a.fed = append(a.under, k), k.ids
 	return nil
 }
@@ -127,6 +133,7 @@ func (a *ahead) Begin() error {
 func (a *ahead) Await() error {
 	k := a.under[0]
 	a.under = a.under[1:]
+	time.Sleep(time.Until(k.due))
 	if a.world.calls.await++; a.world.awaits != nil && k.err == nil {
 		k.err = a.world.awaits(a.world.calls.await)
 	}
@@ -314,5 +321,38 @@ func TestAsidesWaitForSteps(t *testing.T) {
 	}
 	if ran < 300 {
 		t.Errorf("%d events", ran)
+	}
+}
+
+// TestArrivalWaitsForOneStep: whoever comes in the middle of a long step is in the next one, though a step is
+// begun before the one under way has ended.
+func TestArrivalWaitsForOneStep(t *testing.T) {
+	e, w := openAhead(t, Options{MaxBatch: 4})
+	clear(e.eos)
+	e.aside(func() error { w.slow = 60 * time.Millisecond; return nil })
+	events, err := e.Generate(t.Context(), Request{ID: "a", Prompt: "Once", MaxTokens: 60})
+	if err != nil {
+		t.Fatal(err)
+	}
+	late := 0
+	for i := range 12 {
+		for range 3 {
+			<-events // a step has ended, and the next one runs
+		}
+		before := e.Stats().Steps
+		b, err := e.Generate(t.Context(), Request{ID: fmt.Sprint("b", i), Prompt: "Once", MaxTokens: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range b {
+		}
+		if steps := e.Stats().Steps - before; steps > 2 { // the one under way, and its own
+			late++
+		}
+	}
+	for range events {
+	}
+	if ahead := e.Stats().StepsAhead; late > 3 || ahead < 12 { // a machine with other work may be late itself
+		t.Errorf("%d of 12 waited for more than the step under way; %d steps were taken ahead", late, ahead)
 	}
 }
