@@ -136,4 +136,3 @@ func (a *ahead) Await() error {
 	copy(k.dst, k.ids)
 	return k.err
 }
-
