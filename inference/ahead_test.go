@@ -4,7 +4,6 @@ import (
 	"errors"
 	"slices"
 	"testing"
-	"time"
 
 	"llorch/inference/backend"
 	"llorch/inference/sample"
@@ -15,8 +14,7 @@ import (
 type ahead struct {
 	backend.Device
 	asked []kept
-	under []kept    // steps that were begun and not awaited
-	due   time.Time // of the step begun last
+	under []kept // steps that were begun and not awaited
 	fed   []int32
 	rows  []int32 // by logits row: the token that nobody had seen when it was asked for, or -1
 	world *aheadWorld
@@ -27,7 +25,6 @@ type aheadWorld struct {
 	begins func(step int64) error       // may fail a launch
 	awaits func(step int64) error       // may fail a step
 	odd    int64                        // the step whose first row is no number
-	slow   time.Duration                // a step takes as long
 	calls  struct{ begin, await int64 } // so many
 }
 
@@ -35,7 +32,6 @@ type aheadWorld struct {
 type kept struct {
 	dst, ids []int32
 	err      error
-	due      time.Time // its tokens are there
 }
 
 var worldAhead *aheadWorld // of the device that is opened next
@@ -120,8 +116,6 @@ func (a *ahead) Begin() error {
 	if k.err = err; a.world.calls.begin == a.world.odd {
 		k.ids[0], k.err = -1, sample.ErrNotFinite
 	}
-	a.due = later(a.due, time.Now()).Add(a.world.slow)
-	k.due = a.due
 	a.under, a.fed = append(a.under, k), k.ids
 	return nil
 }
@@ -129,7 +123,6 @@ func (a *ahead) Begin() error {
 func (a *ahead) Await() error {
 	k := a.under[0]
 	a.under = a.under[1:]
-	time.Sleep(time.Until(k.due))
 	if a.world.calls.await++; a.world.awaits != nil && k.err == nil {
 		k.err = a.world.awaits(a.world.calls.await)
 	}

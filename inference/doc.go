@@ -30,8 +30,7 @@
 //     tokens of the one before are read (turn.go), so that neither waits for the
 //     other. It does so where the step behind is foreseen: everybody who runs has
 //     chosen a token, by rules that the device has, pages are free, and nobody waits to
-//     be let in, for an aside or for the end. It begins shortly before the other ends, as far as that is
-//     known, so that who comes before waits for one step. What a sequence has in such a step counts for
+//     be let in, for an aside or for the end. What a sequence has in such a step counts for
 //     nothing if it ends with the one before; its pages may be given out meanwhile,
 //     for whatever is written to them comes later.
 //   - Requests are refused early or served whole. Admission is bounded by number

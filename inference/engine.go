@@ -29,8 +29,8 @@ type Engine struct {
 	sched    *scheduler // the loop's own; Generate looks up prompts in its pool
 	books    sync.Mutex // held by the loop while it changes the pool, by others while they read it
 	reviewed time.Time
-	turns    [2]*turn // the step asked for last, and the one before
-	last     ended
+	turns    [2]*turn  // the step asked for last, and the one before
+	lastEnd  time.Time // of a step
 	now      func() time.Time
 
 	mu       sync.Mutex // protects the fields below

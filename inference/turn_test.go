@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"llorch/inference/backend"
 	"llorch/inference/sample"
@@ -193,38 +192,5 @@ func TestAsidesWaitForSteps(t *testing.T) {
 	}
 	if ran < 300 {
 		t.Errorf("%d events", ran)
-	}
-}
-
-// TestArrivalWaitsForOneStep: whoever comes in the middle of a long step is in the next one, though a step is
-// begun before the one under way has ended.
-func TestArrivalWaitsForOneStep(t *testing.T) {
-	e, w := openAhead(t, Options{MaxBatch: 4})
-	clear(e.eos)
-	e.aside(func() error { w.slow = 60 * time.Millisecond; return nil })
-	events, err := e.Generate(t.Context(), Request{ID: "a", Prompt: "Once", MaxTokens: 60})
-	if err != nil {
-		t.Fatal(err)
-	}
-	late := 0
-	for i := range 12 {
-		for range 3 {
-			<-events // a step has ended, and the next one runs
-		}
-		before := e.Stats().Steps
-		b, err := e.Generate(t.Context(), Request{ID: fmt.Sprint("b", i), Prompt: "Once", MaxTokens: 1})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for range b {
-		}
-		if steps := e.Stats().Steps - before; steps > 2 { // the one under way, and its own
-			late++
-		}
-	}
-	for range events {
-	}
-	if ahead := e.Stats().StepsAhead; late > 3 || ahead < 12 { // a machine with other work may be late itself
-		t.Errorf("%d of 12 waited for more than the step under way; %d steps were taken ahead", late, ahead)
 	}
 }
