@@ -62,6 +62,7 @@ func TestCUDAStickyErrorLatches(t *testing.T) {
 		class  string
 	}{
 		{"Launch", 719, "launch"}, {"GraphLaunch", 700, "kernel"}, {"CopyHtoDAsync", 214, "ecc"}, {"EventSynchronize", 702, "timeout"},
+		{"EventSynchronize", 715, "kernel"},
 		{"EventRecord", 716, "kernel"}, {"CopyDtoHAsync", 220, "nvlink"}, {"CaptureBegin", 700, "kernel"}, {"GraphInstantiate", 999, "driver"},
 	} {
 		t.Run(c.method, func(t *testing.T) {

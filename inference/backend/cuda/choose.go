@@ -101,7 +101,7 @@ func (d *Device) fed(s *drawing, i int) int32 {
 // those of the one before have been copied.
 type seenRoom struct {
 	device driver.Ptr
-	pinned driver.Pinned
+	host   []byte // pinned
 	passed [2]driver.Event
 	turn   int
 }
@@ -111,7 +111,7 @@ func (r *seenRoom) upload(d *Device, params []sample.Params, n int) driver.Ptr {
 	if n == 0 {
 		return r.device
 	}
-	half := r.pinned.Bytes[4*mostSeen*r.turn:][:4*n]
+	half := r.host[4*mostSeen*r.turn:][:4*n]
 	d.check(d.drv.EventSynchronize(r.passed[r.turn]))
 	at := 0
 	for i := range params {
@@ -127,11 +127,9 @@ func (r *seenRoom) upload(d *Device, params []sample.Params, n int) driver.Ptr {
 	return r.device
 }
 
-func (r *seenRoom) start(d *Device) (err error) {
+func (r *seenRoom) start(d *Device, host []byte) (err error) {
+	r.host = host
 	if r.device, err = d.alloc(backend.Scratch, 4*mostSeen); err != nil {
-		return err
-	}
-	if r.pinned, err = d.drv.HostAlloc(2 * 4 * mostSeen); err != nil {
 		return err
 	}
 	for i := range r.passed {
@@ -148,9 +146,6 @@ func (r *seenRoom) free(drv driver.Driver) error {
 		if e != 0 {
 			errs = append(errs, drv.EventDestroy(e))
 		}
-	}
-	if r.pinned.Bytes != nil {
-		errs = append(errs, drv.HostFree(r.pinned))
 	}
 	return errors.Join(errs...)
 }

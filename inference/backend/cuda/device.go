@@ -48,7 +48,7 @@ type Device struct {
 	sizes        map[unsafe.Pointer][2]int      // rows and columns of weights that can be packed
 	room         int64                          // bytes of the room that packing has
 	ids          driver.Ptr                     // choices of a step
-	chosen       driver.Pinned                  // the same on the host, of two steps
+	chosen       driver.Pinned                  // the same on the host, of two steps, and ids that were seen
 	steps        [2]step                        // that were begun: the last `under` of them are under way
 	under        int
 	seen         seenRoom
@@ -118,9 +118,6 @@ func (d *Device) start() (err error) {
 		return err
 	}
 	if err = d.startSteps(); err != nil {
-		return err
-	}
-	if err = d.seen.start(d); err != nil {
 		return err
 	}
 	return d.batchRoom(1)
@@ -207,7 +204,7 @@ func (d *Device) Close() error {
 		}
 	}
 	errs = append(errs, d.loader.close())
-	errs = append(errs, d.freeSteps(), d.seen.free(d.drv), d.freeBatch())
+	errs = append(errs, d.freeSteps(), d.freeBatch())
 	if d.batch.passed != 0 {
 		errs = append(errs, d.drv.EventDestroy(d.batch.passed))
 	}

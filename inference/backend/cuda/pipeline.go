@@ -19,23 +19,25 @@ type step struct {
 	done    driver.Event // the choices are there
 }
 
+// startSteps pins the memory through which ids go, chosen ones and those that were seen.
 func (d *Device) startSteps() (err error) {
-	const bytes = 4 * mostIDs
-	if d.chosen, err = d.drv.HostAlloc(int64(len(d.steps) * bytes)); err != nil {
+	const chosen, seen = 4 * mostIDs, 4 * mostSeen
+	if d.chosen, err = d.drv.HostAlloc(int64(len(d.steps) * (chosen + seen))); err != nil {
 		return err
 	}
+	rest := d.chosen.Bytes
 	for i := range d.steps {
 		s := &d.steps[i]
-		s.ids = d.chosen.Bytes[i*bytes : (i+1)*bytes]
+		s.ids, rest = rest[:chosen], rest[chosen:]
 		if s.done, err = d.drv.EventCreate(false); err != nil {
 			return err
 		}
 	}
-	return nil
+	return d.seen.start(d, rest)
 }
 
 func (d *Device) freeSteps() error {
-	var errs []error
+	errs := []error{d.seen.free(d.drv)}
 	for i := range d.steps {
 		if e := d.steps[i].done; e != 0 {
 			errs = append(errs, d.drv.EventDestroy(e))

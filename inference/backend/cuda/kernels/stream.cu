@@ -17,10 +17,10 @@
 //
 // Tried: clusters of two whose blocks fetch activations for each other: 1 to 3 % slower.
 // Clusters of 2, 4 or 8 that share out k as those of quant_cluster.cu do, with the activations of all
-// rows in shared memory: steps of Llama-2-7B 3 to 6 % slower for 8 and 32 rows, TinyLlama 11 to 20 %.
-// L2 asked for the stages behind a full ring while the kernel in front ends: 7B 0.3 % faster for 8 rows,
-// 1.5 % for 32; for the first stages of the projection behind, where there is nothing left to fetch: 7B the
-// same, TinyLlama 1 to 3 % faster. So what memory does meanwhile is not what is waited for.
+// rows in shared memory: steps of Llama-2-7B 3 to 10 % slower for 8 and 32 rows, TinyLlama 11 to 21 %.
+// L2 asked for the stages behind a full ring while the kernel in front ends: 7B the same for 8 rows, for 32
+// 0 to 1.5 % faster; for the first stages of the projection behind, where there is nothing left to fetch: 7B the
+// same or slower, TinyLlama 1 to 3 % faster. So what memory does meanwhile is not what is waited for.
 // Strips by ticket as in project.cu, told to the consumers turn by turn: 3 to 6 % slower.
 // Four strips of 32 rows at a time (5 % slower: registers spill); a ring of activations with three
 // places and six of weights (2.5 % slower).
