@@ -35,12 +35,13 @@ type attention struct {
 	decode  map[attendKind]driver.Function
 	prefill map[attendKind]prefillKernel
 	rings   attendRings
+	ranks   func(parts, most int, r reach) int // ranksFor
 }
 
 // findAttention finds the fast kernels, those for Hopper's matrix unit where there is
 // code for it.
 func findAttention(drv driver.Driver, k *Kernels) (*attention, error) {
-	a := &attention{decode: map[attendKind]driver.Function{}, prefill: map[attendKind]prefillKernel{}}
+	a := &attention{decode: map[attendKind]driver.Function{}, prefill: map[attendKind]prefillKernel{}, ranks: ranksFor}
 	for _, t := range attendFormats {
 		for _, dim := range attendDims {
 			if err := a.find(drv, k, attendKind{t, dim}); err != nil {
@@ -102,7 +103,8 @@ func (d *Device) AttendRounds(cache tensor.DType, _ bool) tensor.DType {
 }
 
 // attend launches attention for all rows of a batch. Those of either phase go to their room for
-// activations in operand order where the projection that follows wants them there.
+// activations in bf16 where the projection that follows wants them there, of the decode phase as fragments, of prompts
+// in operand order.
 func (d *Device) attend(o *op, leave, leavePrefill bool) {
 	h, kv, b := o.heads, o.kv, d.batch.of
 	p := attendParams{dst: address(o.dst), qkv: address(o.x), batch: d.batch.params(), cache: cacheOf(kv), heads: headsOf(h)}
@@ -141,11 +143,16 @@ func (d *Device) attendPrefill(k prefillKernel, p attendParams, h backend.Heads,
 	d.check(d.drv.Launch(f, d.stream, c, driver.Params(&pp)))
 }
 
-// decodeLaunch is the kernel of the decode phase for a cache and how it is launched. Results of the two
+// decodeLaunch is the kernel of the decode phase for so many rows and how it is launched. Results of the three
 // there are have the same bits.
-func (d *Device) decodeLaunch(kind attendKind, h backend.Heads, page int) (driver.Function, driver.LaunchConfig) {
+func (d *Device) decodeLaunch(kind attendKind, h backend.Heads, page, rows int) (driver.Function, driver.LaunchConfig) {
 	c := driver.LaunchConfig{Block: [3]uint32{attendThreads}, Programmatic: d.programmatic}
 	if r := d.kern.attention.rings.of(kind, h, page); r.f != 0 {
+		s, of := decodeShapeOf(h), d.batch.reach
+		if f, c := r.clusterLaunch(h, rows, d.kern.attention.ranks(rows*s.parts, s.most, of), of); f != 0 {
+			c.Programmatic = d.programmatic
+			return f, c
+		}
 		c.Grid, c.Shared = grid(r.blocks*d.blocks, 1), uint32(r.shared())
 		return r.f, c
 	}
@@ -154,7 +161,7 @@ func (d *Device) decodeLaunch(kind attendKind, h backend.Heads, page int) (drive
 }
 
 // attendDecode launches the kernel for the first rows of a batch, as many at once as
-// there is room for their splits. Results go in operand order of so many tiles of 16 k, 0:
+// there is room for their splits. Results go as fragments of so many tiles of 16 k, 0:
 // as float32. share is where the shares of all blocks lie, 0: they find their own.
 func (d *Device) attendDecode(kind attendKind, p attendParams, h backend.Heads, rows, tiles int, share driver.Ptr) {
 	if rows == 0 || d.dead() {
@@ -168,10 +175,10 @@ func (d *Device) attendDecode(kind attendKind, p attendParams, h backend.Heads, 
 	most := s.rows(h)
 	for at := 0; at < rows && !d.dead(); at += most {
 		n := min(most, rows-at)
-		f, c := d.decodeLaunch(kind, h, int(p.cache.size))
+		f, c := d.decodeLaunch(kind, h, int(p.cache.size), n)
 		dp := d.splits.params(p, s, h, n)
 		dp.tiles, dp.from, dp.all = int32(tiles), int32(at), int32(rows)
-		dp.around, dp.share = int32(d.blocks), share
+		dp.around, dp.ranks, dp.share = int32(d.blocks), int32(c.Cluster), share
 		d.check(d.drv.Launch(f, d.stream, c, driver.Params(&dp)))
 		if tiles == 0 {
 			p.dst += driver.Ptr(4 * n * h.Q * h.Dim)

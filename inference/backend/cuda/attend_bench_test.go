@@ -131,14 +131,19 @@ func fixed(b *testing.B, d *Device, batches []*backend.Batch) (p []batchParams, 
 }
 
 // BenchmarkAttendDecode prints the time of a launch and the rate at which it reads
-// keys and values, launched in a row as layers are, with and without overlap.
+// keys and values, launched in a row as layers are, with and without overlap: ranks=0 is attend_ring.cu, others
+// are clusters of so many blocks.
 func BenchmarkAttendDecode(b *testing.B) {
 	for _, m := range attendModels {
-		for _, context := range []int{300, 4096} {
+		for _, context := range []int{300, 1024, 4096} {
 			for _, rows := range []int{1, 8, 32} {
-				for _, ring := range []bool{false, true} {
-					b.Run(fmt.Sprintf("%s/context=%d/rows=%d/ring=%v", m.name, context, rows, ring), func(b *testing.B) {
-						benchmarkDecode(b, m.h, context, rows, ring)
+				for _, ranks := range []int{0, 2, 4, 8} {
+					b.Run(fmt.Sprintf("%s/context=%d/rows=%d/ranks=%d", m.name, context, rows, ranks), func(b *testing.B) {
+						s := decodeShapeOf(m.h)
+						if rows*s.parts*ranks > mostAttendees || context > 2048 && s.most > clusterRanks && ranks > 0 {
+							b.Skip("more blocks than a launch has, or more splits than clusters have room for")
+						}
+						benchmarkDecode(b, m.h, context, rows, ranks)
 					})
 				}
 			}
@@ -146,16 +151,15 @@ func BenchmarkAttendDecode(b *testing.B) {
 	}
 }
 
-func benchmarkDecode(b *testing.B, h backend.Heads, context, rows int, ring bool) {
+func benchmarkDecode(b *testing.B, h backend.Heads, context, rows, ranks int) {
 	d := openHardware(b)
 	defer func() { _ = d.Close() }()
-	if !ring {
-		d.kern.attention.rings = nil
-	}
+	d.kern.attention.ranks = func(int, int, reach) int { return ranks }
 	h.Scale = float32(1 / math.Sqrt(float64(h.Dim)))
 	const layers = 32
 	batches, kv := layersOf(b, d, h, rows, context-1, context, layers, true)
 	at, _ := fixed(b, d, batches)
+	d.batch.reach = reachOf(batches[0])
 	if err := d.roomForSplits(); err != nil {
 		b.Fatal(err)
 	}

@@ -25,7 +25,7 @@ func (s ringShape) shared() int {
 // ringKernel is one of them, for one format of caches.
 type ringKernel struct {
 	ringShape
-	f driver.Function
+	f, cluster driver.Function
 }
 
 // attendRings are the kernels by format: none where what runs has no code for Hopper.
@@ -48,7 +48,11 @@ func findRings(drv driver.Driver, k *Kernels) (attendRings, error) {
 			if err != nil {
 				return nil, fmt.Errorf("cuda: attention through shared memory, %v, heads of %d: %w", t, s.dim, err)
 			}
-			all[t] = append(all[t], ringKernel{s, f})
+			r := ringKernel{s, f, 0}
+			if err = r.findCluster(drv, k, t); err != nil {
+				return nil, fmt.Errorf("cuda: attention of clusters, %v, heads of %d: %w", t, s.dim, err)
+			}
+			all[t] = append(all[t], r)
 		}
 	}
 	return all, nil

@@ -12,12 +12,8 @@ import (
 	"llorch/inference/tensor"
 )
 
-// ringHeads are query and key heads in every shape of the kernels: groups that fill it and that do not, and
-// one that is shared by two blocks.
-var ringHeads = [][3]int{{32, 32, 128}, {8, 8, 64}, {8, 4, 128}, {8, 2, 128}, {12, 4, 64}, {32, 4, 64}, {24, 4, 128}, {20, 2, 64}}
-
-// TestAttendRing: through shared memory, rows of the decode phase have the bits that they have without,
-// however many there are, every time.
+// TestAttendRing: through shared memory, and from clusters of every size, rows of the decode phase have the bits
+// that they have without, however many there are, every time.
 func TestAttendRing(t *testing.T) {
 	d := openHardware(t)
 	defer func() { _ = d.Close() }()
@@ -56,8 +52,15 @@ func (r *attendRig) rings(t *testing.T) {
 	if loss := r.loss(want, 0, r.batch.Rows(), 3); !(loss < bound) {
 		t.Errorf("%v %+v, %d rows: a loss of %.2g", r.kv.K.Type, r.h, r.batch.Rows(), loss)
 	}
-	for run := range 4 {
-		name := fmt.Sprintf("%v %+v, %d rows to position %d, run %d", r.kv.K.Type, r.h, r.batch.Rows(), r.batch.Positions[0], run)
+	for run, ranks := range []int{0, 2, 4, 8, 0, 8} {
+		a.ranks = func(_, most int, r reach) int {
+			if ranksFor(1, most, r) == 0 { // more splits than a cluster has room for
+				return 0
+			}
+			return ranks
+		}
+		name := fmt.Sprintf("%v %+v, %d rows to position %d, clusters of %d, run %d", r.kv.K.Type, r.h, r.batch.Rows(), r.batch.Positions[0], ranks, run)
 		sameFloats(t, name, r.run(t, r.batch, r.qkv), want)
 	}
+	a.ranks = ranksFor
 }

@@ -7,6 +7,10 @@ import (
 	"llorch/inference/tensor"
 )
 
+// ringHeads are query and key heads in every shape of the kernels: groups that fill it and that do not, and
+// one that is shared by two blocks.
+var ringHeads = [][3]int{{32, 32, 128}, {8, 8, 64}, {8, 4, 128}, {8, 2, 128}, {12, 4, 64}, {32, 4, 64}, {24, 4, 128}, {20, 2, 64}}
+
 // TestRingShapes: as many blocks as a shape says have room on a multiprocessor, beside the 1 KiB that
 // each has reserved, and in what an attendance has room for on GPUs that there are.
 func TestRingShapes(t *testing.T) {
@@ -23,7 +27,7 @@ func TestRingShapes(t *testing.T) {
 func TestRingOf(t *testing.T) {
 	all := attendRings{}
 	for _, s := range ringShapes {
-		all[tensor.F16] = append(all[tensor.F16], ringKernel{s, 1})
+		all[tensor.F16] = append(all[tensor.F16], ringKernel{s, 1, 2})
 	}
 	for _, c := range []struct {
 		cache     tensor.DType

@@ -18,8 +18,8 @@ const (
 
 // attendance is what a block's share follows from, beside the batch.
 type attendance struct {
-	heads            backend.Heads
-	page, grid, rows int
+	heads                   backend.Heads
+	page, grid, ranks, rows int
 }
 
 // attendanceOf is that of an op, of no rows where each block finds its own.
@@ -29,11 +29,11 @@ func (d *Device) attendanceOf(o *op) attendance {
 	if rows == 0 || rows > s.rows(o.heads) || !a.takes(o.kv, o.heads) {
 		return attendance{}
 	}
-	_, c := d.decodeLaunch(attendKind{o.kv.K.Type, o.heads.Dim}, o.heads, o.kv.PageSize)
+	_, c := d.decodeLaunch(attendKind{o.kv.K.Type, o.heads.Dim}, o.heads, o.kv.PageSize, rows)
 	if c.Grid[0] > mostAttendees {
 		return attendance{}
 	}
-	return attendance{heads: o.heads, page: o.kv.PageSize, grid: int(c.Grid[0]), rows: rows}
+	return attendance{heads: o.heads, page: o.kv.PageSize, grid: int(c.Grid[0]), ranks: int(c.Cluster), rows: rows}
 }
 
 // shareOut launches the kernel for every kind of attention of a plan.
@@ -55,7 +55,7 @@ func (d *Device) shareOut(plan []op) {
 		d.shares = append(d.shares, of)
 		p := attendParams{batch: d.batch.params(), cache: cacheOf(o.kv), heads: headsOf(o.heads)}
 		share := shareParams{decodeParams: d.splits.params(p, decodeShapeOf(o.heads), o.heads, of.rows), dst: d.shareAt(of), blocks: int32(of.grid)}
-		share.around = int32(d.blocks)
+		share.around, share.ranks = int32(d.blocks), int32(of.ranks)
 		launch(d, d.kern.attendShare, grid(ceilDiv(of.grid, attendThreads/32), 1), attendThreads, &share)
 	}
 }

@@ -16,6 +16,7 @@ type batch struct {
 	pinned driver.Pinned
 	words  []int32 // of pinned
 	at     layout
+	reach  reach
 	passed driver.Event // the copy out of pinned
 }
 
@@ -65,7 +66,7 @@ func (d *Device) use(b *backend.Batch) {
 	}
 	d.check(d.drv.EventSynchronize(d.batch.passed))
 	l.fill(d.batch.words, b)
-	d.batch.at, d.batch.of = l, b
+	d.batch.at, d.batch.of, d.batch.reach = l, b, reachOf(b)
 	d.check(d.drv.CopyHtoDAsync(d.batch.device, d.batch.pinned.Bytes[:4*l.end], d.stream))
 	d.check(d.drv.EventRecord(d.batch.passed, d.stream))
 }

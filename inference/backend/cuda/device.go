@@ -43,7 +43,7 @@ type Device struct {
 	plan         []op      // recorded and not launched
 	again        *recorded // the ops since the last flush are the first `matched` of its plan
 	matched      int
-	graphs       map[int]*recorded
+	graphs       map[graphKey]*recorded
 	projections  map[unsafe.Pointer]*projection // by each of their weights
 	sizes        map[unsafe.Pointer][2]int      // rows and columns of weights that can be packed
 	room         int64                          // bytes of the room that packing has
@@ -87,7 +87,7 @@ func newDevice(drv driver.Driver, o opened) (*Device, error) {
 	d := &Device{
 		memory: memory{drv: drv}, opened: o, loader: loader{drv: drv}, hopper: o.facts.Capability >= 90,
 		streamFrom: streamFrom, arrive: 1,
-		graphs: map[int]*recorded{}, projections: map[unsafe.Pointer]*projection{}, sizes: map[unsafe.Pointer][2]int{},
+		graphs: map[graphKey]*recorded{}, projections: map[unsafe.Pointer]*projection{}, sizes: map[unsafe.Pointer][2]int{},
 	}
 	if err := d.start(); err != nil {
 		return nil, errors.Join(err, d.Close())

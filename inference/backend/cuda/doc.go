@@ -9,7 +9,7 @@
 // fused op would have left in memory is written only where a later op of the plan may
 // read it, or somebody else, unless tokens are chosen: then the step is over. A step of decode
 // rows that comes again with the same tensors is captured as a graph, one for each number of
-// rows, and replayed: what changes from step to step lies in one buffer (batch.go). Graphs launch
+// rows and class of contexts, and replayed: what changes from step to step lies in one buffer (batch.go). Graphs launch
 // their kernels programmatically, so that the weights of one are on their way while the one
 // before ends.
 //
@@ -18,10 +18,11 @@
 //
 // A step of one row is a matter of latency, and its projections from attention to attention go in one
 // launch (chain.go, kernels/chain.cuh), where blocks hand each other results word by word.
-// How blocks share the attention of decode rows is found once a step (attend_share.go).
+// How blocks share the attention of decode rows is found once a step (attend_share.go). While few rows look back no
+// further than a few thousand positions, a cluster of blocks has each part of a row (attend_cluster.go).
 // Other projections of one or two decode rows have their activations in registers (project.cu).
-// More rows, up to 32 in a launch, stream them beside the weights (stream.cu), in operand
-// order, as SwiGLU, attention and what adds to the residual stream leave them; where nobody
+// More rows, up to 32 in a launch, stream them beside the weights (stream.cu), as the matrix unit's
+// fragments, in which SwiGLU, attention and what adds to the residual stream leave them; where nobody
 // has, a small kernel packs them. Either way the weights are read once, and bits are the same.
 //
 // Weights in bf16 are put into fragment order (layout.go) when the first plan shows what
@@ -44,7 +45,8 @@
 //   - All calls come from one goroutine on one OS thread. Those that read files into the
 //     ring (feed.go) call nothing of the driver.
 //   - Steps do not overlap: attention reads keys and values of older positions before it waits for the
-//     kernel in front, and the blocks' shares, which the step's first kernel has written.
+//     kernel in front, and the blocks' shares, which the step's first kernel has written; projections, where
+//     rows are.
 //   - Every kernel waits for the one before it (griddepcontrol.wait), also those that
 //     need nothing of it: who comes later relies on that.
 //   - Blocks of a chain wait for each other, so all must run at once: no more than there are

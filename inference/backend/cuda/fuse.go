@@ -126,7 +126,7 @@ func (d *Device) normBehind(p *projection, o *op, rest []op) *op {
 }
 
 // leaves tells whether attention writes its decode rows for the projection that follows,
-// which streams them: in operand order, and nowhere else.
+// which streams them: as fragments, and nowhere else.
 func (d *Device) leaves(ops []op) bool {
 	o := &ops[0]
 	return d.kern.attention.takes(o.kv, o.heads) && d.onlyReader(false, ops[1:], o.dst) &&

@@ -8,10 +8,10 @@ import "llorch/inference/backend/cuda/driver"
 // that adds to the residual stream leaves all that; at the beginning of a step a kernel of
 // its own does.
 
-// packedRows and packedOperand are how rows are left: PackedDst of project.cuh.
+// packedRows and packedFragments are how rows are left: PackedDst of project.cuh.
 const (
-	packedRows    = 1
-	packedOperand = 2
+	packedRows      = 1
+	packedFragments = 2
 )
 
 // normedRoom is memory for so many normed rows of k, in any order, and for their squares.
@@ -25,7 +25,7 @@ func (d *Device) squaresOf(m, k int) driver.Ptr {
 	return d.operands.rooms[4] + driver.Ptr(4*m*ceilDiv(k, 16))
 }
 
-// packNormed puts the rows that a projection reads where it takes them from: in operand order
+// packNormed puts the rows that a projection reads where it takes them from: as fragments
 // of so many groups, or as rows. With a norm, squares are for it.
 func (d *Device) packNormed(p *projectParams, dst, squares driver.Ptr, groups int) {
 	pack := streamPackParams{
@@ -55,7 +55,7 @@ func (d *Device) leaveNormed(p *projectParams, f *fusion, m int) {
 	room := d.normedRoom(f.linear.decode, 16*tiles)
 	p.left = left{squares: d.squaresOf(m, k), gamma: address(n.w), gammaFormat: int32(n.w.Type)}
 	if d.streams(f.linear.decode) {
-		p.left.dst, p.left.order = room+driver.Ptr(operandBytes(m, 16*tiles)), packedOperand
+		p.left.dst, p.left.order = room+driver.Ptr(operandBytes(m, 16*tiles)), packedFragments
 		p.left.ld, p.left.end = int32(ceilDiv(int(p.m), 8)), int32(16*tiles)
 	} else {
 		p.left.dst, p.left.order, p.left.ld = room+driver.Ptr(2*m*k), packedRows, int32(k/2)

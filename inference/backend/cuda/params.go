@@ -239,7 +239,7 @@ type decodeParams struct {
 	most, least, n       int32
 	group, shares, shift int32
 	tiles, from, all     int32
-	around, _            int32
+	around, ranks        int32
 	share                driver.Ptr
 }
 

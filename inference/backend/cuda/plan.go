@@ -62,7 +62,7 @@ func (d *Device) record(b *backend.Batch, o *op) {
 	if b != nil && d.batch.of != b {
 		d.flush()
 		d.use(b)
-		d.again = d.graphs[graphKey(b)]
+		d.again = d.graphs[d.graphKey()]
 	}
 	if r := d.again; r != nil {
 		if d.matched < len(r.plan) && r.plan[d.matched].same(o) {
@@ -132,27 +132,32 @@ type recorded struct {
 	over   bool  // tokens were to be drawn behind it
 }
 
-// graphRows bounds the rows of steps that are recorded: a graph is kept for each
-// number of them.
+// graphRows bounds the rows of steps that are recorded.
 const graphRows = 64
 
-// graphKey is the number of rows of a step that may be recorded, of decode rows alone, and
-// 0 of others.
-func graphKey(b *backend.Batch) int {
-	if n := b.Rows(); b.Decode == n && n <= graphRows {
-		return n
-	}
-	return 0
+// graphKey is what graphs are kept by: the rows of a step, all of the decode phase, and how far they look back.
+type graphKey struct {
+	rows  int
+	reach reach
 }
 
-// keep remembers the plan that has run, for the next step with as many rows.
-func (d *Device) keep() {
+// graphKey is that of the step at hand, of no rows where it is not to be recorded.
+func (d *Device) graphKey() graphKey {
 	b := d.batch.of
-	if b == nil || len(d.plan) < 8 || graphKey(b) == 0 {
+	if b == nil || b.Decode != b.Rows() || b.Decode > graphRows {
+		return graphKey{}
+	}
+	return graphKey{b.Decode, d.batch.reach}
+}
+
+// keep remembers the plan that has run, for the next step like it.
+func (d *Device) keep() {
+	key := d.graphKey()
+	if len(d.plan) < 8 || key.rows == 0 {
 		return
 	}
-	d.forget(d.graphs[b.Rows()])
-	d.graphs[b.Rows()] = &recorded{plan: slices.Clone(d.plan), at: d.batch.at.fixed(), device: d.batch.device, over: d.over()}
+	d.forget(d.graphs[key])
+	d.graphs[key] = &recorded{plan: slices.Clone(d.plan), at: d.batch.at.fixed(), device: d.batch.device, over: d.over()}
 }
 
 // fixed is what a graph has of a layout: the number of pages may change.
@@ -214,9 +219,9 @@ func (d *Device) instantiate(r *recorded, g driver.Graph) (err error) {
 
 // forgetAll drops all graphs: what they point to has moved.
 func (d *Device) forgetAll() {
-	for rows, r := range d.graphs {
+	for key, r := range d.graphs {
 		d.forget(r)
-		delete(d.graphs, rows)
+		delete(d.graphs, key)
 	}
 }
 

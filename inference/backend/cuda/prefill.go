@@ -7,8 +7,8 @@ import (
 	"llorch/inference/backend/cuda/driver"
 )
 
-// operands is device memory for activations in operand order: those that a projection
-// reads and those that it leaves for the next; of decode rows those that are left, those that
+// operands is device memory for activations in bf16, of prompts in operand order: those that a projection
+// reads and those that it leaves for the next; of decode rows, as fragments, those that are left, those that
 // are normed, the squares of these, and integers of decode rows (quant_cluster.go).
 type operands struct {
 	rooms  [6]driver.Ptr

@@ -68,7 +68,7 @@ func (d *Device) multiplyStreamed(p *projection, chunks []chunk, f *fusion, rows
 			d.packStreamed(&params.projectParams, rows, m)
 		}
 		if f.packed {
-			d.leaveOperand(&params, f.after.dst.Cols, m, rows)
+			d.leaveFragments(&params, f.after.dst.Cols, m, rows)
 		}
 		for i, part := range chunks {
 			if f.behind != nil && i == len(chunks)-1 {
@@ -84,7 +84,7 @@ func (d *Device) multiplyStreamed(p *projection, chunks []chunk, f *fusion, rows
 	}
 }
 
-// packStreamed puts the rows that a projection reads, from row m of so many on, into operand order.
+// packStreamed makes fragments of the rows that a projection reads, from row m of so many on.
 func (d *Device) packStreamed(p *projectParams, rows, m int) {
 	k := 16 * int(p.tiles)
 	dst := d.operandRoom(0, operandBytes(int(p.m), k))
@@ -95,11 +95,11 @@ func (d *Device) packStreamed(p *projectParams, rows, m int) {
 	p.takeNormed(dst, d.squaresOf(m, int(p.k)))
 }
 
-// leaveOperand has SwiGLU write rows of so many columns in operand order, for the
+// leaveFragments has SwiGLU write rows of so many columns as fragments, for the
 // projection that comes next.
-func (d *Device) leaveOperand(p *streamParams, cols, m, rows int) {
+func (d *Device) leaveFragments(p *streamParams, cols, m, rows int) {
 	tiles := tilesFor(cols)
-	p.packedDst, p.ldd, p.end = packedOperand, int32(ceilDiv(int(p.m), 8)), int32(tiles*16)
+	p.packedDst, p.ldd, p.end = packedFragments, int32(ceilDiv(int(p.m), 8)), int32(tiles*16)
 	p.dst = d.operandRoom(2, operandBytes(rows, 16*tiles)) + driver.Ptr(operandBytes(m, 16*tiles))
 }
 

@@ -1,7 +1,7 @@
 // Attention of the rows of the decode phase: dst = softmax(q·kᵀ·scale)·v over the paged
 // cache, split over positions, the splits put together in the same launch.
 //
-// Shapes: qkv [n × (q+2·kv)·dim] F32, dst [n × q·dim] F32 or in operand order, the cache F16 or BF16, its pages a
+// Shapes: qkv [n × (q+2·kv)·dim] F32, dst [n × q·dim] F32 or bf16 as fragments (fragments.cuh), the cache F16 or BF16, its pages a
 // power of two of positions. Up to 8 query heads of a key head share a block.
 // Launch: as many blocks of 128 as are resident at once. The number of splits follows from
 // the row's own length, so its bits do not depend on who is beside it, and a graph can be
@@ -112,7 +112,7 @@ template <int T, int DIM> struct Decode : DecodeTile<T, DIM> {
       if (more) load_keys(at);
       if (seen) weigh(s, begin, w), add_values(w);
       if (more) load_values(at);
-      if (--left == 0 || !more) flush(), split++, left = cut.each;
+      if (--left == 0 || !more) flush(typename Tiles::Kept{*this}), split++, left = cut.each;
     }
     if (cut.splits > 1 && finished(splits)) merge();
   }

@@ -3,12 +3,12 @@
 // before the kernels in front have ended.
 #pragma once
 #include "attend.cuh"
-#include "operand.cuh"
+#include "fragments.cuh"
 
 enum { WARPS = 4, TILE = 16, BLOCK = WARPS * TILE }; // positions of a warp and of a block at a time
 enum { QUERIES = 8, MOST = 64 };                     // query heads of a block, splits of a row
 enum { AHEAD = 2 };                                  // blocks of a part that are asked for early
-enum { STREAM_ROWS = 32 };                           // rows that lie together in operand order: streamRows
+enum { STREAM_ROWS = 32 };                           // rows whose fragments lie together: streamRows
 
 // A block's share of all splits: so many, from that one of that row and part on, and where the row is.
 struct DecodeShare {
@@ -32,10 +32,10 @@ struct DecodeParams {
   int32_t group;     // query heads of a key head
   int32_t shares;    // blocks that share a key head: ceil(group/8)
   int32_t shift;     // log2 of the positions of a page
-  int32_t tiles;     // of 16 k of dst in operand order, in bf16; 0: dst is F32
-  int32_t from, all; // in operand order: the first row's place, and the rows that lie there in all
+  int32_t tiles;     // of 16 k of dst in bf16, as fragments; 0: dst is F32
+  int32_t from, all; // of fragments: the first row's place, and the rows that lie there in all
   int32_t around;    // blocks so far apart share a multiprocessor
-  int32_t pad;
+  int32_t ranks;     // blocks of a cluster, which has a part of a row; 0: blocks share all splits (attend_cluster.cu)
   const DecodeShare *share; // of each block, found once for all layers (attend_share.cu); null: each finds its own
 };
 
@@ -145,6 +145,15 @@ struct DecodePlace {
     return n;
   }
 
+  // The same of a block of the cluster that has the unit-th part of all rows; it may have none, and the row and
+  // part are its all the same.
+  __device__ __forceinline__ int find_share_of(int unit, int rank) {
+    row = quotient(unit, parts()), part = unit - row * parts();
+    settle();
+    split = cut.splits * rank / p.ranks;
+    return cut.splits * (rank + 1) / p.ranks - split;
+  }
+
   // This block's share, as find_share.
   __device__ __forceinline__ int begin() {
     if (!p.share) return find_share(blockIdx.x, gridDim.x);
@@ -204,7 +213,7 @@ struct DecodePlace {
     }
     const int m = p.from + row, chunk = m / STREAM_ROWS, groups = (min((int)STREAM_ROWS, p.all - chunk * STREAM_ROWS) + 7) / 8;
     uint8_t *to = (uint8_t *)p.dst + (int64_t)chunk * STREAM_ROWS * p.tiles * 32;
-    *(uint32_t *)(to + packed_at(groups, m % STREAM_ROWS / 8, m % 8, k)) = pack<BF16>(y.x, y.y);
+    *(uint32_t *)(to + fragment_at(groups, m % STREAM_ROWS / 8, m % 8, k)) = pack<BF16>(y.x, y.y);
   }
 
   // Zeros from the end of a row to that of its last chunk of k.

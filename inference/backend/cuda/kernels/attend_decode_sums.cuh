@@ -40,8 +40,18 @@ template <int T, int DIM, int COUNT = QUERIES, bool NEAR = false> struct DecodeS
     for (int i = 0; i < PAIRS; i++) sum[i][0] = sum[i][1] = sum[i][2] = sum[i][3] = 0;
   }
 
-  // Puts the warps' shares of a split together, in their order.
-  __device__ __forceinline__ void flush() {
+  // Keeps the sums of splits in memory, for the block that ends last.
+  struct Kept {
+    const DecodeSums &of;
+    __device__ __forceinline__ int64_t at(int query) const { return (int64_t)of.row * of.p.heads.q + of.head + query; }
+    __device__ __forceinline__ void pair(int query, int d, float2 y) const { *(float2 *)(of.p.part + (at(query) * of.p.most + of.split) * DIM + d) = y; }
+    __device__ __forceinline__ void peak(int query, float2 v) const {
+      if (of.warp == 0 && of.g == 0) of.p.peaks[at(query) * of.p.most + of.split] = v;
+    }
+  };
+
+  // Puts the warps' shares of a split together, in their order. keep takes them, where there is more than one.
+  template <class Keep> __device__ __forceinline__ void flush(const Keep &keep) {
     total += __shfl_xor_sync(0xffffffff, total, 1);
     total += __shfl_xor_sync(0xffffffff, total, 2);
     if (ROOMS == 1) __syncthreads(); // the last sums have been read
@@ -54,20 +64,19 @@ template <int T, int DIM, int COUNT = QUERIES, bool NEAR = false> struct DecodeS
     __syncthreads();
 #pragma unroll
     for (int n = 0; n < EACH; n++)
-      if (2 * t + n < count) join(n);
+      if (2 * t + n < count) join(n, keep);
     clear();
     room = (room + 1) % ROOMS;
   }
 
   // Query 2t+n of a split: warp w adds up every fourth pair of elements.
-  __device__ __forceinline__ void join(int n) {
+  template <class Keep> __device__ __forceinline__ void join(int n, const Keep &keep) {
     const int query = 2 * t + n;
     float factor[WARPS], peak = -INFINITY, all = 0;
 #pragma unroll
     for (int w = 0; w < WARPS; w++) factor[w] = sh.tops[room][w][query], peak = fmaxf(peak, factor[w]);
 #pragma unroll
     for (int w = 0; w < WARPS; w++) factor[w] = exp2_fast(factor[w] - peak), all += factor[w] * sh.totals[room][w][query];
-    const int64_t at = (int64_t)row * p.heads.q + head + query;
     const bool whole = cut.splits == 1;
     const float inverse = whole ? 1 / all : 1;
 #pragma unroll
@@ -81,9 +90,9 @@ template <int T, int DIM, int COUNT = QUERIES, bool NEAR = false> struct DecodeS
       }
       const int d = dim_of(i + warp);
       if (whole) store(row, head + query, d, make_float2(y.x * inverse, y.y * inverse));
-      else *(float2 *)(p.part + (at * p.most + split) * DIM + d) = y;
+      else keep.pair(query, d, y);
     }
-    if (!whole && warp == 0 && g == 0) p.peaks[at * p.most + split] = make_float2(peak, all);
+    if (!whole) keep.peak(query, make_float2(peak, all));
   }
 
   // Counts splits done, and tells every thread whether they were the last. The block's
@@ -102,8 +111,10 @@ template <int T, int DIM, int COUNT = QUERIES, bool NEAR = false> struct DecodeS
     return sh.last;
   }
 
-  // What each split's sums count for, by query.
+  // What each split's sums count for, by query, and what of all of them is 1. The sum of the weights is that
+  // of every fourth split, in the order of splits, put together as sum_of_four does.
   __device__ __forceinline__ void weigh_splits(int64_t at) {
+    float *shares = (float *)sh.sums + warp * MOST;
     for (int query = warp; query < count; query += WARPS) {
       const float2 *peaks = p.peaks + (at + query) * p.most;
       float2 x[MOST / 32];
@@ -115,15 +126,23 @@ template <int T, int DIM, int COUNT = QUERIES, bool NEAR = false> struct DecodeS
       }
       peak = warp_max(peak);
 #pragma unroll
-      for (int i = 0; i < MOST / 32; i++) x[i].x = exp2_fast(x[i].x - peak), all += x[i].x * x[i].y;
-      all = warp_sum(all);
-#pragma unroll
-      for (int i = 0; i < MOST / 32; i++) sh.weights[query][lane + 32 * i] = x[i].x / all;
+      for (int i = 0; i < MOST / 32; i++) sh.weights[query][lane + 32 * i] = exp2_fast(x[i].x - peak), shares[lane + 32 * i] = x[i].y;
+      __syncwarp();
+      for (int s = lane; lane < WARPS && s < cut.splits; s += WARPS) all = fmaf(sh.weights[query][s], shares[s], all);
+      all = sum_of_four(all);
+      if (lane == 0) sh.totals[0][0][query] = 1 / all;
+      __syncwarp();
     }
   }
 
+  // The sum over lanes that differ in their last two bits.
+  static __device__ __forceinline__ float sum_of_four(float x) {
+    x += __shfl_xor_sync(0xffffffff, x, 1);
+    return x + __shfl_xor_sync(0xffffffff, x, 2);
+  }
+
   // The block that finishes last adds the splits up: each warp every fourth of them, all
-  // loads at once, then the warps' sums in their order.
+  // loads at once, then the warps' sums as sum_of_four does.
   __device__ void merge() {
     const int64_t at = (int64_t)row * p.heads.q + head;
     float4 *sums = (float4 *)sh.sums; // [WARPS][COUNT][DIM/4]
@@ -143,13 +162,10 @@ template <int T, int DIM, int COUNT = QUERIES, bool NEAR = false> struct DecodeS
     }
     __syncthreads();
     for (int i = threadIdx.x; i < count * (DIM / 2); i += WARPS * 32) {
-      float2 y = make_float2(0, 0);
-#pragma unroll
-      for (int w = 0; w < WARPS; w++) {
-        const float2 x = ((const float2 *)sums)[w * COUNT * (DIM / 2) + i];
-        y.x += x.x, y.y += x.y;
-      }
-      store(row, head + i / (DIM / 2), i % (DIM / 2) * 2, y);
+      const float2 *y = (const float2 *)sums + i;
+      const float inverse = sh.totals[0][0][i / (DIM / 2)];
+      const float2 a = y[0], b = y[COUNT * (DIM / 2)], c = y[2 * COUNT * (DIM / 2)], d = y[3 * COUNT * (DIM / 2)];
+      store(row, head + i / (DIM / 2), i % (DIM / 2) * 2, make_float2((a.x + b.x + (c.x + d.x)) * inverse, (a.y + b.y + (c.y + d.y)) * inverse));
     }
   }
 };

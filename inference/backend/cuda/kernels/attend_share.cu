@@ -15,8 +15,8 @@ extern "C" __global__ void __launch_bounds__(128) attend_share(const __grid_cons
   const int b = blockIdx.x * WARPS + place.warp;
   if (b >= q.blocks) return;
   DecodeShare share = {};
-  share.n = place.find_share(b, q.blocks);
-  if (share.n > 0) {
+  share.n = q.p.ranks ? place.find_share_of(b / q.p.ranks, b % q.p.ranks) : place.find_share(b, q.blocks);
+  if (share.n > 0 || q.p.ranks) {
     share.row = place.row, share.part = place.part, share.split = place.split;
     share.position = q.p.batch.positions[place.row], share.table = q.p.batch.tables[place.row];
     const int first = (place.cut.block + place.split * place.cut.each) * BLOCK;

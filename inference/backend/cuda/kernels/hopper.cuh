@@ -80,6 +80,9 @@ __device__ __forceinline__ void store_told(uint32_t at, float4 v, uint32_t barri
                "f"(v.w), "r"(barrier)
                : "memory");
 }
+__device__ __forceinline__ void store_told(uint32_t at, float2 v, uint32_t barrier) {
+  asm volatile("st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.v2.f32 [%0], {%1,%2}, [%3];" ::"r"(at), "f"(v.x), "f"(v.y), "r"(barrier) : "memory");
+}
 __device__ __forceinline__ void store_shared(uint32_t at, float4 v) {
   asm volatile("st.shared.v4.f32 [%0], {%1,%2,%3,%4};" ::"r"(at), "f"(v.x), "f"(v.y), "f"(v.z), "f"(v.w) : "memory");
 }

@@ -10,8 +10,7 @@
 enum { GROUP_BYTES = 512 };
 
 // Where k of a row lies in the packed form, in bytes; row counts in its group.
-__device__ __forceinline__ int64_t packed_at(int groups, int group, int row, int k) {
-  int place = (k & 2) * 4 + (k & 12) / 2 + (k & 1);
-  int chunk = (k & 16) / 8 + place / 8;
-  return ((int64_t)(k / 32) * groups + group) * GROUP_BYTES + row * 64 + (chunk ^ row / 2) * 16 + place % 8 * 2;
+__device__ __forceinline__ uint32_t packed_at(uint32_t groups, uint32_t group, uint32_t row, uint32_t k) {
+  const uint32_t place = (k & 2) * 4 + (k & 12) / 2 + (k & 1), chunk = (k & 16) / 8 + place / 8;
+  return (k / 32 * groups + group) * GROUP_BYTES + row * 64 + (chunk ^ row / 2) * 16 + place % 8 * 2;
 }

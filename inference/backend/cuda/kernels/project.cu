@@ -157,7 +157,7 @@ template <int TH, int P> __device__ __forceinline__ void project(const ProjectPa
     fewer_registers();
     if (P == 1 && w == WARPS + 1 && p.squares) {
       wait_for_previous();
-      find_factors<1, 4>(p, room.factors, 0);
+      find_factors<1, 4, 4>(p, room.factors, 0);
       factors_found();
     }
     return;

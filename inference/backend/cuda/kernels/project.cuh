@@ -5,8 +5,8 @@
 enum { WARPS = 16, PER = 2, STAGE = WARPS * PER * 512, STAGES = 11 };
 
 // How results lie for the projection behind: float32; rows of bf16, for a kernel that wants packed_x;
-// bf16 in operand order, of so many groups, for stream.cu.
-enum PackedDst { FLOATS, ROWS, OPERAND };
+// bf16 as fragments, of so many groups, for stream.cu.
+enum PackedDst { FLOATS, ROWS, FRAGMENTS };
 
 // What ADD leaves for the projection behind: the sums times the weights of the norm between,
 // in bf16, and the squares from which that projection has the norm's factor.
@@ -14,7 +14,7 @@ struct Left {
   uint8_t *dst;    // null: nothing is left
   float *squares;  // [m × strips]: of 16 sums each
   const uint8_t *gamma;
-  int32_t ld, gamma_type, order, end; // of ROWS the distance in floats, of OPERAND the groups; PackedDst; zeros fill OPERAND up to k = end
+  int32_t ld, gamma_type, order, end; // of ROWS the distance in floats, of FRAGMENTS the groups; PackedDst; zeros fill FRAGMENTS up to k = end
 };
 
 struct ProjectParams {

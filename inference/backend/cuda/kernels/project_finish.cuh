@@ -1,19 +1,31 @@
 // What becomes of the results of the projection kernels (project.cu): stored, added to the
 // residual stream, gate times up, or rotated and put into the cache.
 #pragma once
-#include "operand.cuh"
+#include "fragments.cuh"
 #include "project.cuh"
 
-// The norm's factors of rows whose squares have been left, by one of OF warps: each has every
-// OF-th row, so many at once, since a load takes long while the memory is busy.
-template <int OF, int ROWS> __device__ __forceinline__ void find_factors(const ProjectParams &p, float *factors, int warp) {
+// The norm's factors of rows whose squares have been left, by one of OF warps: each has every OF-th row, ROWS of
+// them at once. A load takes long while memory is busy, so AT_ONCE of each are under way before the first is used.
+template <int OF, int ROWS, int AT_ONCE> __device__ __forceinline__ void find_factors(const ProjectParams &p, float *factors, int warp) {
   const int lane = threadIdx.x & 31;
+#pragma unroll 1
   for (int first = warp; first < p.m; first += ROWS * OF) {
     float sum[ROWS] = {};
-#pragma unroll 4
-    for (int i = lane; i < p.squares_of; i += 32)
+#pragma unroll 1
+    for (int from = lane; from < p.squares_of; from += AT_ONCE * 32) {
+      float v[ROWS][AT_ONCE];
 #pragma unroll
-      for (int r = 0; r < ROWS; r++) sum[r] += p.squares[(int64_t)min(first + r * OF, p.m - 1) * p.squares_of + i];
+      for (int i = 0; i < AT_ONCE; i++)
+#pragma unroll
+        for (int r = 0; r < ROWS; r++) {
+          const int m = min(first + r * OF, p.m - 1), at = from + i * 32;
+          v[r][i] = at < p.squares_of ? p.squares[m * p.squares_of + at] : 0;
+        }
+#pragma unroll
+      for (int i = 0; i < AT_ONCE; i++)
+#pragma unroll
+        for (int r = 0; r < ROWS; r++) sum[r] += v[r][i];
+    }
 #pragma unroll
     for (int r = 0; r < ROWS; r++) {
       const float all = warp_sum(sum[r]);
@@ -91,19 +103,16 @@ __device__ void rope(const ProjectParams &p, const Place &place, const Meeting &
   cache_store(p.cache, row, e.lo % dim, a), cache_store(p.cache, row, e.hi % dim, b);
 }
 
-// Leaves element k of row m for the projection behind.
-__device__ __forceinline__ void leave(const Left &left, int m, int k, float v) {
-  uint8_t *to = left.order == OPERAND ? left.dst + packed_at(left.ld, m / 8, m % 8, k) : left.dst + (int64_t)m * left.ld * 4 + 2 * k;
-  *(__nv_bfloat16 *)to = __float2bfloat16_rn(v);
+// Where element k of row m lies for the projection behind.
+__device__ __forceinline__ uint8_t *left_at(const Left &left, int m, int k) {
+  return left.order == FRAGMENTS ? left.dst + fragment_at(left.ld, m / 8, m % 8, k) : left.dst + (int64_t)m * left.ld * 4 + 2 * k;
 }
+__device__ __forceinline__ void leave(uint8_t *to, float v) { *(__nv_bfloat16 *)to = __float2bfloat16_rn(v); }
 
-// The sums of squares of a strip of which something is left: a lane has those of its four results.
-__device__ __forceinline__ void leave_squares(const ProjectParams &p, const Meeting &e, int m, float first, float second) {
-  for (int i = 4; i < 32; i *= 2) first += __shfl_xor_sync(0xffffffff, first, i), second += __shfl_xor_sync(0xffffffff, second, i);
-  if ((threadIdx.x & 31) >= 4) return;
-  float *to = p.left.squares + (int64_t)m * p.strips + e.lo / 16;
-  if (m < p.m) to[0] = first;
-  if (m + 1 < p.m) to[p.strips] = second;
+// The sum of squares of a strip of a row of which something is left: a lane has that of its two results.
+__device__ __forceinline__ void leave_square(const ProjectParams &p, const Meeting &e, int m, float square) {
+  for (int i = 4; i < 32; i *= 2) square += __shfl_xor_sync(0xffffffff, square, i);
+  if ((threadIdx.x & 31) < 4 && m < p.m) p.left.squares[(int64_t)m * p.strips + e.lo / 16] = square;
 }
 
 // A pair of results with what is added to them always.
@@ -134,7 +143,7 @@ template <bool ALL> __device__ __forceinline__ float finish(const ProjectParams 
   }
   if (ALL && p.epilogue == SWIGLU) {
     const float y = gated(a, b);
-    if (p.packed_dst == OPERAND) *(__nv_bfloat16 *)((uint8_t *)p.dst + packed_at(p.ldd, m / 8, m % 8, e.lo)) = __float2bfloat16_rn(y);
+    if (p.packed_dst == FRAGMENTS) leave((uint8_t *)p.dst + fragment_at(p.ldd, m / 8, m % 8, e.lo), y);
     else if (p.packed_dst) ((__nv_bfloat16 *)(p.dst + (int64_t)m * p.ldd))[e.lo] = __float2bfloat16_rn(y);
     else p.dst[(int64_t)m * p.ldd + e.lo] = y;
     if (p.pairs) p.pairs[(int64_t)m * 2 * p.part[e.which].span + e.lo] = a, p.pairs[(int64_t)m * 2 * p.part[e.which].span + e.hi] = b;
@@ -142,8 +151,9 @@ template <bool ALL> __device__ __forceinline__ float finish(const ProjectParams 
   }
   store_sums(p, e, j, m, a, b);
   if (!p.left.dst) return 0;
-  if (e.lo < p.part[e.which].rows) leave(p.left, m, e.lo, a * e.gamma[0]);
-  if (e.hi < p.part[e.which].rows) leave(p.left, m, e.hi, b * e.gamma[1]);
+  uint8_t *to = left_at(p.left, m, e.lo);
+  if (e.lo < p.part[e.which].rows) leave(to, a * e.gamma[0]);
+  if (e.hi < p.part[e.which].rows) leave(to + (p.left.order == FRAGMENTS ? NEXT_EIGHT : 16), b * e.gamma[1]);
   return fmaf(a, a, b * b);
 }
 
@@ -160,7 +170,7 @@ template <bool ALL> __device__ __forceinline__ void close_scaled(const ProjectPa
   float square[2] = {};
   if (2 * t < p.m) square[0] = finish<ALL>(p, room.places, e, 0, 2 * t, a.x * first, a.z * first);
   if (2 * t + 1 < p.m) square[1] = finish<ALL>(p, room.places, e, 1, 2 * t + 1, a.y * second, a.w * second);
-  if (p.left.dst) leave_squares(p, e, 2 * t, square[0], square[1]);
+  if (p.left.dst) leave_square(p, e, 2 * t, square[0]), leave_square(p, e, 2 * t + 1, square[1]);
 }
 
 // The same where each strip looks the factors up.

@@ -38,7 +38,7 @@
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 template <class S> struct StreamRoom {
-  uint64_t full[S::SLOTS], empty[S::SLOTS], full_x[S::SLOTS_X], empty_x[S::SLOTS_X];
+  uint64_t full[S::SLOTS], empty[S::SLOTS];
   Place places[MOST_ROWS];
   float factors[MOST_ROWS];
 };
@@ -80,46 +80,56 @@ template <class S> __device__ __forceinline__ void fetch_weights(const StreamPar
   let_next_start();
 }
 
-template <class S> __device__ __forceinline__ void fetch_activations(const StreamParams &q, StreamRoom<S> &room, const Strips &mine, uint32_t ring) {
-  const uint8_t *x = (const uint8_t *)q.p.x + (int64_t)(q.p.k0 / CHUNK) * S::BYTES_X;
-  Turn<S::SLOTS_X> at;
-  for (int turn = 0; turn < mine.turns; turn++)
-    for (int c = 0; c < q.chunks; c++, at.next()) {
-      const uint32_t full = shared_address(&room.full_x[at.slot]);
-      barrier_wait(shared_address(&room.empty_x[at.slot]), at.parity ^ 1);
-      barrier_expect(full, S::BYTES_X);
-      bulk_copy(ring + at.slot * S::BYTES_X, x + (int64_t)c * S::BYTES_X, S::BYTES_X, full);
-    }
-}
+// What a warp takes of the activations: fragments of its slice of every chunk, once each turn. They pass through
+// shared memory, SLOTS_X chunks at once, where each lane has room of its own for its 16 bytes of a group: so there is
+// nobody to wait for but the copy itself.
+template <class S> struct Activations {
+  const uint8_t *x; // the lane's, of chunk 0
+  uint32_t ring;    // the lane's room
+  int chunks, left, chunk = 0;
+  int slot = 0, asked = 0; // slots of what is taken next and of what is asked for next
 
-// The fragments of both of the warp's tiles, of 8 rows: operands of mma.
-__device__ __forceinline__ uint4 load_fragments(uint32_t at) {
-  uint4 v;
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "r"(at) : "memory");
-  return v;
-}
+  __device__ __forceinline__ Activations(const StreamParams &q, const Strips &mine, uint32_t ring)
+      : x((const uint8_t *)q.p.x + q.p.k0 / CHUNK * S::BYTES_X + (threadIdx.x >> 5) * S::GROUPS * FRAGMENT_BYTES + (threadIdx.x & 31) * 16),
+        ring(ring + (threadIdx.x >> 5) * S::GROUPS * FRAGMENT_BYTES + (threadIdx.x & 31) * 16), chunks(q.chunks), left(mine.turns * q.chunks) {}
+
+  __device__ __forceinline__ void ask(uint32_t zero) {
+    if (left > 0) {
+      const uint8_t *from = x + chunk * S::BYTES_X;
+#pragma unroll
+      for (int n = 0; n < S::GROUPS; n++)
+        asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(ring + asked * S::BYTES_X + n * FRAGMENT_BYTES + zero), "l"(from + n * FRAGMENT_BYTES) : "memory");
+      if (++chunk == chunks) chunk = 0;
+      if (++asked == S::SLOTS_X) asked = 0;
+      left--;
+    }
+    asm volatile("cp.async.commit_group;" ::: "memory");
+  }
+  __device__ __forceinline__ void begin() {
+#pragma unroll
+    for (int i = 0; i < S::SLOTS_X; i++) ask(0);
+  }
+  // Takes the next chunk's; ask(once_loaded(..)) must follow, when they have been loaded.
+  __device__ __forceinline__ void take(uint4 (&b)[S::GROUPS]) {
+    asm volatile("cp.async.wait_group %0;" ::"n"(S::SLOTS_X - 1) : "memory");
+#pragma unroll
+    for (int n = 0; n < S::GROUPS; n++) b[n] = load_shared(ring + slot * S::BYTES_X + n * FRAGMENT_BYTES);
+    if (++slot == S::SLOTS_X) slot = 0;
+  }
+  __device__ __forceinline__ void ask_behind(const uint4 (&b)[S::GROUPS]) {
+    uint32_t loaded = 0;
+#pragma unroll
+    for (int n = 0; n < S::GROUPS; n++) loaded |= b[n].x;
+    ask(once_loaded(loaded));
+  }
+};
 
 // What the consumers of a block share.
 template <class S> struct Consumer {
   StreamRoom<S> &room;
-  uint32_t ring, ring_x;
+  uint32_t ring;
   int arrive; // lanes that arrive for a warp
   Turn<S::SLOTS> at;
-  Turn<S::SLOTS_X> at_x;
-
-  __device__ __forceinline__ void take_activations(uint4 (&b)[S::GROUPS]) {
-    const int lane = threadIdx.x & 31, w = threadIdx.x >> 5, row = lane & 7, chunk = lane >> 3;
-    barrier_wait(shared_address(&room.full_x[at_x.slot]), at_x.parity);
-    const uint32_t from = ring_x + at_x.slot * S::BYTES_X + w * S::GROUPS * 512 + row * 64 + (chunk ^ row / 2) * 16;
-#pragma unroll
-    for (int n = 0; n < S::GROUPS; n++) b[n] = load_fragments(from + n * 512);
-    uint32_t loaded = 0;
-#pragma unroll
-    for (int n = 0; n < S::GROUPS; n++) loaded |= b[n].x;
-    __syncwarp();
-    if (lane < arrive) barrier_arrive(shared_address(&room.empty_x[at_x.slot]) + once_loaded(loaded));
-    at_x.next();
-  }
 
   // sums += the warp's two tiles of a strip times its activations.
   __device__ __forceinline__ void multiply(float (&sums)[S::GROUPS][4], const uint4 (&b)[S::GROUPS]) {
@@ -137,35 +147,46 @@ template <class S> struct Consumer {
   }
 };
 
-// The warps' sums of a strip go into a table, [group][warp][lane].
-template <class S> __device__ __forceinline__ void tabulate(float4 *table, const float (&sums)[S::GROUPS][4]) {
+// The warps' sums of a strip go into a table, [group][half][warp][lane]: of rows 2t, then of rows 2t+1.
+enum { HALF = WARPS * 32, GROUP = 2 * HALF };
+template <class S> __device__ __forceinline__ void tabulate(float2 *table, const float (&sums)[S::GROUPS][4]) {
 #pragma unroll
-  for (int n = 0; n < S::GROUPS; n++) table[n * WARPS * 32 + threadIdx.x] = make_float4(sums[n][0], sums[n][1], sums[n][2], sums[n][3]);
+  for (int n = 0; n < S::GROUPS; n++) {
+    table[n * GROUP + threadIdx.x] = make_float2(sums[n][0], sums[n][2]);
+    table[n * GROUP + HALF + threadIdx.x] = make_float2(sums[n][1], sums[n][3]);
+  }
 }
 
-// The sum over the warps, in their order, of a group of 8 rows.
-__device__ __forceinline__ float4 total(const float4 *table, int group) {
-  table += group * WARPS * 32 + (threadIdx.x & 31);
-  float4 a = table[0];
+// The sum over the warps, in their order.
+__device__ __forceinline__ float2 total(const float2 *half) {
+  half += threadIdx.x & 31;
+  float2 a = half[0];
 #pragma unroll
   for (int i = 1; i < WARPS; i++) {
-    const float4 b = table[i * 32];
-    a.x += b.x, a.y += b.y, a.z += b.z, a.w += b.w;
+    const float2 b = half[i * 32];
+    a.x += b.x, a.y += b.y;
   }
   return a;
 }
 
-template <class S> __device__ __forceinline__ void finish_group(const StreamParams &q, const StreamRoom<S> &room, const Meeting &e, int group, float4 a) {
-  const int m = 8 * group + 2 * (threadIdx.x & 3);
-  float square[2] = {};
-  if (m < q.p.m) square[0] = finish<true>(q.p, room.places, e, 0, m, a.x * room.factors[m], a.z * room.factors[m]);
-  if (m + 1 < q.p.m) square[1] = finish<true>(q.p, room.places, e, 1, m + 1, a.y * room.factors[m + 1], a.w * room.factors[m + 1]);
-  if (q.p.left.dst) leave_squares(q.p, e, m, square[0], square[1]);
+// What becomes of a group of 8 rows of a strip: in a warp, of its rows 2t, 2t+1 or both.
+enum Half { FIRST, SECOND, BOTH };
+template <class S> __device__ __forceinline__ void finish_group(const StreamParams &q, const StreamRoom<S> &room, const Meeting &e, int group, Half half, const float2 *table) {
+#pragma unroll 1
+  for (int j = half == SECOND; j <= (half != FIRST); j++) {
+    const float2 a = total(table + group * GROUP + j * HALF);
+    const int m = 8 * group + 2 * (threadIdx.x & 3) + j;
+    Meeting of = e;
+    if (j) of.a[0] = e.a[1], of.b[0] = e.b[1];
+    float square = 0;
+    if (m < q.p.m) square = finish<true>(q.p, room.places, of, 0, m, a.x * room.factors[m], a.y * room.factors[m]);
+    if (q.p.left.dst) leave_square(q.p, e, m, square);
+  }
 }
 
 // What becomes of the sums of n strips: one after the other, through room for one, each
 // with a warp for every 8 rows, while the ring goes on filling up.
-template <class S> __device__ __forceinline__ void close(const StreamParams &q, const StreamRoom<S> &room, float4 *table, int first, int n, const float (&sums)[S::STRIPS][S::GROUPS][4]) {
+template <class S> __device__ __forceinline__ void close(const StreamParams &q, const StreamRoom<S> &room, float2 *table, int first, int n, const float (&sums)[S::STRIPS][S::GROUPS][4]) {
   for (int strip = 0; strip < n; strip++) {
 #pragma unroll
     for (int r = 0; r < S::STRIPS; r++)
@@ -173,71 +194,84 @@ template <class S> __device__ __forceinline__ void close(const StreamParams &q, 
     const int group = ((threadIdx.x >> 5) - strip * S::GROUPS) & (WARPS - 1);
     const bool mine = group < S::GROUPS;
     Meeting e;
-    float4 a;
     if (mine) e = meet<true>(q.p, room.places, first + strip, 8 * group);
     all_warps();
-    if (mine) a = total(table, group);
+    if (mine) finish_group<S>(q, room, e, group, BOTH, table);
     all_warps();
-    if (mine) finish_group<S>(q, room, e, group, a);
   }
 }
 
+// Which of the last strips of a block a warp finishes: of a strip and a group of rows all or, where there are
+// warps enough, every second.
+template <class S> struct Last {
+  int strip, group;
+  Half half;
+  bool any;
+  __device__ __forceinline__ Last(int n) {
+    const int w = threadIdx.x >> 5;
+    const bool halves = 2 * n * S::GROUPS <= WARPS;
+    const int unit = halves ? w / 2 : w;
+    strip = unit / S::GROUPS, group = unit % S::GROUPS, half = halves ? (Half)(w % 2) : BOTH, any = strip < n;
+  }
+};
+
 // The same of the last strips, all at once: the ring is free then. What they meet was loaded
 // before they were multiplied.
-template <class S> __device__ __forceinline__ void close_last(const StreamParams &q, const StreamRoom<S> &room, float4 *ring, const Meeting &e, int n, const float (&sums)[S::STRIPS][S::GROUPS][4]) {
+template <class S> __device__ __forceinline__ void close_last(const StreamParams &q, const StreamRoom<S> &room, float2 *ring, const Meeting &e, int n, const float (&sums)[S::STRIPS][S::GROUPS][4]) {
   static_assert(S::STRIPS * S::GROUPS <= WARPS && S::STRIPS * S::GROUPS * WARPS * 512 <= S::SLOTS * STAGE, "");
-  const int w = threadIdx.x >> 5, strip = w / S::GROUPS, group = w % S::GROUPS;
+  const Last<S> own(n);
   all_warps();
 #pragma unroll
-  for (int r = 0; r < S::STRIPS; r++)
-    if (r < n) tabulate<S>(ring + r * S::GROUPS * WARPS * 32, sums[r]);
+  for (int r = 0; r < S::STRIPS; r++) {
+    if (r >= n) break;
+    tabulate<S>(ring + r * S::GROUPS * GROUP, sums[r]);
+  }
   all_warps();
-  if (strip < n) finish_group<S>(q, room, e, group, total(ring + strip * S::GROUPS * WARPS * 32, group));
+  if (own.any) finish_group<S>(q, room, e, own.group, own.half, ring + own.strip * S::GROUPS * GROUP);
 }
 
-// Zeros behind a result in operand order, for the product that reads it.
+// Zeros behind a result that is left as fragments, for the product that reads it.
 __device__ __forceinline__ void fill_up(const StreamParams &q) {
   if (blockIdx.x != 0) return;
-  if (q.p.epilogue == SWIGLU && q.p.packed_dst == OPERAND)
+  if (q.p.epilogue == SWIGLU && q.p.packed_dst == FRAGMENTS)
     for (int k = q.p.part[0].span + threadIdx.x; k < q.end; k += WARPS * 32)
-      for (int m = 0; m < q.p.m; m++) *(uint16_t *)((uint8_t *)q.p.dst + packed_at(q.p.ldd, m / 8, m % 8, k)) = 0;
+      for (int m = 0; m < q.p.m; m++) *(uint16_t *)((uint8_t *)q.p.dst + fragment_at(q.p.ldd, m / 8, m % 8, k)) = 0;
   if (q.p.left.dst)
     for (int k = q.p.part[0].rows + threadIdx.x; k < q.p.left.end; k += WARPS * 32)
-      for (int m = 0; m < q.p.m; m++) leave(q.p.left, m, k, 0);
+      for (int m = 0; m < q.p.m; m++) leave(left_at(q.p.left, m, k), 0);
 }
 
 
-// The norm's factors of up to 8 rows are found by two warps while the others multiply; of more
-// rows by all, who have their loads under way at once.
-enum { FACTOR_WARPS = 2 };
-__device__ __forceinline__ void factors_found() { asm volatile("bar.arrive 2, 576;" ::: "memory"); }
-__device__ __forceinline__ void wait_for_factors() { asm volatile("bar.sync 2, 576;" ::: "memory"); }
-
 template <class S> __device__ __forceinline__ void consume(const StreamParams &q, StreamRoom<S> &room, const Strips &mine, unsigned char *ring) {
+  const int w = threadIdx.x >> 5;
+  Activations<S> x(q, mine, shared_address(ring) + S::SLOTS * STAGE);
+  if (w == WARPS - 1) find_row(q.p, room.places, threadIdx.x & 31); // what the batch says is older than the step
   wait_for_previous();
-  find_rows(q.p, room.places);
-  if (!q.p.squares && threadIdx.x < q.p.m) room.factors[threadIdx.x] = 1;
-  if (S::GROUPS > 1 && q.p.squares) find_factors<WARPS, 1>(q.p, room.factors, threadIdx.x >> 5);
+  x.begin();
+  if (q.p.squares) find_factors<WARPS, (S::GROUPS > 2 ? 2 : 1), 8>(q.p, room.factors, w);
+  else if (threadIdx.x < q.p.m) room.factors[threadIdx.x] = 1;
   fill_up(q);
-  all_warps();
-  float4 *table = (float4 *)(ring + S::SLOTS * STAGE + S::SLOTS_X * S::BYTES_X);
-  Consumer<S> c = {room, shared_address(ring), shared_address(ring) + S::SLOTS * STAGE, q.p.arrive};
+  if (q.p.epilogue == ROPE) all_warps();
+  float2 *table = (float2 *)(ring + S::SLOTS * STAGE + S::SLOTS_X * S::BYTES_X);
+  Consumer<S> c = {room, shared_address(ring), q.p.arrive};
   for (int turn = 0; turn < mine.turns; turn++) {
     const int first = mine.begin(turn), n = mine.begin(turn + 1) - first;
     const bool last = turn + 1 == mine.turns;
     Meeting e;
-    if (last && (int)(threadIdx.x >> 5) / S::GROUPS < n) e = meet<true>(q.p, room.places, first + (threadIdx.x >> 5) / S::GROUPS, (threadIdx.x >> 5) % S::GROUPS * 8);
+    if (const Last<S> own(n); last && own.any) e = meet<true>(q.p, room.places, first + own.strip, own.group * 8);
     float sums[S::STRIPS][S::GROUPS][4] = {};
     for (int i = 0; i < q.chunks; i++) {
       uint4 b[S::GROUPS];
-      c.take_activations(b);
+      x.take(b);
 #pragma unroll
-      for (int r = 0; r < S::STRIPS; r++)
-        if (r < n) c.multiply(sums[r], b);
+      for (int r = 0; r < S::STRIPS; r++) {
+        if (r >= n) break;
+        c.multiply(sums[r], b);
+      }
+      x.ask_behind(b);
     }
-    if (S::GROUPS == 1 && turn == 0 && q.p.squares) wait_for_factors();
     if (!last) close<S>(q, room, table, first, n, sums);
-    else close_last<S>(q, room, (float4 *)ring, e, n, sums);
+    else close_last<S>(q, room, (float2 *)ring, e, n, sums);
   }
 }
 
@@ -248,7 +282,6 @@ template <class S> __device__ __forceinline__ void stream(const StreamParams &q)
   const Strips mine = strips_of<S>(q.p);
   if (threadIdx.x == 0) {
     for (int i = 0; i < S::SLOTS; i++) barrier_init(shared_address(&room.full[i]), 1), barrier_init(shared_address(&room.empty[i]), WARPS * q.p.arrive);
-    for (int i = 0; i < S::SLOTS_X; i++) barrier_init(shared_address(&room.full_x[i]), 1), barrier_init(shared_address(&room.empty_x[i]), WARPS * q.p.arrive);
     barrier_init_done();
   }
   __syncthreads();
@@ -258,16 +291,7 @@ template <class S> __device__ __forceinline__ void stream(const StreamParams &q)
     return;
   }
   registers_lower<32>();
-  if (w == WARPS && elected()) {
-    fetch_weights<S>(q, room, mine, ring);
-  } else if (w == WARPS + 1 && elected()) {
-    wait_for_previous();
-    fetch_activations<S>(q, room, mine, shared_address(ring) + S::SLOTS * STAGE);
-  } else if (S::GROUPS == 1 && w > WARPS + 1 && q.p.squares) {
-    wait_for_previous();
-    find_factors<FACTOR_WARPS, 4>(q.p, room.factors, w - WARPS - 2);
-    factors_found();
-  }
+  if (w == WARPS && elected()) fetch_weights<S>(q, room, mine, ring);
 }
 #define BOUNDS __launch_bounds__(640, 1)
 #else

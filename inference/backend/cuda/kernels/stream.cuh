@@ -11,7 +11,7 @@ template <int GROUPS_, int STRIPS_, int SLOTS_, int SLOTS_X_> struct StreamShape
 };
 
 struct StreamParams {
-  ProjectParams p; // x: in operand order, `groups` of 8 rows, zeros to the end of the last chunk
+  ProjectParams p; // x: as fragments, of as many groups as rows need, zeros to the end of the last chunk
   int32_t chunks;  // of k, from k0 on
-  int32_t end;     // of k of what SwiGLU leaves in operand order: zeros fill it up
+  int32_t end;     // of k of what SwiGLU leaves as fragments: zeros fill it up
 };

@@ -1,11 +1,11 @@
-// Activations for stream.cu and project.cu where no kernel has left them: float32 rows to bf16, in
-// operand order (gemm.cuh) or as rows, times the weights of the norm before. The norm's factors
+// Activations for stream.cu and project.cu where no kernel has left them: float32 rows to bf16, as
+// fragments or as rows, times the weights of the norm before. The norm's factors
 // are for the sums; squares are left for them as ADD leaves them.
 //
 // Grid: a block of 128 a row. All that it loads is on its way at once: the kernel behind has
 // filled its ring and waits. Rows that fill up 8 are left as they are: no result depends on
 // them.
-#include "gemm.cuh"
+#include "fragments.cuh"
 #include "project_take.cuh"
 
 struct StreamPackParams {
@@ -30,7 +30,7 @@ struct Round {
 };
 
 // The sum of the squares of 16 elements that four threads have, with the order in which ADD leaves it
-// (leave_squares in project_finish.cuh): elements eight apart, then their neighbours.
+// (leave_square in project_finish.cuh): elements eight apart, then their neighbours.
 __device__ __forceinline__ float squares_of_sixteen(float4 v) {
   float4 far;
   far.x = __shfl_xor_sync(0xffffffff, v.x, 2), far.y = __shfl_xor_sync(0xffffffff, v.y, 2);
@@ -43,17 +43,10 @@ __device__ __forceinline__ float squares_of_sixteen(float4 v) {
   return sum + __shfl_xor_sync(0xffffffff, sum, 1);
 }
 
-// Where four elements from k on go, the first two and the others.
-struct Target {
-  uint32_t *lo, *hi;
-  __device__ __forceinline__ Target(const StreamPackParams &p, int m, int k) {
-    if (p.groups) {
-      lo = (uint32_t *)(p.dst + packed_at(p.groups, m / 8, m % 8, k)), hi = (uint32_t *)(p.dst + packed_at(p.groups, m / 8, m % 8, k + 2));
-    } else {
-      lo = (uint32_t *)(p.dst + ((int64_t)m * p.k + k) * 2), hi = lo + 1;
-    }
-  }
-};
+// Where four elements from k on go.
+__device__ __forceinline__ uint2 *target(const StreamPackParams &p, int m, int k) {
+  return (uint2 *)(p.groups ? p.dst + fragment_at(p.groups, m / 8, m % 8, k) : p.dst + ((int64_t)m * p.k + k) * 2);
+}
 
 // The normed row, for who reads it later.
 __device__ void write_norm(const StreamPackParams &p, int m, const float *x) {
@@ -89,8 +82,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) stream_pack(const __grid_c
       if (p.gamma) v[i] = times(v[i], round.gamma[i]);
       if (p.gamma && threadIdx.x % 4 == 0 && at < p.k) p.squares[(int64_t)m * ((p.k + 15) / 16) + at / 16] = sum;
       if (at >= end) continue;
-      const Target to(p, m, at);
-      *to.lo = pack(v[i].x, v[i].y), *to.hi = pack(v[i].z, v[i].w);
+      *target(p, m, at) = make_uint2(pack(v[i].x, v[i].y), pack(v[i].z, v[i].w));
     }
     if ((k += AHEAD * CHUNK) - 4 * (int)threadIdx.x >= end) break;
     round = Round(p, k);
