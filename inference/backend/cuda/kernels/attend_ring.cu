@@ -15,9 +15,9 @@
 // lanes take the second of two first, so that they come without a conflict; a value's come with four lanes
 // a bank.
 //
-// Measured as attend_decode.cu, overlapping: 32 heads of 128, one each, context 300, 1, 8 and 32 rows 6.5, 13.7 and
-// 42.1 us (3.7 TB/s); context 4096, 23.4, 133 and 494 us (4.35 TB/s). 32 heads of 128 on 8: 7.0, 8.1, 15.6; 10.4,
-// 40.9, 138. 32 heads of 64 on 4: 7.0, 7.4, 9.0; 8.0, 15.2, 40.9.
+// Measured as attend_decode.cu, overlapping: 32 heads of 128, one each, context 300, 8 and 32 rows 13.5 and 41.2 us
+// (3.8 TB/s); context 4096, 130 and 484 us (4.44 TB/s). 32 heads of 128 on 8: 8.0 and 15.5; 40.7 and 137. Where there are
+// fewer blocks' worth of them, attend_cluster.cu is faster.
 //
 // Tried: two tiles of a warp under way (49.7 us where one had 45.8, not overlapping), six of four warps alone
 // (78 us); four blocks a multiprocessor with 128 registers, which spill (steps of 8 and 32 rows 2 % slower).

@@ -4,18 +4,24 @@
 //
 // A block owns a contiguous range of strips and goes over k for STRIPS of them at a time, with
 // their sums in registers. Weights come through a ring in shared memory, from before the
-// kernel in front has ended; activations, in operand order (stream_pack.cu), through
-// another, once each time.
+// kernel in front has ended; activations, as fragments (fragments.cuh), are copied by the lanes that multiply them,
+// SLOTS_X chunks ahead, once each time.
 //
-// Measured on an H200 that reads 4.5 TB/s, Llama-2-7B shape, the four projections of a layer one
-// after the other: 106 us for 8 rows and 119 for 32, 3.8 and 3.4 TB/s of weights. By itself, with a
-// stream_pack each: qkv 28.9 and 32.6, gate and up 46.7 and 52.4, down 29.0 and 30.2, o 11.4 and
-// 14.7. What is lost: some 3 us between the end of the kernel in front and the first activations,
-// and 6 to 11 us from the first block's end to the last one's. 32 rows read four times 256 KB of
+// Measured on an H200 that reads 4.6 TB/s, Llama-2-7B shape, the four projections of a layer one
+// after the other: 103 us for 8 rows and 117 for 32, 3.9 and 3.5 TB/s of weights. By itself, with a
+// stream_pack each: qkv 28.2 and 32.9, gate and up 46.3 and 52.5, down 28.7 and 30.2, o 11.1 and
+// 13.8. TinyLlama: 33.8 and 42.3. What is lost, in cycles of o of TinyLlama with 8 rows, all of whose weights are there
+// when the kernel in front ends: 2300 until the first activations come, for all blocks read the same ones and L2 gives
+// no more than 4 TB/s of them; 1500 for the products, 1350 for what becomes of them, one dependent instruction
+// after the other. 32 rows read four times 256 KB of
 // activations a block beside 1.4 MB of weights. With three stages of weights under way instead of
 // four, steps of 32 rows are 0.5 to 2 % faster, of 8 rows 2 % slower; with six 2 % slower at 32.
 //
-// Tried: clusters of two whose blocks fetch activations for each other: 1 to 3 % slower.
+// Tried: activations by bulk copies of a warp of its own, told by barriers: as fast for 8 rows and for Llama-2-7B, TinyLlama
+// with 32 rows 1.7 % faster. Rings of 10 and 6 or 9 and 8 instead of 11 and 4, 8 rows: the same. The norm's factors by the two
+// warps that have nothing else to do: the results of TinyLlama's qkv wait for them 2400 cycles. All of a kernel's end run once
+// before, without its stores, or its parameters read, so that caches have both: the end takes as long.
+// Clusters of two whose blocks fetch activations for each other: 1 to 3 % slower.
 // Clusters of 2, 4 or 8 that share out k as those of quant_cluster.cu do, with the activations of all
 // rows in shared memory: steps of Llama-2-7B 3 to 10 % slower for 8 and 32 rows, TinyLlama 11 to 21 %.
 // L2 asked for the stages behind a full ring while the kernel in front ends: 7B the same for 8 rows, for 32
@@ -240,7 +246,6 @@ __device__ __forceinline__ void fill_up(const StreamParams &q) {
     for (int k = q.p.part[0].rows + threadIdx.x; k < q.p.left.end; k += WARPS * 32)
       for (int m = 0; m < q.p.m; m++) leave(left_at(q.p.left, m, k), 0);
 }
-
 
 template <class S> __device__ __forceinline__ void consume(const StreamParams &q, StreamRoom<S> &room, const Strips &mine, unsigned char *ring) {
   const int w = threadIdx.x >> 5;
