@@ -24,8 +24,8 @@
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 template <int T, int DIM, int COUNT> struct DecodeCluster : DecodeRing<T, DIM, COUNT> {
   typedef DecodeRing<T, DIM, COUNT> Ring;
-  using Ring::p, Ring::cut, Ring::warp, Ring::lane, Ring::g, Ring::row, Ring::head, Ring::count, Ring::part, Ring::split;
-  using Ring::open, Ring::fill, Ring::take, Ring::store, Ring::settle, Ring::sum_of_four;
+  using Ring::p, Ring::cut, Ring::warp, Ring::lane, Ring::g, Ring::row, Ring::head, Ring::count, Ring::split;
+  using Ring::open, Ring::fill, Ring::take, Ring::store, Ring::sum_of_four;
 
   const int rank = blockIdx.x % p.ranks;
   const int shift = 31 - __clz(DIM / 2 / p.ranks), pairs = 1 << shift; // pairs of elements that are this block's
@@ -39,14 +39,7 @@ template <int T, int DIM, int COUNT> struct DecodeCluster : DecodeRing<T, DIM, C
   __device__ __forceinline__ float2 *sum_at(int split, int query, int pair) const { return sent + split * COUNT * (1 + pairs) + COUNT + query * pairs + pair; }
 
   // This block's share, which may be no split: the row and part are its all the same.
-  __device__ __forceinline__ int begin() {
-    if (!p.share) return Ring::find_share_of(blockIdx.x / p.ranks, rank);
-    const int4 share = __ldcg((const int4 *)&p.share[blockIdx.x]);
-    const int2 where = __ldcg((const int2 *)&p.share[blockIdx.x].position);
-    row = share.x, part = share.y, split = share.z;
-    settle(where.x, where.y);
-    return share.w;
-  }
+  __device__ __forceinline__ int begin() { return p.share ? Ring::read_share(true) : Ring::find_share_of(blockIdx.x / p.ranks, rank); }
 
   // Hands the sums of a split to the blocks that put them together.
   struct Sent {

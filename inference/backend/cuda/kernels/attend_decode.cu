@@ -106,7 +106,7 @@ template <int T, int DIM> struct Decode : DecodeTile<T, DIM> {
       const bool seen = begin <= cut.last && begin + TILE > cut.first, more = block + 1 < end;
       float s[4];
       uint32_t w[2];
-      scores(s);
+      scores(s, k);
       at = slot(block + 1, ahead);
       ahead = page(block + 2);
       if (more) load_keys(at);

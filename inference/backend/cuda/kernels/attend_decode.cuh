@@ -154,15 +154,18 @@ struct DecodePlace {
     return cut.splits * (rank + 1) / p.ranks - split;
   }
 
-  // This block's share, as find_share.
-  __device__ __forceinline__ int begin() {
-    if (!p.share) return find_share(blockIdx.x, gridDim.x);
+  // This block's share as it was found before. The row and part are known then; where there are no splits, whether
+  // what follows from them is wanted.
+  __device__ __forceinline__ int read_share(bool wanted) {
     const int4 share = __ldcg((const int4 *)&p.share[blockIdx.x]);
     const int2 where = __ldcg((const int2 *)&p.share[blockIdx.x].position);
     row = share.x, part = share.y, split = share.z;
-    if (share.w > 0) settle(where.x, where.y);
+    if (share.w > 0 || wanted) settle(where.x, where.y);
     return share.w;
   }
+
+  // This block's share, as find_share.
+  __device__ __forceinline__ int begin() { return p.share ? read_share(false) : find_share(blockIdx.x, gridDim.x); }
 
   // What follows from row and part.
   __device__ __forceinline__ void settle() { settle(p.batch.positions[row], p.batch.tables[row]); }

@@ -38,8 +38,8 @@ template <int T, int DIM, int COUNT = QUERIES, bool NEAR = false> struct DecodeT
     }
   }
 
-  // s: query g at positions 2t, 2t+1, 8+2t, 9+2t of the tile.
-  __device__ __forceinline__ void scores(float (&s)[4]) const {
+  // s: query g at positions 2t, 2t+1, 8+2t, 9+2t of the tile with these keys.
+  template <int N> __device__ __forceinline__ void scores(float (&s)[4], const uint32_t (&k)[2][N]) const {
     float c[2][4] = {};
 #pragma unroll
     for (int i = 0; i < STEPS; i++) {

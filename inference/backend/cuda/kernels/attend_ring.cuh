@@ -26,7 +26,7 @@ template <int T, int DIM, int COUNT> struct DecodeRing : DecodeTile<T, DIM, COUN
   static_assert(DIM == 64 || DIM == 128, "whole pieces, one or two");
   using Tiles::p, Tiles::cut, Tiles::warp, Tiles::lane, Tiles::g, Tiles::t, Tiles::sh, Tiles::sum, Tiles::STEPS;
   using Tiles::row, Tiles::part, Tiles::split, Tiles::pages, Tiles::parts, Tiles::tile, Tiles::begin, Tiles::advance;
-  using Tiles::stage, Tiles::weigh, Tiles::clear, Tiles::flush, Tiles::finished, Tiles::merge;
+  using Tiles::stage, Tiles::scores, Tiles::weigh, Tiles::clear, Tiles::flush, Tiles::finished, Tiles::merge;
 
   struct Shared {
     typename Tiles::Shared sums;
@@ -112,22 +112,14 @@ template <int T, int DIM, int COUNT> struct DecodeRing : DecodeTile<T, DIM, COUN
   // are one block deep, which a compiler cannot know.
   __device__ __forceinline__ uint32_t once_loaded_by_all(uint32_t loaded) const { return __any_sync(0xffffffff, loaded & (gridDim.z - 1)); }
 
-  // Products of the queries with 16 keys: of positions 2t and 2t+1 of the first eight, then of the others.
+  // Scores of the 16 keys that lie there. Returns what depends on all of them.
   __device__ __forceinline__ uint32_t score(float (&s)[4], uint32_t from) const {
     uint32_t key[2][DIM / 8], loaded = 0;
 #pragma unroll
     for (int n = 0; n < 2; n++)
 #pragma unroll
       for (int c = 0; c < DIM / 64; c++) loaded |= load_two(&key[n][8 * c], from + (8 * n + g) * ROW + 128 * c + 16 * t, 64, g % 2);
-    float c[2][4] = {};
-#pragma unroll
-    for (int i = 0; i < STEPS; i++) {
-      const uint4 a = lane < 4 * COUNT ? sh.queries[i * 4 * COUNT + lane] : make_uint4(0, 0, 0, 0);
-#pragma unroll
-      for (int n = 0; n < 2; n++) mma<T>(c[n], a.x, a.y, a.z, a.w, key[n][2 * i], key[n][2 * i + 1]);
-    }
-#pragma unroll
-    for (int n = 0; n < 2; n++) s[2 * n] = c[n][0] + c[n][2], s[2 * n + 1] = c[n][1] + c[n][3];
+    scores(s, key);
     return loaded;
   }
 

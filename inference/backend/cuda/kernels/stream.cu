@@ -115,7 +115,7 @@ template <class S> struct Activations {
 #pragma unroll
     for (int i = 0; i < S::SLOTS_X; i++) ask(0);
   }
-  // Takes the next chunk's; ask(once_loaded(..)) must follow, when they have been loaded.
+  // Takes the next chunk's; ask_behind must follow, for their room is free when they have been loaded.
   __device__ __forceinline__ void take(uint4 (&b)[S::GROUPS]) {
     asm volatile("cp.async.wait_group %0;" ::"n"(S::SLOTS_X - 1) : "memory");
 #pragma unroll
