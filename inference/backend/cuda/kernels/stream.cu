@@ -175,13 +175,38 @@ __device__ __forceinline__ float2 total(const float2 *half) {
   return a;
 }
 
-// What becomes of a group of 8 rows of a strip: in a warp, of its rows 2t, 2t+1 or both.
+// Which of a turn's strips a warp finishes: of a strip and a group of 8 rows all or, where there are warps enough,
+// every second row.
 enum Half { FIRST, SECOND, BOTH };
-template <class S> __device__ __forceinline__ void finish_group(const StreamParams &q, const StreamRoom<S> &room, const Meeting &e, int group, Half half, const float2 *table) {
+template <class S> struct Own {
+  int strip, group;
+  Half half;
+  bool any;
+  __device__ __forceinline__ Own(int n) {
+    const int w = threadIdx.x >> 5;
+    const bool halves = 2 * n * S::GROUPS <= WARPS;
+    const int unit = halves ? w / 2 : w;
+    strip = unit / S::GROUPS, group = unit % S::GROUPS, half = halves ? (Half)(w % 2) : BOTH, any = strip < n;
+  }
+};
+
+// The warp's totals out of the table of its strip, of rows 2t, 2t+1 or both of its group.
+template <class S> struct Totals {
+  float2 of[2];
+  Totals() = default;
+  __device__ __forceinline__ Totals(const Own<S> &own, const float2 *table) {
+    table += own.group * GROUP;
+    of[0] = of[1] = total(table + (own.half == SECOND ? HALF : 0));
+    if (own.half == BOTH) of[1] = total(table + HALF);
+  }
+};
+
+// What becomes of a warp's totals.
+template <class S> __device__ __forceinline__ void finish_own(const StreamParams &q, const StreamRoom<S> &room, const Meeting &e, const Own<S> &own, const Totals<S> &totals) {
 #pragma unroll 1
-  for (int j = half == SECOND; j <= (half != FIRST); j++) {
-    const float2 a = total(table + group * GROUP + j * HALF);
-    const int m = 8 * group + 2 * (threadIdx.x & 3) + j;
+  for (int j = own.half == SECOND; j <= (own.half != FIRST); j++) {
+    const float2 a = j ? totals.of[1] : totals.of[0];
+    const int m = 8 * own.group + 2 * (threadIdx.x & 3) + j;
     Meeting of = e;
     if (j) of.a[0] = e.a[1], of.b[0] = e.b[1];
     float square = 0;
@@ -190,42 +215,24 @@ template <class S> __device__ __forceinline__ void finish_group(const StreamPara
   }
 }
 
-// What becomes of the sums of n strips: one after the other, through room for one, each
-// with a warp for every 8 rows, while the ring goes on filling up.
-template <class S> __device__ __forceinline__ void close(const StreamParams &q, const StreamRoom<S> &room, float2 *table, int first, int n, const float (&sums)[S::STRIPS][S::GROUPS][4]) {
+// What becomes of the sums of n strips: through room for one, one after the other. Who has none
+// left to add up goes on, and the ring goes on filling up.
+template <class S> __device__ __forceinline__ void close(const StreamParams &q, const StreamRoom<S> &room, float2 *table, const Meeting &e, const Own<S> &own, int n, const float (&sums)[S::STRIPS][S::GROUPS][4]) {
+  Totals<S> totals;
   for (int strip = 0; strip < n; strip++) {
 #pragma unroll
     for (int r = 0; r < S::STRIPS; r++)
       if (r == strip) tabulate<S>(table, sums[r]);
-    const int group = ((threadIdx.x >> 5) - strip * S::GROUPS) & (WARPS - 1);
-    const bool mine = group < S::GROUPS;
-    Meeting e;
-    if (mine) e = meet<true>(q.p, room.places, first + strip, 8 * group);
     all_warps();
-    if (mine) finish_group<S>(q, room, e, group, BOTH, table);
+    if (own.strip == strip) totals = Totals<S>(own, table);
     all_warps();
   }
+  if (own.any) finish_own<S>(q, room, e, own, totals);
 }
 
-// Which of the last strips of a block a warp finishes: of a strip and a group of rows all or, where there are
-// warps enough, every second.
-template <class S> struct Last {
-  int strip, group;
-  Half half;
-  bool any;
-  __device__ __forceinline__ Last(int n) {
-    const int w = threadIdx.x >> 5;
-    const bool halves = 2 * n * S::GROUPS <= WARPS;
-    const int unit = halves ? w / 2 : w;
-    strip = unit / S::GROUPS, group = unit % S::GROUPS, half = halves ? (Half)(w % 2) : BOTH, any = strip < n;
-  }
-};
-
-// The same of the last strips, all at once: the ring is free then. What they meet was loaded
-// before they were multiplied.
-template <class S> __device__ __forceinline__ void close_last(const StreamParams &q, const StreamRoom<S> &room, float2 *ring, const Meeting &e, int n, const float (&sums)[S::STRIPS][S::GROUPS][4]) {
+// The same of the last strips, all at once: the ring is free then.
+template <class S> __device__ __forceinline__ void close_last(const StreamParams &q, const StreamRoom<S> &room, float2 *ring, const Meeting &e, const Own<S> &own, int n, const float (&sums)[S::STRIPS][S::GROUPS][4]) {
   static_assert(S::STRIPS * S::GROUPS <= WARPS && S::STRIPS * S::GROUPS * WARPS * 512 <= S::SLOTS * STAGE, "");
-  const Last<S> own(n);
   all_warps();
 #pragma unroll
   for (int r = 0; r < S::STRIPS; r++) {
@@ -233,7 +240,7 @@ template <class S> __device__ __forceinline__ void close_last(const StreamParams
     tabulate<S>(ring + r * S::GROUPS * GROUP, sums[r]);
   }
   all_warps();
-  if (own.any) finish_group<S>(q, room, e, own.group, own.half, ring + own.strip * S::GROUPS * GROUP);
+  if (own.any) finish_own<S>(q, room, e, own, Totals<S>(own, ring + own.strip * S::GROUPS * GROUP));
 }
 
 // Zeros behind a result that is left as fragments, for the product that reads it.
@@ -261,9 +268,9 @@ template <class S> __device__ __forceinline__ void consume(const StreamParams &q
   Consumer<S> c = {room, shared_address(ring), q.p.arrive};
   for (int turn = 0; turn < mine.turns; turn++) {
     const int first = mine.begin(turn), n = mine.begin(turn + 1) - first;
-    const bool last = turn + 1 == mine.turns;
+    const Own<S> own(n);
     Meeting e;
-    if (const Last<S> own(n); last && own.any) e = meet<true>(q.p, room.places, first + own.strip, own.group * 8);
+    if (own.any) e = meet<true>(q.p, room.places, first + own.strip, own.group * 8);
     float sums[S::STRIPS][S::GROUPS][4] = {};
     for (int i = 0; i < q.chunks; i++) {
       uint4 b[S::GROUPS];
@@ -275,8 +282,8 @@ template <class S> __device__ __forceinline__ void consume(const StreamParams &q
       }
       x.ask_behind(b);
     }
-    if (!last) close<S>(q, room, table, first, n, sums);
-    else close_last<S>(q, room, (float2 *)ring, e, n, sums);
+    if (turn + 1 < mine.turns) close<S>(q, room, table, e, own, n, sums);
+    else close_last<S>(q, room, (float2 *)ring, e, own, n, sums);
   }
 }
 
