@@ -180,8 +180,8 @@ memcheck() { sanitized memcheck '^TestSuite$' --report-api-errors no; }
 # more, and their rings go round. It follows barriers and bulk copies, but credits an arrival with what that lane itself has
 # done, not with what others did before a __syncwarp, so that correct rings look like races: here all lanes arrive for
 # their warp. That one lane's arrival comes late enough is what TestProductsRepeat shows. Left out are stream_3 and stream_4
-# and the rings of stream_1 and stream_2, which have no such switch, and attend_ring and attend_cluster, where a vote of the
-# warp comes before the copy that writes what all its lanes have read: TestAttendRing is for those.
+# and the rings of stream_1 and stream_2, which have no such switch, and attend_ring, attend_cluster and attend_teams, where a vote of
+# the warp comes before the copy that writes what all its lanes have read: TestAttendRing is for those.
 racecheck() {
     LLORCH_TEST_RACECHECK=1 sanitized racecheck '^TestSuite$/^(rmsnorm|linear|attend|attend-long|sample)$|^Test(Rings|GemmRings|AttendWide)$'
 }
@@ -196,7 +196,7 @@ fi
 part driver       60 tests inference/backend/cuda/driver driver.test '^Test(StickyError|Graph|CaptureBreaks|StreamsWait|DeviceAnswers|MemoryAnswers|Copies|Launch|SharedMemory|Cluster)$'
 part nvml         30 tests inference/backend/cuda/nvml nvml.test '.'
 part backendtest  90 tests inference/backend/cuda backend.test '^Test(Suite|OpenContext)$'
-part kernels      60 tests inference/backend/cuda backend.test '^Test(ChainAgrees|StreamAgrees|AttendRing|QuantRows|Records|ProductsRepeat|Rings|GemmRings|Choose|ChooseNotFinite)$'
+part kernels      60 tests inference/backend/cuda backend.test '^Test(ChainAgrees|StreamAgrees|AttendRing|GemmTurns|QuantRows|Records|ProductsRepeat|Rings|GemmRings|Choose|ChooseNotFinite)$'
 part goldens     120 tests inference inference.test '^Test(Goldens|Checkpoints|GreedyInBatch|DemoGoldens|GGUFGoldens)$'
 part batches      60 tests inference inference.test '^Test(SameAtEveryBatch|StepsAhead)$'
 part observed     30 tests inference inference.test '^TestAcceleratorIsObserved$'

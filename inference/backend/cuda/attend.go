@@ -36,12 +36,13 @@ type attention struct {
 	prefill map[attendKind]prefillKernel
 	rings   attendRings
 	ranks   func(parts, most int, r reach) int // ranksFor
+	teams   func(parts int, r reach) bool      // teamsFor
 }
 
 // findAttention finds the fast kernels, those for Hopper's matrix unit where there is
 // code for it.
 func findAttention(drv driver.Driver, k *Kernels) (*attention, error) {
-	a := &attention{decode: map[attendKind]driver.Function{}, prefill: map[attendKind]prefillKernel{}, ranks: ranksFor}
+	a := &attention{decode: map[attendKind]driver.Function{}, prefill: map[attendKind]prefillKernel{}, ranks: ranksFor, teams: teamsFor}
 	for _, t := range attendFormats {
 		for _, dim := range attendDims {
 			if err := a.find(drv, k, attendKind{t, dim}); err != nil {
@@ -143,21 +144,33 @@ func (d *Device) attendPrefill(k prefillKernel, p attendParams, h backend.Heads,
 	d.check(d.drv.Launch(f, d.stream, c, driver.Params(&pp)))
 }
 
-// decodeLaunch is the kernel of the decode phase for so many rows and how it is launched. Results of the three
-// there are have the same bits.
-func (d *Device) decodeLaunch(kind attendKind, h backend.Heads, page, rows int) (driver.Function, driver.LaunchConfig) {
-	c := driver.LaunchConfig{Block: [3]uint32{attendThreads}, Programmatic: d.programmatic}
-	if r := d.kern.attention.rings.of(kind, h, page); r.f != 0 {
-		s, of := decodeShapeOf(h), d.batch.reach
-		if f, c := r.clusterLaunch(h, rows, d.kern.attention.ranks(rows*s.parts, s.most, of), of); f != 0 {
-			c.Programmatic = d.programmatic
-			return f, c
-		}
-		c.Grid, c.Shared = grid(r.blocks*d.blocks, 1), uint32(r.shared())
-		return r.f, c
+// decodeCall is a kernel of the decode phase and how it is launched.
+type decodeCall struct {
+	f              driver.Function
+	c              driver.LaunchConfig
+	workers, ranks int // teams, and those of them that have a part of a row; 0: all share all splits
+}
+
+// decodeCallFor is that for so many rows. Results of the four kernels there are have the same bits.
+func (d *Device) decodeCallFor(kind attendKind, h backend.Heads, page, rows int) (call decodeCall) {
+	r, s, of := d.kern.attention.rings.of(kind, h, page), decodeShapeOf(h), d.batch.reach
+	parts := rows * s.parts
+	switch ranks := d.kern.attention.ranks(parts, s.most, of); {
+	case r.teams != 0 && d.kern.attention.teams(parts, of):
+		call = r.teamsLaunch(h, rows, of)
+	case r.cluster != 0 && ranks > 0:
+		call = r.clusterLaunch(h, rows, ranks, of)
+	case r.f != 0:
+		call = decodeCall{f: r.f, c: driver.Blocks(r.blocks*d.blocks, attendThreads)}
+		call.c.Shared = uint32(r.shared())
+	default:
+		call = decodeCall{f: d.kern.attention.decode[kind], c: driver.Blocks(decodeBlocks(h.Dim, d.blocks), attendThreads)}
 	}
-	c.Grid = grid(decodeBlocks(h.Dim, d.blocks), 1)
-	return d.kern.attention.decode[kind], c
+	if call.workers == 0 {
+		call.workers = int(call.c.Grid[0])
+	}
+	call.c.Programmatic = d.programmatic
+	return call
 }
 
 // attendDecode launches the kernel for the first rows of a batch, as many at once as
@@ -175,11 +188,11 @@ func (d *Device) attendDecode(kind attendKind, p attendParams, h backend.Heads, 
 	most := s.rows(h)
 	for at := 0; at < rows && !d.dead(); at += most {
 		n := min(most, rows-at)
-		f, c := d.decodeLaunch(kind, h, int(p.cache.size), n)
+		call := d.decodeCallFor(kind, h, int(p.cache.size), n)
 		dp := d.splits.params(p, s, h, n)
 		dp.tiles, dp.from, dp.all = int32(tiles), int32(at), int32(rows)
-		dp.around, dp.ranks, dp.share = int32(d.blocks), int32(c.Cluster), share
-		d.check(d.drv.Launch(f, d.stream, c, driver.Params(&dp)))
+		dp.around, dp.ranks, dp.share = int32(d.blocks), int32(call.ranks), share
+		d.check(d.drv.Launch(call.f, d.stream, call.c, driver.Params(&dp)))
 		if tiles == 0 {
 			p.dst += driver.Ptr(4 * n * h.Q * h.Dim)
 		}

@@ -99,14 +99,10 @@ func (r *ringKernel) findCluster(drv driver.Driver, k *Kernels, format tensor.DT
 	return nil
 }
 
-// clusterLaunch is how the kernel is launched for so many rows by clusters of so many blocks; the function is 0
-// where there is none.
-func (r *ringKernel) clusterLaunch(h backend.Heads, rows, ranks int, of reach) (driver.Function, driver.LaunchConfig) {
-	if ranks == 0 || r.cluster == 0 {
-		return 0, driver.LaunchConfig{}
-	}
+// clusterLaunch is how the kernel is launched for so many rows by clusters of so many blocks.
+func (r *ringKernel) clusterLaunch(h backend.Heads, rows, ranks int, of reach) decodeCall {
 	s := decodeShapeOf(h)
 	c := driver.Blocks(rows*s.parts*ranks, attendThreads)
 	c.Cluster, c.Shared = uint32(ranks), uint32(r.clusterShared(ranks, of.splits(s.most)))
-	return r.cluster, c
+	return decodeCall{f: r.cluster, c: c, workers: int(c.Grid[0]), ranks: ranks}
 }

@@ -25,7 +25,7 @@ func (s ringShape) shared() int {
 // ringKernel is one of them, for one format of caches.
 type ringKernel struct {
 	ringShape
-	f, cluster driver.Function
+	f, cluster, teams driver.Function
 }
 
 // attendRings are the kernels by format: none where what runs has no code for Hopper.
@@ -48,9 +48,12 @@ func findRings(drv driver.Driver, k *Kernels) (attendRings, error) {
 			if err != nil {
 				return nil, fmt.Errorf("cuda: attention through shared memory, %v, heads of %d: %w", t, s.dim, err)
 			}
-			r := ringKernel{s, f, 0}
+			r := ringKernel{ringShape: s, f: f}
 			if err = r.findCluster(drv, k, t); err != nil {
 				return nil, fmt.Errorf("cuda: attention of clusters, %v, heads of %d: %w", t, s.dim, err)
+			}
+			if err = r.findTeams(drv, k, t); err != nil {
+				return nil, fmt.Errorf("cuda: attention of teams, %v, heads of %d: %w", t, s.dim, err)
 			}
 			all[t] = append(all[t], r)
 		}

@@ -52,7 +52,10 @@ func (r *attendRig) rings(t *testing.T) {
 	if loss := r.loss(want, 0, r.batch.Rows(), 3); !(loss < bound) {
 		t.Errorf("%v %+v, %d rows: a loss of %.2g", r.kv.K.Type, r.h, r.batch.Rows(), loss)
 	}
-	for run, ranks := range []int{0, 2, 4, 8, 0, 8} {
+	for run, ranks := range []int{0, 2, 4, 8, 4, 0, 8, 4, 4} {
+		a.teams = func(parts int, r reach) bool {
+			return run%4 == 0 && run > 0 && parts*teamsOf <= mostAttendees && r == reachShort
+		}
 		a.ranks = func(_, most int, r reach) int {
 			if ranksFor(1, most, r) == 0 { // more splits than a cluster has room for
 				return 0
@@ -62,5 +65,5 @@ func (r *attendRig) rings(t *testing.T) {
 		name := fmt.Sprintf("%v %+v, %d rows to position %d, clusters of %d, run %d", r.kv.K.Type, r.h, r.batch.Rows(), r.batch.Positions[0], ranks, run)
 		sameFloats(t, name, r.run(t, r.batch, r.qkv), want)
 	}
-	a.ranks = ranksFor
+	a.ranks, a.teams = ranksFor, teamsFor
 }

@@ -7,19 +7,19 @@ import (
 	"llorch/inference/backend/cuda/driver"
 )
 
-// How the blocks of decode attention share the splits of all rows is found once in a step for all layers
+// How the teams of decode attention share the splits of all rows is found once in a step for all layers
 // (kernels/attend_share.cu), before anything else, for each kind of attention that the model has.
 const (
 	mostShares    = 8   // kinds of a plan; layers of more find theirs themselves
-	mostAttendees = 768 // blocks of a launch
+	mostAttendees = 768 // teams of a launch
 	decodeShare   = 48  // bytes
 	shareBytes    = mostShares * mostAttendees * decodeShare
 )
 
 // attendance is what a block's share follows from, beside the batch.
 type attendance struct {
-	heads                   backend.Heads
-	page, grid, ranks, rows int
+	heads                      backend.Heads
+	page, workers, ranks, rows int
 }
 
 // attendanceOf is that of an op, of no rows where each block finds its own.
@@ -29,11 +29,11 @@ func (d *Device) attendanceOf(o *op) attendance {
 	if rows == 0 || rows > s.rows(o.heads) || !a.takes(o.kv, o.heads) {
 		return attendance{}
 	}
-	_, c := d.decodeLaunch(attendKind{o.kv.K.Type, o.heads.Dim}, o.heads, o.kv.PageSize, rows)
-	if c.Grid[0] > mostAttendees {
+	call := d.decodeCallFor(attendKind{o.kv.K.Type, o.heads.Dim}, o.heads, o.kv.PageSize, rows)
+	if call.workers > mostAttendees {
 		return attendance{}
 	}
-	return attendance{heads: o.heads, page: o.kv.PageSize, grid: int(c.Grid[0]), ranks: int(c.Cluster), rows: rows}
+	return attendance{heads: o.heads, page: o.kv.PageSize, workers: call.workers, ranks: call.ranks, rows: rows}
 }
 
 // shareOut launches the kernel for every kind of attention of a plan.
@@ -54,9 +54,9 @@ func (d *Device) shareOut(plan []op) {
 		}
 		d.shares = append(d.shares, of)
 		p := attendParams{batch: d.batch.params(), cache: cacheOf(o.kv), heads: headsOf(o.heads)}
-		share := shareParams{decodeParams: d.splits.params(p, decodeShapeOf(o.heads), o.heads, of.rows), dst: d.shareAt(of), blocks: int32(of.grid)}
+		share := shareParams{decodeParams: d.splits.params(p, decodeShapeOf(o.heads), o.heads, of.rows), dst: d.shareAt(of), blocks: int32(of.workers)}
 		share.around, share.ranks = int32(d.blocks), int32(of.ranks)
-		launch(d, d.kern.attendShare, grid(ceilDiv(of.grid, attendThreads/32), 1), attendThreads, &share)
+		launch(d, d.kern.attendShare, grid(ceilDiv(of.workers, attendThreads/32), 1), attendThreads, &share)
 	}
 }
 

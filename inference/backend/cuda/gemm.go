@@ -21,7 +21,8 @@ type gemmCall struct {
 	n, k       int
 	tiles, ldd int
 	epilogue   int
-	parts      []part // up to 3
+	parts      []part          // up to 3
+	rope       ropeStoreParams // with epilogueRope: what becomes of q, k and v; its qkv is not used
 }
 
 // gemmKernel is one kernel with the tile that a block of it computes.
@@ -150,6 +151,7 @@ func (c *gemmCall) params(k *gemmKernel) (p gemmParams, blocks int) {
 		x: c.x, out: c.out, parts: int32(len(c.parts)), n: int32(c.n), groups: int32(ceilDiv(c.n, 8)),
 		blocks: int32(2 * ceilDiv(c.k, 64)), stride: int32(c.tiles), ldd: int32(c.ldd), epilogue: int32(c.epilogue),
 		rowTiles: int32(rowTiles), tokenTiles: int32(ceilDiv(c.n, k.tokens)), tile: begin,
+		rope: c.rope,
 	}
 	copy(p.part[:], c.parts)
 	if blocks = c.blocks(k); k.programmatic { // those kernels take tile after tile

@@ -117,18 +117,22 @@ func (d *Device) swiglu(o *op, from int) {
 }
 
 func (d *Device) ropeStore(o *op, from int) {
-	b := d.batch.params()
-	b.positions += driver.Ptr(4 * from)
-	b.tables += driver.Ptr(4 * from)
-	p := ropeStoreParams{
-		qkv: rowOf(o.dst, from), cos: address(o.rope.Cos), sin: address(o.rope.Sin), batch: b, cache: cacheOf(o.kv), heads: headsOf(o.heads),
-		half: int32(o.rope.Cos.Cols), interleaved: flag(o.rope.Interleaved),
-	}
+	p := d.ropeStoreParams(o, from)
 	if o.heads.Dim%8 == 0 && o.heads.Dim == 2*o.rope.Cos.Cols && o.kv.K.Type.Block() == 1 {
 		launch(d, d.kern.ropeRows, grid(o.dst.Rows-from, 1), 256, &p)
 		return
 	}
 	launch(d, d.kern.ropeStore, grid(o.dst.Rows-from, o.heads.Q+2*o.heads.KV), ceilDiv(o.heads.Dim, 32)*32, &p)
+}
+
+func (d *Device) ropeStoreParams(o *op, from int) ropeStoreParams {
+	b := d.batch.params()
+	b.positions += driver.Ptr(4 * from)
+	b.tables += driver.Ptr(4 * from)
+	return ropeStoreParams{
+		qkv: rowOf(o.dst, from), cos: address(o.rope.Cos), sin: address(o.rope.Sin), batch: b, cache: cacheOf(o.kv), heads: headsOf(o.heads),
+		half: int32(o.rope.Cos.Cols), interleaved: flag(o.rope.Interleaved),
+	}
 }
 
 func (d *Device) embed(o *op) {

@@ -63,6 +63,7 @@ type gemmParams struct {
 	blocks, stride, ldd  int32
 	epilogue             int32
 	rowTiles, tokenTiles int32
+	rope                 ropeStoreParams
 }
 
 type batchParams struct{ positions, tables, pages driver.Ptr }

@@ -1,6 +1,7 @@
 package cuda
 
 import (
+	"slices"
 	"unsafe"
 
 	"llorch/inference/backend"
@@ -37,14 +38,18 @@ func (d *Device) prefill(p *projection, f *fusion, from int) {
 	if f.after != nil && f.after.kind == opSwiGLU && !f.pairsRead {
 		d.gateInPlace(&c, f, from)
 	}
+	turned := f.after != nil && f.after.kind == opRopeStore && slices.Contains(attendFormats, f.after.kv.K.Type)
+	if turned { // keys and values go to the cache only
+		c.epilogue, c.rope = epilogueRope, d.ropeStoreParams(f.after, from)
+	}
 	if len(p.formats) > 0 {
 		d.gemmQuant(&c, c.parts)
 	} else {
 		d.gemm(d.kern.gemms, &c)
 	}
-	if a := f.after; a != nil && a.kind == opRopeStore {
+	if a := f.after; a != nil && a.kind == opRopeStore && !turned {
 		d.ropeStore(a, from)
-	} else if a != nil && f.pairsRead {
+	} else if a != nil && a.kind == opSwiGLU && f.pairsRead {
 		d.swiglu(a, from)
 	}
 }

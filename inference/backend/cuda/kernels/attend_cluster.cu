@@ -18,28 +18,22 @@
 //
 // Tried: two or four tiles of a warp under way (0 to 0.4 us faster where blocks have a multiprocessor each, up to
 // twice as slow where they share one).
-#include "attend_ring.cuh"
-#include "hopper.cuh"
+#include "attend_gather.cuh"
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-template <int T, int DIM, int COUNT> struct DecodeCluster : DecodeRing<T, DIM, COUNT> {
-  typedef DecodeRing<T, DIM, COUNT> Ring;
-  using Ring::p, Ring::cut, Ring::warp, Ring::lane, Ring::g, Ring::row, Ring::head, Ring::count, Ring::split;
-  using Ring::open, Ring::fill, Ring::take, Ring::store, Ring::sum_of_four;
+template <int T, int DIM, int COUNT> struct DecodeCluster : DecodeGather<T, DIM, COUNT> {
+  typedef DecodeGather<T, DIM, COUNT> Gather;
+  using Gather::p, Gather::cut, Gather::warp, Gather::g, Gather::count, Gather::split, Gather::pairs, Gather::shift;
+  using Gather::open, Gather::fill, Gather::take, Gather::merge, Gather::peak_at, Gather::sum_at;
 
   const int rank = blockIdx.x % p.ranks;
-  const int shift = 31 - __clz(DIM / 2 / p.ranks), pairs = 1 << shift; // pairs of elements that are this block's
-  uint64_t *const come;                                               // counts what this block is sent
-  float2 *const sent;                                                 // of each split: peaks of its queries, then their sums, pair by pair
+  uint64_t *const come; // counts what this block is sent
 
   __device__ __forceinline__ DecodeCluster(const DecodeParams &p, uint8_t *memory)
-      : Ring(p, memory), come((uint64_t *)(memory + Ring::TILES_AT + WARPS * 2 * Ring::HALF)), sent((float2 *)come + 2) {}
-
-  __device__ __forceinline__ float2 *peak_at(int split, int query) const { return sent + split * COUNT * (1 + pairs) + query; }
-  __device__ __forceinline__ float2 *sum_at(int split, int query, int pair) const { return sent + split * COUNT * (1 + pairs) + COUNT + query * pairs + pair; }
+      : Gather(p, memory, memory + Gather::BYTES + 16, p.ranks), come((uint64_t *)(memory + Gather::BYTES)) {}
 
   // This block's share, which may be no split: the row and part are its all the same.
-  __device__ __forceinline__ int begin() { return p.share ? Ring::read_share(true) : Ring::find_share_of(blockIdx.x / p.ranks, rank); }
+  __device__ __forceinline__ int begin() { return p.share ? Gather::read_share(true) : Gather::find_share_of(blockIdx.x / p.ranks, rank); }
 
   // Hands the sums of a split to the blocks that put them together.
   struct Sent {
@@ -54,30 +48,6 @@ template <int T, int DIM, int COUNT> struct DecodeCluster : DecodeRing<T, DIM, C
       if (of.warp == 0 && of.g < of.p.ranks) put(of.peak_at(of.split, query), of.g, v);
     }
   };
-
-  // Adds the splits up, a pair of elements by four lanes with every fourth split each.
-  __device__ __forceinline__ void merge() const {
-    const int from = lane % WARPS, n = count << shift;
-#pragma unroll 1
-    for (int first = warp * 8; first < n; first += WARPS * 8) {
-      const int i = min(first + lane / WARPS, n - 1), query = i >> shift, at = i & pairs - 1;
-      float peak = -INFINITY, all = 0;
-      float2 y = make_float2(0, 0);
-#pragma unroll 1
-      for (int s = from; s < cut.splits; s += WARPS) peak = fmaxf(peak, peak_at(s, query)->x);
-      peak = fmaxf(peak, __shfl_xor_sync(0xffffffff, peak, 1));
-      peak = fmaxf(peak, __shfl_xor_sync(0xffffffff, peak, 2));
-#pragma unroll 1
-      for (int s = from; s < cut.splits; s += WARPS) {
-        const float2 x = *sum_at(s, query, at), of = *peak_at(s, query);
-        const float w = exp2_fast(of.x - peak);
-        all = fmaf(w, of.y, all), y.x = fmaf(w, x.x, y.x), y.y = fmaf(w, x.y, y.y);
-      }
-      const float inverse = 1 / sum_of_four(all);
-      y.x = sum_of_four(y.x), y.y = sum_of_four(y.y);
-      if (from == 0 && first + lane / WARPS < n) store(row, head + query, 2 * (rank * pairs + at), make_float2(y.x * inverse, y.y * inverse));
-    }
-  }
 
   __device__ __forceinline__ void run() {
     const int splits = begin();
@@ -95,7 +65,7 @@ template <int T, int DIM, int COUNT> struct DecodeCluster : DecodeRing<T, DIM, C
     if (splits > 0) take(splits, Sent{*this});
     if (cut.splits == 1) return;
     barrier_wait(come, 0);
-    merge();
+    merge(rank, warp, WARPS);
   }
 };
 

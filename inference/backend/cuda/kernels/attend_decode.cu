@@ -99,7 +99,7 @@ template <int T, int DIM> struct Decode : DecodeTile<T, DIM> {
     const Tile coming = next_tile(others);
     const int when = max(block, end - AHEAD + lane);
     stage(), clear();
-    __syncthreads(); // queries are staged
+    this->meet(); // queries are staged
     for (int left = cut.each; block < end; block++) {
       if (block == when) ask(coming);
       const int begin = block * BLOCK + warp * TILE;

@@ -6,11 +6,14 @@
 #include "fragments.cuh"
 
 enum { WARPS = 4, TILE = 16, BLOCK = WARPS * TILE }; // positions of a warp and of a block at a time
+#ifndef TEAMS
+#define TEAMS 1 // of a block: WARPS each
+#endif
 enum { QUERIES = 8, MOST = 64 };                     // query heads of a block, splits of a row
 enum { AHEAD = 2 };                                  // blocks of a part that are asked for early
 enum { STREAM_ROWS = 32 };                           // rows whose fragments lie together: streamRows
 
-// A block's share of all splits: so many, from that one of that row and part on, and where the row is.
+// A team's share of all splits: so many, from that one of that row and part on, and where the row is.
 struct DecodeShare {
   int32_t row, part, split, n;
   int32_t position, table, pad[2];
@@ -35,8 +38,8 @@ struct DecodeParams {
   int32_t tiles;     // of 16 k of dst in bf16, as fragments; 0: dst is F32
   int32_t from, all; // of fragments: the first row's place, and the rows that lie there in all
   int32_t around;    // blocks so far apart share a multiprocessor
-  int32_t ranks;     // blocks of a cluster, which has a part of a row; 0: blocks share all splits (attend_cluster.cu)
-  const DecodeShare *share; // of each block, found once for all layers (attend_share.cu); null: each finds its own
+  int32_t ranks;     // teams that have a part of a row (attend_cluster.cu, attend_teams.cu); 0: all share all splits
+  const DecodeShare *share; // of each team, found once for all layers (attend_share.cu); null: each finds its own
 };
 
 // One row's positions cut into splits.
@@ -93,7 +96,9 @@ struct Tile {
 
 struct DecodePlace {
   const DecodeParams &p;
-  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
+  // Four warps are a team, which takes splits one after the other: a block, or a part of one (attend_teams.cu).
+  const int team = TEAMS == 1 ? 0 : threadIdx.x / (WARPS * 32), warp = threadIdx.x / 32 % WARPS, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
+  const int worker = blockIdx.x * TEAMS + team;
   int row, part, split; // parts of a row are its key heads, 8 queries at most
   int head, kv, count;  // first query head, key head, query heads
   Cut cut;
@@ -108,6 +113,12 @@ struct DecodePlace {
   __device__ __forceinline__ int all_splits(int mine) const {
     for (int r = lane + 32; r < p.n; r += 32) mine += splits_of(r);
     return __reduce_add_sync(0xffffffff, mine);
+  }
+
+  // Waits for the team's warps.
+  __device__ __forceinline__ void meet() const {
+    if (TEAMS == 1) __syncthreads();
+    else asm volatile("bar.sync %0, %1;" ::"r"(team + 1), "n"(WARPS * 32) : "memory");
   }
 
   // Goes to split u in the order of rows, their parts and their splits.
@@ -145,8 +156,8 @@ struct DecodePlace {
     return n;
   }
 
-  // The same of a block of the cluster that has the unit-th part of all rows; it may have none, and the row and
-  // part are its all the same.
+  // The same of one of the teams that have the unit-th part of all rows; it may have none, and the row and part are
+  // its all the same.
   __device__ __forceinline__ int find_share_of(int unit, int rank) {
     row = quotient(unit, parts()), part = unit - row * parts();
     settle();
@@ -157,8 +168,8 @@ struct DecodePlace {
   // This block's share as it was found before. The row and part are known then; where there are no splits, whether
   // what follows from them is wanted.
   __device__ __forceinline__ int read_share(bool wanted) {
-    const int4 share = __ldcg((const int4 *)&p.share[blockIdx.x]);
-    const int2 where = __ldcg((const int2 *)&p.share[blockIdx.x].position);
+    const int4 share = __ldcg((const int4 *)&p.share[worker]);
+    const int2 where = __ldcg((const int2 *)&p.share[worker].position);
     row = share.x, part = share.y, split = share.z;
     if (share.w > 0 || wanted) settle(where.x, where.y);
     return share.w;

@@ -54,14 +54,14 @@ template <int T, int DIM, int COUNT = QUERIES, bool NEAR = false> struct DecodeS
   template <class Keep> __device__ __forceinline__ void flush(const Keep &keep) {
     total += __shfl_xor_sync(0xffffffff, total, 1);
     total += __shfl_xor_sync(0xffffffff, total, 2);
-    if (ROOMS == 1) __syncthreads(); // the last sums have been read
+    if (ROOMS == 1) meet(); // the last sums have been read
     if (t == 0) sh.tops[room][warp][g] = top, sh.totals[room][warp][g] = total;
 #pragma unroll
     for (int n = 0; n < EACH; n++)
       if (2 * t + n < count)
 #pragma unroll
         for (int i = 0; i < PAIRS; i++) sh.sums[room][warp][n][i][seat] = make_float2(sum[i][n], sum[i][n + 2]);
-    __syncthreads();
+    meet();
 #pragma unroll
     for (int n = 0; n < EACH; n++)
       if (2 * t + n < count) join(n, keep);

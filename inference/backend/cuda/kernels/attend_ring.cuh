@@ -26,7 +26,7 @@ template <int T, int DIM, int COUNT> struct DecodeRing : DecodeTile<T, DIM, COUN
   static_assert(DIM == 64 || DIM == 128, "whole pieces, one or two");
   using Tiles::p, Tiles::cut, Tiles::warp, Tiles::lane, Tiles::g, Tiles::t, Tiles::sh, Tiles::sum, Tiles::STEPS;
   using Tiles::row, Tiles::part, Tiles::split, Tiles::pages, Tiles::parts, Tiles::tile, Tiles::begin, Tiles::advance;
-  using Tiles::stage, Tiles::scores, Tiles::weigh, Tiles::clear, Tiles::flush, Tiles::finished, Tiles::merge;
+  using Tiles::stage, Tiles::scores, Tiles::weigh, Tiles::clear, Tiles::flush, Tiles::finished, Tiles::merge, Tiles::meet;
 
   struct Shared {
     typename Tiles::Shared sums;
@@ -34,6 +34,7 @@ template <int T, int DIM, int COUNT> struct DecodeRing : DecodeTile<T, DIM, COUN
   };
   enum { TILES_AT = 2048 + COUNT * (4 * DIM + 256) + (COUNT > 1 ? 2 : 1) * ((COUNT + 1) / 2) * 32 * DIM }; // ringShape.shared
   static_assert(sizeof(Shared) <= TILES_AT, "tiles begin behind it");
+  enum { BYTES = TILES_AT + WARPS * 2 * HALF }; // of a team
 
   // For lane 0, where the next tile is that has not been asked for, of a part of which the blocks up to `end`
   // are this block's, and so many splits behind it.
@@ -49,8 +50,8 @@ template <int T, int DIM, int COUNT> struct DecodeRing : DecodeTile<T, DIM, COUN
   Ahead ahead;
 
   __device__ __forceinline__ DecodeRing(const DecodeParams &p, uint8_t *memory)
-      : Tiles(p, ((Shared *)memory)->sums), full(((Shared *)memory)->full[threadIdx.x / 32]),
-        room(memory + TILES_AT + threadIdx.x / 32 * 2 * HALF) {
+      : Tiles(p, ((Shared *)memory)->sums), full(((Shared *)memory)->full[warp]),
+        room(memory + TILES_AT + warp * 2 * HALF) {
     if (lane < 2) barrier_init(full + lane, 1);
     asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
     __syncwarp();
@@ -95,7 +96,7 @@ template <int T, int DIM, int COUNT> struct DecodeRing : DecodeTile<T, DIM, COUN
     Tile x = {0, 0};
     if (lane == 0) {
       ahead = {row, part, 0, 0, left, 0, cut, pages}, enter(split);
-      if (p.share) ahead.page = __ldcg(&p.share[blockIdx.x].pages[warp]);
+      if (p.share) ahead.page = __ldcg(&p.share[this->worker].pages[warp]);
       else look_up();
       x = next();
     }
@@ -162,7 +163,7 @@ template <int T, int DIM, int COUNT> struct DecodeRing : DecodeTile<T, DIM, COUN
     int block = cut.block + split * cut.each;
     const int end = min(block + splits * cut.each, cut.block + cut.blocks);
     stage(), clear();
-    __syncthreads(); // queries are staged
+    meet(); // queries are staged
     for (int left = cut.each; block < end; block++) {
       const int begin = block * BLOCK + warp * TILE;
       if (begin <= cut.last && begin + TILE > cut.first) take_tile(begin);

@@ -31,6 +31,12 @@ struct RopeStoreParams {
   int32_t half, interleaved;
 };
 
+// Turns a pair of elements of a head by a position's angle.
+__device__ __forceinline__ void turn(float &a, float &b, float cosine, float sine) {
+  const float x = a;
+  a = fmaf(x, cosine, -(b * sine)), b = fmaf(x, sine, b * cosine);
+}
+
 __device__ __forceinline__ int64_t slot(const BatchParams &b, const CacheParams &c, const HeadsParams &h, int row, int head, int position) {
   int64_t page = b.pages[b.tables[row] + position / c.size];
   return (page * h.kv + head) * c.size + position % c.size;

@@ -20,10 +20,6 @@ __device__ __forceinline__ uint2 four_halves(int type, float4 v) {
 struct Fours {
   float4 a, b;
 };
-__device__ __forceinline__ void turn(float &a, float &b, float c, float s) {
-  const float x = a;
-  a = fmaf(x, c, -(b * s)), b = fmaf(x, s, b * c);
-}
 __device__ __forceinline__ void turn(Fours &v, bool interleaved, float4 c, float4 s) {
   if (interleaved) {
     turn(v.a.x, v.a.y, c.x, s.x), turn(v.a.z, v.a.w, c.y, s.y), turn(v.b.x, v.b.y, c.z, s.z), turn(v.b.z, v.b.w, c.w, s.w);
