@@ -13,6 +13,11 @@
 // Measured on an H200, bf16, 32 heads of 128, causal work counted: 311 TFLOP/s at 2048 rows (111 µs),
 // 419 at 8192; heads of 64: 288 and 365. Narrow tiles, heads of 128: 285 and 404 (at
 // 8192, by count, 6.3 TB/s out of L2).
+//
+// Tried, wide tiles, 431 TFLOP/s at 8192 rows: scores of the next tile under way beside the products with the values, and what becomes
+// of those scores found meanwhile, queries in shared memory (391; 413 with the copies of a tile asked for first); where
+// matrices lie in registers of a warp, and sums multiplied only where a score is the highest so far (423); the tile with
+// fewer rows first, where it takes least (2048 rows: 0 to 1 % faster).
 #include "attend_prefill.cuh"
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
