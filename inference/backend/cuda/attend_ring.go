@@ -14,7 +14,7 @@ import (
 type ringShape struct{ dim, queries, blocks int }
 
 // ringShapes are those that there are, for each format of caches. Narrow ones come first.
-var ringShapes = []ringShape{{128, 1, 3}, {128, 4, 3}, {128, 8, 3}, {64, 1, 4}, {64, 4, 4}, {64, 8, 4}}
+var ringShapes = []ringShape{{128, 1, 4}, {128, 4, 3}, {128, 8, 3}, {64, 1, 4}, {64, 4, 4}, {64, 8, 4}}
 
 // shared is the shared memory of a block, in bytes: TILES_AT of the kernel and a tile of each warp.
 func (s ringShape) shared() int {
