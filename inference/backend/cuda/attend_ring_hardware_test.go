@@ -12,7 +12,7 @@ import (
 	"llorch/inference/tensor"
 )
 
-// TestAttendRing: through shared memory, and from clusters of every size, rows of the decode phase have the bits
+// TestAttendRing: through shared memory, from clusters of every size and from blocks of teams, rows of the decode phase have the bits
 // that they have without, however many there are, every time.
 func TestAttendRing(t *testing.T) {
 	d := openHardware(t)
@@ -52,17 +52,18 @@ func (r *attendRig) rings(t *testing.T) {
 	if loss := r.loss(want, 0, r.batch.Rows(), 3); !(loss < bound) {
 		t.Errorf("%v %+v, %d rows: a loss of %.2g", r.kv.K.Type, r.h, r.batch.Rows(), loss)
 	}
-	for run, ranks := range []int{0, 2, 4, 8, 4, 0, 8, 4, 4} {
-		a.teams = func(parts int, r reach) bool {
-			return run%4 == 0 && run > 0 && parts*teamsOf <= mostAttendees && r == reachShort
-		}
+	for run, c := range []struct {
+		ranks int
+		teams bool
+	}{{0, false}, {2, false}, {4, false}, {8, false}, {0, true}, {0, false}, {8, false}, {0, true}} {
+		a.teams = func(parts int, r reach) bool { return c.teams && parts*teamsOf <= mostAttendees && r == reachShort }
 		a.ranks = func(_, most int, r reach) int {
 			if ranksFor(1, most, r) == 0 { // more splits than a cluster has room for
 				return 0
 			}
-			return ranks
+			return c.ranks
 		}
-		name := fmt.Sprintf("%v %+v, %d rows to position %d, clusters of %d, run %d", r.kv.K.Type, r.h, r.batch.Rows(), r.batch.Positions[0], ranks, run)
+		name := fmt.Sprintf("%v %+v, %d rows to position %d, clusters of %d, teams %v, run %d", r.kv.K.Type, r.h, r.batch.Rows(), r.batch.Positions[0], c.ranks, c.teams, run)
 		sameFloats(t, name, r.run(t, r.batch, r.qkv), want)
 	}
 	a.ranks, a.teams = ranksFor, teamsFor

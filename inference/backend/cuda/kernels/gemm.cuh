@@ -194,6 +194,7 @@ __device__ __forceinline__ void store_turned(const GemmParams &p, const Part &pa
     return;
   }
   uint8_t *const to = (value ? cache.v : cache.k) + (int64_t)(head - h.q - (value ? h.kv : 0)) * cache.size * cache.rowbytes + 2 * of;
+  // A row is 32 bytes or more, so the number of one finds room.
   const Told<T, uint32_t> rows(token, p.n, [&](int m) { return (uint32_t)slot(p.rope.batch, cache, h, m, 0, p.rope.batch.positions[m]); });
 #pragma unroll
   for (int i = 0; i < T / 4; i++) {
