@@ -69,10 +69,8 @@ gpu-check: ## goldens, batches, evidence, faults and sanitizers on this machine'
 	scripts/gpu_check.sh $(if $(CONTRACT_CHECK),--contract $(CONTRACT_CHECK))
 
 test: lint build contract ## everything that must pass: lint, tests under the race detector, wire contract, all tests
-	go test -race -short -timeout 15m $$(scripts/packages.sh race | scripts/packages.sh light)
-	go test -race -short -p 1 -timeout 15m $$(scripts/packages.sh race | scripts/packages.sh heavy)
-	go test -timeout 15m $$(go list ./... | scripts/packages.sh light)
-	go test -p 1 -timeout 15m $$(go list ./... | scripts/packages.sh heavy)
+	go test -race -short -timeout 15m $$(scripts/packages.sh race)
+	go test -timeout 15m ./...
 	cd deploy/check && go test -timeout 5m ./...
 	[ "$$(go env GOOS)" != linux ] || $(MAKE) check-cuda
 

@@ -3,11 +3,7 @@
 #   packages.sh pure   those that need no C, tests included: nothing they import, the standard library aside, has cgo files
 #   packages.sh race   those worth running under the race detector on every test: all but the numeric kernels and the
 #                      models on top of them, whose golden tests take many minutes there (make race runs them too)
-#   packages.sh heavy  of those on standard input, those whose tests keep all cores busy with the CPU backend: its threads wait
-#                      for each other, so two such packages at a time take three times as long as one after the other
-#   packages.sh light  the others
 set -eu
-heavy='/agent/e2e$|/inference$|/inference/backend/cpu$'
 case ${1:-} in
 pure)
     # One line a package or its test variant: the package it belongs to, whether it has cgo files itself, its imports.
@@ -28,14 +24,8 @@ pure)
 race)
     go list ./... | grep -v -e '/inference/backend' -e '/inference/model'
     ;;
-heavy)
-    grep -E "$heavy"
-    ;;
-light)
-    grep -vE "$heavy"
-    ;;
 *)
-    echo "usage: $0 pure|race|heavy|light" >&2
+    echo "usage: $0 pure|race" >&2
     exit 2
     ;;
 esac
