@@ -146,10 +146,13 @@ func (d *Device) attendPrefill(k prefillKernel, p attendParams, h backend.Heads,
 
 // decodeCall is a kernel of the decode phase and how it is launched.
 type decodeCall struct {
-	f              driver.Function
-	c              driver.LaunchConfig
-	workers, ranks int // teams, and those of them that have a part of a row; 0: all share all splits
+	f     driver.Function
+	c     driver.LaunchConfig
+	ranks int // teams that have a part of a row; 0: all share all splits
 }
+
+// teams is how many there are in all.
+func (c *decodeCall) teams() int { return int(c.c.Grid[0]*c.c.Block[0]) / attendThreads }
 
 // decodeCallFor is that for so many rows. Results of the four kernels there are have the same bits.
 func (d *Device) decodeCallFor(kind attendKind, h backend.Heads, page, rows int) (call decodeCall) {
@@ -165,9 +168,6 @@ func (d *Device) decodeCallFor(kind attendKind, h backend.Heads, page, rows int)
 		call.c.Shared = uint32(r.shared())
 	default:
 		call = decodeCall{f: d.kern.attention.decode[kind], c: driver.Blocks(decodeBlocks(h.Dim, d.blocks), attendThreads)}
-	}
-	if call.workers == 0 {
-		call.workers = int(call.c.Grid[0])
 	}
 	call.c.Programmatic = d.programmatic
 	return call

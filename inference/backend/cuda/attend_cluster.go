@@ -104,5 +104,5 @@ func (r *ringKernel) clusterLaunch(h backend.Heads, rows, ranks int, of reach) d
 	s := decodeShapeOf(h)
 	c := driver.Blocks(rows*s.parts*ranks, attendThreads)
 	c.Cluster, c.Shared = uint32(ranks), uint32(r.clusterShared(ranks, of.splits(s.most)))
-	return decodeCall{f: r.cluster, c: c, workers: int(c.Grid[0]), ranks: ranks}
+	return decodeCall{f: r.cluster, c: c, ranks: ranks}
 }

@@ -18,8 +18,8 @@ const (
 
 // attendance is what a block's share follows from, beside the batch.
 type attendance struct {
-	heads                      backend.Heads
-	page, workers, ranks, rows int
+	heads                    backend.Heads
+	page, teams, ranks, rows int
 }
 
 // attendanceOf is that of an op, of no rows where each block finds its own.
@@ -30,10 +30,10 @@ func (d *Device) attendanceOf(o *op) attendance {
 		return attendance{}
 	}
 	call := d.decodeCallFor(attendKind{o.kv.K.Type, o.heads.Dim}, o.heads, o.kv.PageSize, rows)
-	if call.workers > mostAttendees {
+	if call.teams() > mostAttendees {
 		return attendance{}
 	}
-	return attendance{heads: o.heads, page: o.kv.PageSize, workers: call.workers, ranks: call.ranks, rows: rows}
+	return attendance{heads: o.heads, page: o.kv.PageSize, teams: call.teams(), ranks: call.ranks, rows: rows}
 }
 
 // shareOut launches the kernel for every kind of attention of a plan.
@@ -54,9 +54,9 @@ func (d *Device) shareOut(plan []op) {
 		}
 		d.shares = append(d.shares, of)
 		p := attendParams{batch: d.batch.params(), cache: cacheOf(o.kv), heads: headsOf(o.heads)}
-		share := shareParams{decodeParams: d.splits.params(p, decodeShapeOf(o.heads), o.heads, of.rows), dst: d.shareAt(of), blocks: int32(of.workers)}
+		share := shareParams{decodeParams: d.splits.params(p, decodeShapeOf(o.heads), o.heads, of.rows), dst: d.shareAt(of), blocks: int32(of.teams)}
 		share.around, share.ranks = int32(d.blocks), int32(of.ranks)
-		launch(d, d.kern.attendShare, grid(ceilDiv(of.workers, attendThreads/32), 1), attendThreads, &share)
+		launch(d, d.kern.attendShare, grid(ceilDiv(of.teams, attendThreads/32), 1), attendThreads, &share)
 	}
 }
 

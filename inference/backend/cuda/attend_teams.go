@@ -44,10 +44,10 @@ func (r *ringKernel) findTeams(drv driver.Driver, k *Kernels, format tensor.DTyp
 	return err
 }
 
-// teamsLaunch is how the kernel is launched for so many rows; the function is 0 where there is none.
+// teamsLaunch is how the kernel is launched for so many rows.
 func (r *ringKernel) teamsLaunch(h backend.Heads, rows int, of reach) decodeCall {
 	s := decodeShapeOf(h)
 	c := driver.Blocks(rows*s.parts, teamsOf*attendThreads)
 	c.Shared = uint32(r.teamsShared(of.splits(s.most)))
-	return decodeCall{f: r.teams, c: c, workers: rows * s.parts * teamsOf, ranks: teamsOf}
+	return decodeCall{f: r.teams, c: c, ranks: teamsOf}
 }

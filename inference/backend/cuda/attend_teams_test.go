@@ -35,10 +35,10 @@ func TestDecodeCall(t *testing.T) {
 		decode: map[attendKind]driver.Function{{tensor.F16, 128}: 4, {tensor.F16, 96}: 4},
 	}
 	for _, c := range []struct {
-		dim, rows            int
-		reach                reach
-		function             driver.Function
-		grid, workers, ranks int
+		dim, rows          int
+		reach              reach
+		function           driver.Function
+		grid, teams, ranks int
 	}{
 		{128, 1, reachShort, 3, 8, 32, 4},
 		{128, 4, reachShort, 3, 32, 128, 4},
@@ -50,7 +50,7 @@ func TestDecodeCall(t *testing.T) {
 	} {
 		d.batch.reach = c.reach
 		call := d.decodeCallFor(attendKind{tensor.F16, c.dim}, backend.Heads{Q: 32, KV: 8, Dim: c.dim}, 16, c.rows)
-		if call.f != c.function || int(call.c.Grid[0]) != c.grid || call.workers != c.workers || call.ranks != c.ranks {
+		if call.f != c.function || int(call.c.Grid[0]) != c.grid || call.teams() != c.teams || call.ranks != c.ranks {
 			t.Errorf("%+v: %+v", c, call)
 		}
 	}

@@ -18,8 +18,6 @@ import (
 type turnRig struct {
 	*gemmRig
 	heads         backend.Heads
-	cache         tensor.DType
-	page          int
 	parts         []part
 	k             int
 	x             driver.Ptr // [turnRows × k]
@@ -33,7 +31,7 @@ const (
 )
 
 func (r *gemmRig) turns(kind rowKind, cache tensor.DType, h backend.Heads, page, k int) *turnRig {
-	t := &turnRig{gemmRig: r, heads: h, cache: cache, page: page, k: k, x: upload(r, bf16(r.values(turnRows*k)))}
+	t := &turnRig{gemmRig: r, heads: h, k: k, x: upload(r, bf16(r.values(turnRows*k)))}
 	kp := ceilDiv(k, 16) * 16
 	for i, heads := range []int{h.Q, h.KV, h.KV} {
 		o := rowOrder{kind, heads * h.Dim, h.Dim}

@@ -49,7 +49,7 @@ func (d *Device) prefill(p *projection, f *fusion, from int) {
 	}
 	if a := f.after; a != nil && a.kind == opRopeStore && !turned {
 		d.ropeStore(a, from)
-	} else if a != nil && a.kind == opSwiGLU && f.pairsRead {
+	} else if a != nil && f.pairsRead {
 		d.swiglu(a, from)
 	}
 }

@@ -165,7 +165,7 @@ struct DecodePlace {
     return cut.splits * (rank + 1) / p.ranks - split;
   }
 
-  // This block's share as it was found before. The row and part are known then; where there are no splits, whether
+  // This team's share as it was found before. The row and part are known then; where there are no splits, whether
   // what follows from them is wanted.
   __device__ __forceinline__ int read_share(bool wanted) {
     const int4 share = __ldcg((const int4 *)&p.share[worker]);
@@ -175,7 +175,7 @@ struct DecodePlace {
     return share.w;
   }
 
-  // This block's share, as find_share.
+  // This team's share, as find_share.
   __device__ __forceinline__ int begin() { return p.share ? read_share(false) : find_share(blockIdx.x, gridDim.x); }
 
   // What follows from row and part.

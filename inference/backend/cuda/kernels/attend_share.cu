@@ -1,7 +1,7 @@
-// Shares of the blocks of attend_decode.cu and attend_ring.cu, once for all layers of a step: five loads,
+// Shares of the teams of decode attention (attend_decode.cuh), once for all layers of a step: five loads,
 // each of which waits for the one before, are one for them then.
 //
-// Launch: a warp for each of `blocks`.
+// Launch: a warp for each of so many teams.
 #include "attend_decode.cuh"
 
 struct ShareParams {
