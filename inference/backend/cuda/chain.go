@@ -156,7 +156,6 @@ func (d *Device) launchChain(links []fusion) {
 	if len(links[0].p.formats) > 0 {
 		slot, kernel = quantSlot, d.kern.chainQuant
 	}
-	params.flight = chainFlight(links[0].p.formats)
 	blocks := d.chainBlocks(links)
 	for i := range links {
 		p, q := links[i].p, &params.phase[i]
@@ -175,21 +174,25 @@ func (d *Device) launchChain(links []fusion) {
 		}
 	}
 	params.slots = int32(min(mostStages, (chainShared-int(params.xBytes))/slot))
+	params.flight = chainFlight(links[0].p, blocks, int(params.slots))
 	c := driver.Blocks(blocks, chainThreads)
 	c.Programmatic, c.Shared = d.programmatic, uint32(int(params.xBytes)+int(params.slots)*slot)
 	d.check(d.drv.Launch(kernel, d.stream, c, driver.Params(&params)))
 }
 
 // chainFlight is how many stages of weights are under way at once, while warps wait for what others tell,
-// which waits in line with them, and while they multiply.
-func chainFlight(formats []tensor.DType) [2]int32 {
+// which waits in line with them, and while they multiply. first is the projection that a chain begins with: where its
+// strips fit into the rings of so many slots there is more to wait for than to fetch.
+func chainFlight(first *projection, blocks, slots int) [2]int32 {
 	switch {
-	case len(formats) == 0:
-		return [2]int32{3, 6}
-	case slices.Contains(formats, tensor.Q8_0):
+	case slices.Contains(first.formats, tensor.Q8_0):
 		return [2]int32{2, 4}
+	case len(first.formats) > 0:
+		return [2]int32{1, 5}
+	case first.strips*first.tiles/chunkTiles <= blocks*slots:
+		return [2]int32{2, 6}
 	}
-	return [2]int32{1, 4}
+	return [2]int32{3, 6}
 }
 
 // chainBlocks is how many blocks have strips of a projection that the last one needs: all of them

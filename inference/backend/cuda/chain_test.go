@@ -39,9 +39,11 @@ func TestChainRing(t *testing.T) {
 				t.Errorf("%v: a stage of %d bytes, a slot of %d", f, stage, slot)
 			}
 		}
-		slots, flight := (chainShared-chainRow(p))/slot, chainFlight(formats)
-		if slots <= int(flight[1]) || flight[0] > flight[1] {
-			t.Errorf("%v: %d stages, %d of them under way", formats, slots, flight)
+		slots := (chainShared - chainRow(p)) / slot
+		for _, p.strips = range []int{1, 1 << 16} {
+			if flight := chainFlight(p, 132, slots); slots <= int(flight[1]) || flight[0] > flight[1] || flight[0] < 1 {
+				t.Errorf("%v, %d strips: %d stages, %d of them under way", formats, p.strips, slots, flight)
+			}
 		}
 	}
 }

@@ -177,13 +177,16 @@ func (d *Device) gemmBy(k *gemmKernel, c *gemmCall) {
 	d.check(d.drv.Launch(k.function, d.stream, shape, driver.Params(&p)))
 }
 
+// A block of kernels/pack.cu has so many rows.
+const packRowsOf, packThreads = 4, 512
+
 // packRows: dst = x [n × k] in operand order, with the norm of weight w before where w has data.
 func (d *Device) packRows(g *gemms, dst, x driver.Ptr, n, k int, w backend.Tensor, eps float32) {
 	f := g.pack
 	if w.Data != nil {
 		f = g.packNorm
 	}
-	launch(d, f, grid(n, 1), 256, &packParams{
-		dst: dst, x: x, w: address(w), cols: int32(k), groups: int32(ceilDiv(n, 8)), format: int32(w.Type), eps: eps,
+	launch(d, f, grid(ceilDiv(n, packRowsOf), 1), packThreads, &packParams{
+		dst: dst, x: x, w: address(w), cols: int32(k), groups: int32(ceilDiv(n, 8)), format: int32(w.Type), eps: eps, n: int32(n),
 	})
 }

@@ -53,6 +53,7 @@ type packParams struct {
 	dst, x, w            driver.Ptr
 	cols, groups, format int32
 	eps                  float32
+	n, _                 int32
 }
 
 type gemmParams struct {

@@ -15,7 +15,7 @@ func TestParams(t *testing.T) {
 		"headNorm":  {unsafe.Sizeof(headNormParams{}), 56},
 		"swiglu":    {unsafe.Sizeof(swigluParams{}), 32},
 		"linear":    {unsafe.Sizeof(linearParams{}), 64},
-		"pack":      {unsafe.Sizeof(packParams{}), 40},
+		"pack":      {unsafe.Sizeof(packParams{}), 48},
 		"gemm":      {unsafe.Sizeof(gemmParams{}), 2*8 + 3*48 + 12*4 + 112},
 		"batch":     {unsafe.Sizeof(batchParams{}), 24},
 		"cache":     {unsafe.Sizeof(cacheParams{}), 32},

@@ -103,13 +103,14 @@ func (d *Device) flush() {
 	d.plan = d.plan[:0]
 }
 
-// run launches the kernels of a plan, fused where there is one for several ops.
-func (d *Device) run(plan []op, programmatic bool) {
+// run launches the kernels of a plan, fused where there is one for several ops. Steps do not overlap, on which kernels
+// rely, so the first waits for what is under way, unless it begins a graph.
+func (d *Device) run(plan []op, captured bool) {
 	d.shareOut(plan)
-	d.programmatic = programmatic && d.hopper
 	d.operands.packed, d.operands.left, d.normed = false, nil, op{}
 	d.resetTickets()
 	for i := 0; i < len(plan); {
+		d.programmatic = d.hopper && (captured || i > 0)
 		n := d.fused(plan[i:])
 		if n == 0 {
 			d.normed = op{}

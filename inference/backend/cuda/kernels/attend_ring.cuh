@@ -52,7 +52,7 @@ template <int T, int DIM, int COUNT> struct DecodeRing : DecodeTile<T, DIM, COUN
   __device__ __forceinline__ DecodeRing(const DecodeParams &p, uint8_t *memory)
       : Tiles(p, ((Shared *)memory)->sums), full(((Shared *)memory)->full[warp]),
         room(memory + TILES_AT + warp * 2 * HALF) {
-    if (lane < 2) barrier_init(full + lane, 1);
+    if (lane == 0) barrier_init(full, 1), barrier_init(full + 1, 1);
     asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
     __syncwarp();
   }

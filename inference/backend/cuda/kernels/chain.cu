@@ -27,6 +27,8 @@ __device__ __forceinline__ void take_slice(const Phase &f, uint4 *x, uint32_t la
 }
 
 struct Multiply {
+  static __device__ __forceinline__ RecordSize record_of(int) { return {STAGE, 1}; }
+
   // The warp's sums of a strip, those of rows g and g+8 in lanes 4g.
   static __device__ __forceinline__ float2 strip(ChainShared &block, const unsigned char *ring, const uint4 *x, Cursor &at, int chunks, int slots, int arrive) {
     const int lane = threadIdx.x & 31, w = threadIdx.x >> 5;

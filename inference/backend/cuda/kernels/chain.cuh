@@ -73,14 +73,6 @@ __device__ __forceinline__ Share share_of(const QuantParams &q) {
 struct RecordSize {
   int bytes, stage;
 };
-__device__ __forceinline__ RecordSize record_of(int format) {
-  switch (format) {
-#define CASE(T) case T: return {Quant<T>::BYTES, Quant<T>::STAGE};
-    CASE(Q8_0) CASE(Q4_0) CASE(Q4_K) CASE(Q6_K)
-#undef CASE
-  }
-  return {STAGE, 1};
-}
 
 // What the warps of a block share beside activations and ring. Sums of strips wait in places, which
 // are taken in turn, for the warps that finish them.
@@ -94,10 +86,6 @@ struct ChainShared {
   uint64_t filled[PLACES], emptied[PLACES];
   uint64_t full[STAGES], empty[STAGES]; // of the ring
 
-  __device__ __forceinline__ void init(int arrive) {
-    for (int i = 0; i < PLACES; i++) barrier_init(&filled[i], WARPS * arrive), barrier_init(&emptied[i], arrive);
-    multiplying = 0;
-  }
   // One warp says for all whether they multiply.
   __device__ __forceinline__ void turn(bool on) { atomicExch(&multiplying, on); }
   __device__ __forceinline__ int turned() { return atomicOr(&multiplying, 0); }
@@ -128,15 +116,15 @@ private:
   }
 };
 
-// Fetches the weights of all projections, one lane.
-template <int SLOT> __device__ __forceinline__ void fetch_chain(const ChainParams &c, ChainShared &block, unsigned char *ring) {
+// Fetches the weights of all projections, one lane. It finds its share itself, for nobody else is there yet.
+template <int SLOT, class Multiply> __device__ __forceinline__ void fetch_chain(const ChainParams &c, ChainShared &block, unsigned char *ring) {
   const uint64_t policy = evict_first();
   Cursor at = {}, landed = {};
   int under_way = 0;
   for (int i = 0; i < c.phases; i++) {
     const QuantParams &q = c.phase[i].q;
-    const Share mine = block.share[i];
-    const RecordSize record = record_of(mine.format);
+    const Share mine = share_of(q);
+    const RecordSize record = Multiply::record_of(mine.format);
     for (int s = 0; s < mine.n; s++) {
       int within;
       const Part &part = q.p.part[part_of(q.p, mine.first + s, &within)];
@@ -284,13 +272,25 @@ template <int SLOT, class Multiply> __device__ __forceinline__ void chain(const 
   extern __shared__ __align__(128) unsigned char memory[];
   __shared__ ChainShared block;
   const int lane = threadIdx.x & 31, w = threadIdx.x >> 5, arrive = c.phase[0].q.p.arrive;
-  if (w == 0 && lane < c.phases) block.share[lane] = share_of(c.phase[lane].q);
-  if (w == WARPS && lane < c.slots) {
-    barrier_init(&block.full[lane], 1), barrier_init(&block.empty[lane], WARPS * arrive);
-    if (lane == 0) block.init(arrive);
-    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+  if (w == WARPS) { // it waits for nobody: memory stands still until it asks for weights
+    if (lane == 0) {
+#pragma unroll
+      for (int i = 0; i < STAGES; i++) barrier_init(&block.full[i], 1), barrier_init(&block.empty[i], WARPS * arrive);
+      block.multiplying = 0;
+      asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+    }
+    __syncwarp();
+    barriers_made<640>();
+    chain_registers<false>();
+    if (lane == 0) fetch_chain<SLOT, Multiply>(c, block, memory + c.x_bytes);
+    return;
   }
-  __syncthreads();
+  if (w == 0 && lane < c.phases) block.share[lane] = share_of(c.phase[lane].q);
+  if (w == WARPS + 1 && lane == 0) {
+#pragma unroll
+    for (int i = 0; i < PLACES; i++) barrier_init(&block.filled[i], WARPS * arrive), barrier_init(&block.emptied[i], arrive);
+  }
+  wait_for_barriers<640>();
   if (w < WARPS) { // 640 threads have 96 registers each; together no more after this
     chain_registers<true>();
     wait_for_previous();
@@ -298,7 +298,6 @@ template <int SLOT, class Multiply> __device__ __forceinline__ void chain(const 
     return;
   }
   chain_registers<false>();
-  if (w == WARPS && lane == 0) fetch_chain<SLOT>(c, block, memory + c.x_bytes);
-  if (w > WARPS) finish_chain(c, block, w - WARPS - 1);
+  finish_chain(c, block, w - WARPS - 1);
 }
 #endif

@@ -69,6 +69,15 @@ template <class At> __device__ __forceinline__ void keep(At &at) {
 }
 
 struct MultiplyQuant {
+  static __device__ __forceinline__ RecordSize record_of(int format) {
+    switch (format) {
+#define CASE(T) case T: return {Quant<T>::BYTES, Quant<T>::STAGE};
+      CASE(Q8_0) CASE(Q4_0) CASE(Q4_K) CASE(Q6_K)
+#undef CASE
+    }
+    return {};
+  }
+
   // n strips with a row of activations. ALL: registers hold it.
   template <bool ALL, class Q> static __device__ __forceinline__ void strips(const Taken &x, int n, ChainShared &block, Records<Q, SLOT> &records, Filling &filling) {
     Row<Q, ALL> row(x);

@@ -4,11 +4,9 @@
 //   pack_rows: y = x
 //   pack_norm: y = x / sqrt(mean(x²) + eps) · w
 //
-// Grid: n blocks of 256. A thread reads and writes 16 k at a time. k from cols up to a multiple
-// of 64 are zeros; rows from n up to a multiple of 8 are left as they are, for no result
-// depends on them.
-//
-// 2.7 to 3.3 TB/s, read and written, on H200s at 2048 rows; the limit is memory, 4.2 TB/s.
+// Grid: a block of 512 threads for every 4 rows, half of a group: 4 warps load a row, 128 k at a time each, and what
+// becomes of it passes through shared memory, so that it is written in stretches of 256 bytes. k from cols up to a
+// multiple of 64 are zeros; rows from n up to a multiple of 8 are left as they are, for no result depends on them.
 #include "gemm.cuh"
 
 struct PackParams {
@@ -17,102 +15,113 @@ struct PackParams {
   const uint8_t *w; // [cols] of F32, F16 or BF16
   int32_t cols, groups, type;
   float eps;
+  int32_t n, pad;
 };
 
-enum { PACK_THREADS = 256 };
+enum { ROWS = 4, ROW_WARPS = 4, THREADS = 32 * ROWS * ROW_WARPS };
+enum { SPAN = ROW_WARPS * 128, KEPT = 8, PART = KEPT * SPAN }; // k that are loaded at once; of those in registers; k of a part
+enum { BLOCKS = PART / 32, STRIDE = ROWS * 64 + 16 };          // of 32 k in a part; bytes from one to the next, so that banks differ
 
-// x[k..k+16), zeros from cols on.
-__device__ __forceinline__ void load16(float (&v)[16], const float *x, int k, int cols) {
-  if (k + 16 <= cols && (uintptr_t)(x + k) % 16 == 0) {
-#pragma unroll
-    for (int i = 0; i < 4; i++) {
-      float4 f = *(const float4 *)(x + k + 4 * i);
-      v[4 * i] = f.x, v[4 * i + 1] = f.y, v[4 * i + 2] = f.z, v[4 * i + 3] = f.w;
-    }
-    return;
-  }
-#pragma unroll
-  for (int i = 0; i < 16; i++) v[i] = k + i < cols ? x[k + i] : 0;
+struct PackShared {
+  uint8_t blocks[BLOCKS][STRIDE];
+  float sums[ROWS * ROW_WARPS];
+};
+
+// x[k..k+4), zeros from cols on.
+__device__ __forceinline__ float4 load4(const float *x, int k, int cols) {
+  if (k + 4 <= cols && (uintptr_t)(x + k) % 16 == 0) return *(const float4 *)(x + k);
+  return make_float4(k < cols ? x[k] : 0, k + 1 < cols ? x[k + 1] : 0, k + 2 < cols ? x[k + 2] : 0, k + 3 < cols ? x[k + 3] : 0);
 }
 
-__device__ __forceinline__ void store16(const PackParams &p, int m, int k, const float (&v)[16]) {
-  uint4 first = {pack(v[0], v[1]), pack(v[4], v[5]), pack(v[8], v[9]), pack(v[12], v[13])};
-  uint4 second = {pack(v[2], v[3]), pack(v[6], v[7]), pack(v[10], v[11]), pack(v[14], v[15])};
-  *(uint4 *)(p.dst + packed_at(p.groups, m / 8, m % 8, k)) = first;
-  *(uint4 *)(p.dst + packed_at(p.groups, m / 8, m % 8, k + 2)) = second;
-}
-
-__device__ __forceinline__ void load16_weights(float (&v)[16], const PackParams &p, int k) {
-  if (p.type == F32) return load16(v, (const float *)p.w, k, p.cols);
-  const uint8_t *w = p.w + 2 * (int64_t)k;
-  uint16_t h[16];
-  if (k + 16 <= p.cols && (uintptr_t)w % 16 == 0) {
-    ((uint4 *)h)[0] = ((const uint4 *)w)[0];
-    ((uint4 *)h)[1] = ((const uint4 *)w)[1];
+__device__ __forceinline__ float4 load4_weights(const PackParams &p, int k) {
+  if (p.type == F32) return load4((const float *)p.w, k, p.cols);
+  const uint16_t *w = (const uint16_t *)p.w + k;
+  uint16_t h[4] = {};
+  if (k + 4 <= p.cols && (uintptr_t)w % 8 == 0) {
+    *(uint2 *)h = *(const uint2 *)w;
   } else {
 #pragma unroll
-    for (int i = 0; i < 16; i++) h[i] = k + i < p.cols ? ((const uint16_t *)w)[i] : 0;
+    for (int i = 0; i < 4; i++)
+      if (k + i < p.cols) h[i] = w[i];
   }
-#pragma unroll
-  for (int i = 0; i < 16; i++) v[i] = p.type == F16 ? __half2float(__ushort_as_half(h[i])) : __bfloat162float(__ushort_as_bfloat16(h[i]));
+  const auto v = [&](int i) { return p.type == F16 ? __half2float(__ushort_as_half(h[i])) : __bfloat162float(__ushort_as_bfloat16(h[i])); };
+  return make_float4(v(0), v(1), v(2), v(3));
 }
 
-// The sum over the block, in an order that is always the same.
-__device__ float block_sum(float sum) {
-  __shared__ float part[PACK_THREADS / 32];
-  sum = warp_sum(sum);
-  if (threadIdx.x % 32 == 0) part[threadIdx.x / 32] = sum;
-  __syncthreads();
-  sum = 0;
-#pragma unroll
-  for (int i = 0; i < PACK_THREADS / 32; i++) sum += part[i];
-  return sum;
-}
+template <bool NORM> struct Pack {
+  const PackParams &p;
+  PackShared &sh;
+  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, row = warp / ROW_WARPS; // row of the block
+  const int first = warp % ROW_WARPS * 128 + lane * 4;                               // k of a part
+  const int left = p.n - (int)blockIdx.x * ROWS;                                     // rows from the block's first on
+  const float *const x = p.x + (int64_t)min((int)blockIdx.x * ROWS + row, p.n - 1) * p.cols;
+  float4 v[KEPT];
+  float scale;
 
-__device__ __forceinline__ void store_normed(const PackParams &p, int k, float (&v)[16], float scale) {
-  float w[16];
-  load16_weights(w, p, k);
+  __device__ __forceinline__ void load(int part) {
 #pragma unroll
-  for (int i = 0; i < 16; i++) v[i] = v[i] * scale * w[i];
-  store16(p, blockIdx.x, k, v);
-}
+    for (int i = 0; i < KEPT; i++) v[i] = load4(x, part + first + i * SPAN, p.cols);
+  }
 
-// Rows up to KEPT·4096 stay in registers between the sum and the product.
-enum { STEP = PACK_THREADS * 16, KEPT = 2 };
-__device__ __forceinline__ void pack_normed(const PackParams &p) {
-  const int first = threadIdx.x * 16, end = (p.cols + 63) / 64 * 64;
-  const float *x = p.x + (int64_t)blockIdx.x * p.cols;
-  float v[KEPT][16], rest[16], sum = 0;
+  // The norm's factor of the row, in an order that is always the same. Ends with the first part at hand.
+  __device__ __forceinline__ void find_scale() {
+    float sum = 0;
+    for (int part = (p.cols - 1) / PART * PART; part >= 0; part -= PART) {
+      load(part);
 #pragma unroll
-  for (int u = 0; u < KEPT; u++) load16(v[u], x, first + u * STEP, p.cols);
-#pragma unroll
-  for (int i = 0; i < 16 * KEPT; i++) sum = fmaf(v[i / 16][i % 16], v[i / 16][i % 16], sum);
-  for (int k = first + KEPT * STEP; k < p.cols; k += STEP) {
-    load16(rest, x, k, p.cols);
-#pragma unroll
-    for (int i = 0; i < 16; i++) sum = fmaf(rest[i], rest[i], sum);
+      for (int i = 0; i < KEPT; i++) sum = fmaf(v[i].x, v[i].x, fmaf(v[i].y, v[i].y, fmaf(v[i].z, v[i].z, fmaf(v[i].w, v[i].w, sum))));
+    }
+    sum = warp_sum(sum);
+    if (lane == 0) sh.sums[warp] = sum;
+    __syncthreads();
+    const float *of = sh.sums + row * ROW_WARPS;
+    scale = 1 / sqrtf((of[0] + of[1] + (of[2] + of[3])) / p.cols + p.eps);
   }
-  const float scale = 1 / sqrtf(block_sum(sum) / p.cols + p.eps);
-#pragma unroll
-  for (int u = 0; u < KEPT; u++)
-    if (first + u * STEP < end) store_normed(p, first + u * STEP, v[u], scale);
-  for (int k = first + KEPT * STEP; k < end; k += STEP) {
-    load16(rest, x, k, p.cols);
-    store_normed(p, k, rest, scale);
-  }
-}
 
-__device__ __forceinline__ void pack_row(const PackParams &p) {
-  const int m = blockIdx.x, end = (p.cols + 63) / 64 * 64;
-  const float *x = p.x + (int64_t)m * p.cols;
-  for (int k = threadIdx.x * 16; k < end; k += STEP) {
-    float v[16];
-    load16(v, x, k, p.cols);
-    store16(p, m, k, v);
+  // Puts what is at hand where it lies in the packed form, half a group of it.
+  __device__ __forceinline__ void put(int part) {
+    const int of_group = blockIdx.x % 2 * ROWS + row;
+#pragma unroll
+    for (int i = 0; i < KEPT; i++) {
+      const int k = first + i * SPAN;
+      if (NORM) {
+        const float4 w = load4_weights(p, part + k);
+        v[i] = make_float4(v[i].x * scale * w.x, v[i].y * scale * w.y, v[i].z * scale * w.z, v[i].w * scale * w.w);
+      }
+      uint8_t *to = sh.blocks[k / 32] - blockIdx.x % 2 * (ROWS * 64);
+      *(uint32_t *)(to + packed_at(0, 0, of_group, k % 32)) = pack(v[i].x, v[i].y);
+      *(uint32_t *)(to + packed_at(0, 0, of_group, k % 32 + 2)) = pack(v[i].z, v[i].w);
+    }
   }
+
+  // Writes the part from there: 16 lanes a block of 32 k.
+  __device__ __forceinline__ void write(int part) {
+    const int at = lane % 16 * 16, blocks = min((int)BLOCKS, ((p.cols + 63) / 64 * 64 - part) / 32);
+    if (lane % 16 / 4 >= left) return;
+    for (int b = 2 * warp + lane / 16; b < blocks; b += 2 * ROWS * ROW_WARPS)
+      *(uint4 *)(p.dst + (int64_t)((part / 32 + b) * p.groups + blockIdx.x / 2) * GROUP_BYTES + blockIdx.x % 2 * (ROWS * 64) + at) = *(const uint4 *)(sh.blocks[b] + at);
+  }
+
+  __device__ __forceinline__ void run() {
+    wait_for_previous();
+    let_next_start();
+    if (NORM) find_scale();
+    for (int part = 0; part < p.cols; part += PART) {
+      if (!NORM || part > 0) load(part);
+      put(part);
+      __syncthreads();
+      write(part);
+      __syncthreads();
+    }
+  }
+};
+
+template <bool NORM> __device__ __forceinline__ void pack_rows_of(const PackParams &p) {
+  __shared__ __align__(16) PackShared sh;
+  Pack<NORM>{p, sh}.run();
 }
 
 extern "C" {
-__global__ void __launch_bounds__(PACK_THREADS) pack_rows(const __grid_constant__ PackParams p) { pack_row(p); }
-__global__ void __launch_bounds__(PACK_THREADS) pack_norm(const __grid_constant__ PackParams p) { pack_normed(p); }
+__global__ void __launch_bounds__(THREADS, 2) pack_rows(const __grid_constant__ PackParams p) { pack_rows_of<false>(p); }
+__global__ void __launch_bounds__(THREADS, 2) pack_norm(const __grid_constant__ PackParams p) { pack_rows_of<true>(p); }
 }

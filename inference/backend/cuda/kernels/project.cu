@@ -144,15 +144,21 @@ template <int TH, int P> __device__ __forceinline__ void project(const ProjectPa
   extern __shared__ __align__(128) unsigned char ring[];
   __shared__ Room room;
   const int lane = threadIdx.x & 31, w = threadIdx.x >> 5;
-  const int s0 = p.tickets ? p.own * blockIdx.x : (int)((int64_t)p.strips * blockIdx.x / gridDim.x);
-  const int n = p.tickets ? p.own : (int)((int64_t)p.strips * (blockIdx.x + 1) / gridDim.x) - s0;
 #if __CUDA_ARCH__ >= 900
-  if (threadIdx.x == 0) {
-    for (int i = 0; i < STAGES; i++) barrier_init(&room.full[i], 1), barrier_init(&room.empty[i], WARPS * p.arrive);
-    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+  if (w == WARPS) {
+    if (lane == 0) {
+#pragma unroll
+      for (int i = 0; i < STAGES; i++) barrier_init(&room.full[i], 1), barrier_init(&room.empty[i], WARPS * p.arrive);
+      asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+    }
+    __syncwarp();
+    barriers_made<640>();
+  } else {
+    wait_for_barriers<640>();
   }
-  __syncthreads();
 #endif
+  const int s0 = p.tickets ? p.own * blockIdx.x : p.strips * blockIdx.x / gridDim.x;
+  const int n = p.tickets ? p.own : (int)(p.strips * (blockIdx.x + 1) / gridDim.x) - s0;
   if (w > WARPS) {
     fewer_registers();
     if (P == 1 && w == WARPS + 1 && p.squares) {

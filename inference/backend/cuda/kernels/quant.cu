@@ -84,6 +84,8 @@ __device__ __forceinline__ void finish_strips(const ProjectParams &p, Room &room
   }
 }
 
+enum { THREADS = 32 * (WARPS + 2) };
+
 // What the warps of a block share beside activations and ring.
 struct Shared {
   Room room;
@@ -130,15 +132,21 @@ template <class Q, bool ONE> __device__ __forceinline__ void multiply_strips(con
 
 template <class Q, bool ONE> __device__ __forceinline__ void project(const QuantParams &q, const Run *run, Shared &shared, unsigned char *memory) {
   const int lane = threadIdx.x & 31, w = threadIdx.x >> 5;
-  const int64_t block = (int)blockIdx.x - run->block, blocks = run[1].block - run->block, strips = run[1].strip - run->strip;
-  const int first = (int)(strips * block / blocks), n = (int)(strips * (block + 1) / blocks) - first, s0 = run->strip + first;
+  const uint32_t block = blockIdx.x - run->block, blocks = run[1].block - run->block, strips = run[1].strip - run->strip;
+  const int first = strips * block / blocks, n = (int)(strips * (block + 1) / blocks) - first, s0 = run->strip + first;
 #if __CUDA_ARCH__ >= 900
-  if (w == WARPS && lane < run->stages) {
-    barrier_init(&shared.room.full[lane], 1), barrier_init(&shared.room.empty[lane], WARPS * q.p.arrive);
-    if (lane == 0) shared.places.init(q.p.arrive);
-    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+  if (w == WARPS) {
+    if (lane == 0) {
+#pragma unroll
+      for (int i = 0; i < STAGES; i++) barrier_init(&shared.room.full[i], 1), barrier_init(&shared.room.empty[i], WARPS * q.p.arrive);
+      shared.places.init(q.p.arrive);
+      asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+    }
+    __syncwarp();
+    barriers_made<THREADS>();
+  } else {
+    wait_for_barriers<THREADS>();
   }
-  __syncthreads();
 #endif
   if (w == WARPS) {
     if (lane == 0) produce<Q>(q, shared.room, memory + q.x_bytes, run->stages, s0, n);
@@ -163,5 +171,5 @@ template <bool ONE> __device__ __forceinline__ void project_runs(const QuantPara
 }
 
 // Grid: one block a multiprocessor; 576 threads; x_bytes and the ring of shared memory. One row, and up to 8.
-extern "C" __global__ void __launch_bounds__(576, 1) quant_one(const __grid_constant__ QuantParams q) { project_runs<true>(q); }
-extern "C" __global__ void __launch_bounds__(576, 1) quant_many(const __grid_constant__ QuantParams q) { project_runs<false>(q); }
+extern "C" __global__ void __launch_bounds__(THREADS, 1) quant_one(const __grid_constant__ QuantParams q) { project_runs<true>(q); }
+extern "C" __global__ void __launch_bounds__(THREADS, 1) quant_many(const __grid_constant__ QuantParams q) { project_runs<false>(q); }

@@ -218,20 +218,32 @@ template <int GROUPS> __device__ __forceinline__ void finish_parts(const Cluster
   }
 }
 
+template <class Q, int GROUPS> __device__ __forceinline__ void make_barriers(ClusterRoom &room, int arrive) {
+#pragma unroll
+  for (int i = 0; i < MOST_STAGES; i++) barrier_init(shared_address(&room.full[i]), 1), barrier_init(shared_address(&room.empty[i]), WARPS * arrive);
+#pragma unroll
+  for (int i = 0; i < Period<Q>::PERIOD; i++) barrier_init(shared_address(&room.taken[i]), 1);
+#pragma unroll
+  for (int i = 0; i < MOST_BLOCKS; i++) barrier_init(shared_address(&room.free[i]), GROUPS < FINISHERS ? GROUPS : FINISHERS);
+  barrier_init(shared_address(&room.summed), 1);
+  barrier_init_done();
+}
+
 template <class Q, int GROUPS> __device__ __forceinline__ void project(const ClusterParams &c, int i, ClusterRoom &room, unsigned char *memory) {
   const QuantParams &q = c.q;
   const Run *run = &q.run[i];
   const int w = threadIdx.x >> 5;
-  const int64_t cluster = (int)blockIdx.x / c.cluster - run->block, clusters = run[1].block - run->block, strips = run[1].strip - run->strip;
-  const int first = (int)(strips * cluster / clusters), end = (int)(strips * (cluster + 1) / clusters);
+  const uint32_t cluster = blockIdx.x / c.cluster - run->block, clusters = run[1].block - run->block, strips = run[1].strip - run->strip;
+  const int first = strips * cluster / clusters, end = strips * (cluster + 1) / clusters;
   const Job job = {(int)cluster_rank(), c.cluster, run->strip + first, end - first, run->stages};
   unsigned char *table = memory + q.x_bytes, *ring = table + WARPS * GROUPS * 512;
-  if (threadIdx.x == 0) {
-    for (int i = 0; i < job.stages; i++) barrier_init(shared_address(&room.full[i]), 1), barrier_init(shared_address(&room.empty[i]), WARPS * q.p.arrive);
-    for (int i = 0; i < Period<Q>::PERIOD; i++) barrier_init(shared_address(&room.taken[i]), 1);
-    for (int i = 0; i < job.blocks; i++) barrier_init(shared_address(&room.free[i]), GROUPS < FINISHERS ? GROUPS : FINISHERS);
-    barrier_init(shared_address(&room.summed), 1);
-    barrier_init_done();
+  if (w == WARPS) { // makes the barriers, and waits for nobody
+    if (elected()) make_barriers<Q, GROUPS>(room, q.p.arrive);
+    __syncwarp();
+    cluster_arrive();
+    registers_lower<64>();
+    fetch_parts<Q>(q, room, ring, job);
+    return;
   }
   cluster_sync();
   if (w < WARPS) { // 640 threads have 96 registers each; together no more after this
@@ -240,10 +252,6 @@ template <class Q, int GROUPS> __device__ __forceinline__ void project(const Clu
     return;
   }
   registers_lower<64>();
-  if (w == WARPS) {
-    fetch_parts<Q>(q, room, ring, job);
-    return;
-  }
   wait_for_previous();
   if (w == WARPS + FINISHERS) fetch_rows<Q, GROUPS>(c, c.taken[i], room, memory, job);
   finish_parts<GROUPS>(c, room, table, job);

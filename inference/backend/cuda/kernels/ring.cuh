@@ -40,6 +40,10 @@ __device__ __forceinline__ uint64_t evict_first() {
 }
 #endif
 
+// Of a block of so many threads, one warp makes the barriers of the ring and goes on; all others wait until it has.
+template <int THREADS> __device__ __forceinline__ void barriers_made() { asm volatile("bar.arrive 3, %0;" ::"n"(THREADS) : "memory"); }
+template <int THREADS> __device__ __forceinline__ void wait_for_barriers() { asm volatile("bar.sync 3, %0;" ::"n"(THREADS) : "memory"); }
+
 // Waits for the 16 warps that multiply.
 __device__ __forceinline__ void all_warps() { asm volatile("bar.sync 1, 512;" ::: "memory"); }
 

@@ -66,26 +66,31 @@ struct Strips {
   __device__ __forceinline__ int begin(int turn) const { return first + n * turn / turns; }
 };
 
+__device__ __forceinline__ int first_strip(const ProjectParams &p, uint32_t block) { return p.strips * block / gridDim.x; }
 template <class S> __device__ __forceinline__ Strips strips_of(const ProjectParams &p) {
-  const int first = (int)((int64_t)p.strips * blockIdx.x / gridDim.x), end = (int)((int64_t)p.strips * (blockIdx.x + 1) / gridDim.x);
+  const int first = first_strip(p, blockIdx.x), end = first_strip(p, blockIdx.x + 1);
   const int most = (p.strips + gridDim.x - 1) / gridDim.x;
   return {first, end - first, (most + S::STRIPS - 1) / S::STRIPS};
 }
 
-template <class S> __device__ __forceinline__ void fetch_weights(const StreamParams &q, StreamRoom<S> &room, const Strips &mine, unsigned char *ring) {
+// Memory stands still until the first stage is asked for, so that is before it is known what comes next.
+template <class S> __device__ __forceinline__ void fetch_weights(const StreamParams &q, StreamRoom<S> &room, unsigned char *ring) {
   const uint64_t policy = evict_first();
+  fetch(ring, strip_at(q.p, first_strip(q.p, blockIdx.x)), STAGE, &room.full[0], policy);
+  let_next_start();
+  const Strips mine = strips_of<S>(q.p);
   Turn<S::SLOTS> at, landed;
   int fetched = 0;
   for (int turn = 0; turn < mine.turns; turn++) {
     const int begin = mine.begin(turn), end = mine.begin(turn + 1);
     for (int c = 0; c < q.chunks; c++)
       for (int s = begin; s < end; s++, at.next()) {
-        barrier_wait(&room.empty[at.slot], at.parity ^ 1); // passes at once the first time round
-        if (++fetched > S::FLIGHT) barrier_wait(&room.full[landed.slot], landed.parity), landed.next();
+        if (++fetched == 1) continue; // it is under way
+        if (fetched > S::SLOTS) barrier_wait(&room.empty[at.slot], at.parity ^ 1);
+        if (fetched > S::FLIGHT) barrier_wait(&room.full[landed.slot], landed.parity), landed.next();
         fetch(ring + at.slot * STAGE, (const uint8_t *)strip_at(q.p, s) + (int64_t)c * STAGE, STAGE, &room.full[at.slot], policy);
       }
   }
-  let_next_start();
 }
 
 // What a warp takes of the activations: fragments of its slice of every chunk, once each turn. They pass through
@@ -293,19 +298,25 @@ template <class S> __device__ __forceinline__ void stream(const StreamParams &q)
   extern __shared__ __align__(1024) unsigned char ring[];
   __shared__ StreamRoom<S> room;
   const int w = threadIdx.x >> 5;
-  const Strips mine = strips_of<S>(q.p);
-  if (threadIdx.x == 0) {
-    for (int i = 0; i < S::SLOTS; i++) barrier_init(shared_address(&room.full[i]), 1), barrier_init(shared_address(&room.empty[i]), WARPS * q.p.arrive);
-    barrier_init_done();
-  }
-  __syncthreads();
-  if (w < WARPS) { // 640 threads have 96 registers each; together no more after this
-    registers_raise<112>();
-    consume<S>(q, room, mine, ring);
+  if (w == WARPS) { // it waits for nobody
+    if (elected()) {
+#pragma unroll
+      for (int i = 0; i < S::SLOTS; i++) barrier_init(shared_address(&room.full[i]), 1), barrier_init(shared_address(&room.empty[i]), WARPS * q.p.arrive);
+      barrier_init_done();
+    }
+    __syncwarp();
+    barriers_made<640>();
+    registers_lower<32>();
+    if (elected()) fetch_weights<S>(q, room, ring);
     return;
   }
-  registers_lower<32>();
-  if (w == WARPS && elected()) fetch_weights<S>(q, room, mine, ring);
+  wait_for_barriers<640>();
+  if (w > WARPS) {
+    registers_lower<32>();
+    return;
+  }
+  registers_raise<112>(); // 640 threads have 96 registers each; together no more after this
+  consume<S>(q, room, strips_of<S>(q.p), ring);
 }
 #define BOUNDS __launch_bounds__(640, 1)
 #else
