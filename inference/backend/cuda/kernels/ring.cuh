@@ -40,7 +40,8 @@ __device__ __forceinline__ uint64_t evict_first() {
 }
 #endif
 
-// Of a block of so many threads, one warp makes the barriers of the ring and goes on; all others wait until it has.
+// Of a block of so many threads, one lane makes the barriers of the ring and goes on, for memory stands still until it asks for
+// weights; all others wait for the barriers. (Lanes that make one each do so one after the other, in 80 cycles.)
 template <int THREADS> __device__ __forceinline__ void barriers_made() { asm volatile("bar.arrive 3, %0;" ::"n"(THREADS) : "memory"); }
 template <int THREADS> __device__ __forceinline__ void wait_for_barriers() { asm volatile("bar.sync 3, %0;" ::"n"(THREADS) : "memory"); }
 
