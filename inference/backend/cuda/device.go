@@ -25,6 +25,7 @@ type Device struct {
 	blocks       int            // multiprocessors
 	arrive       int32          // lanes of a warp that arrive for it, 32 for racecheck to see: kernels/ring.cuh
 	programmatic bool           // of the launches under way
+	apart        bool           // no launch is: racecheck knows one kernel at a time
 	packed       unsafe.Pointer // activations that the last launch has written as bf16
 	operands     operands
 	splits       splitRoom

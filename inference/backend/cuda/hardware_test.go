@@ -11,7 +11,7 @@ import (
 )
 
 // openHardware opens the first GPU, or skips the test and says why. LLORCH_TEST_RACECHECK=1 has all
-// lanes of a warp arrive, as racecheck wants it.
+// lanes of a warp arrive and kernels run one after the other, as racecheck wants it.
 func openHardware(t testing.TB) *Device {
 	t.Helper()
 	h, err := observeHost()
@@ -26,7 +26,7 @@ func openHardware(t testing.TB) *Device {
 		t.Fatal(err)
 	}
 	if os.Getenv("LLORCH_TEST_RACECHECK") != "" {
-		d.(*Device).arrive = 32
+		d.(*Device).arrive, d.(*Device).apart = 32, true
 		d.(*Device).kern.attention.rings = nil // a copy after a vote of the warp looks like a race to it, too
 	}
 	d.(*Device).unchained = os.Getenv("LLORCH_TEST_UNCHAINED") != ""

@@ -110,7 +110,7 @@ func (d *Device) run(plan []op, captured bool) {
 	d.operands.packed, d.operands.left, d.normed = false, nil, op{}
 	d.resetTickets()
 	for i := 0; i < len(plan); {
-		d.programmatic = d.hopper && (captured || i > 0)
+		d.programmatic = d.hopper && !d.apart && (captured || i > 0)
 		n := d.fused(plan[i:])
 		if n == 0 {
 			d.normed = op{}

@@ -90,12 +90,10 @@ __device__ __forceinline__ void store_shared(uint32_t at, float4 v) {
 __device__ __forceinline__ void tell(uint32_t barrier, uint32_t bytes) {
   asm volatile("fence.acq_rel.cta;\nmbarrier.complete_tx.relaxed.cta.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
 }
-// Meets all threads of the cluster's blocks; those that are only met, and go on, just arrive.
+// Meets all threads of the cluster's blocks. Who is not in need of them may arrive, go on and wait later.
 __device__ __forceinline__ void cluster_arrive() { asm volatile("barrier.cluster.arrive.release;" ::: "memory"); }
-__device__ __forceinline__ void cluster_sync() {
-  cluster_arrive();
-  asm volatile("barrier.cluster.wait.acquire;" ::: "memory");
-}
+__device__ __forceinline__ void cluster_wait() { asm volatile("barrier.cluster.wait.acquire;" ::: "memory"); }
+__device__ __forceinline__ void cluster_sync() { cluster_arrive(), cluster_wait(); }
 
 // Registers of a thread, moved between warpgroups; all warps of one execute it.
 template <int N> __device__ __forceinline__ void registers_raise() { asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(N)); }

@@ -58,6 +58,7 @@ template <bool NORM> struct Pack {
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, row = warp / ROW_WARPS; // row of the block
   const int first = warp % ROW_WARPS * 128 + lane * 4;                               // k of a part
   const int left = p.n - (int)blockIdx.x * ROWS;                                     // rows from the block's first on
+  const int end = (p.cols + 63) / 64 * 64;
   const float *const x = p.x + (int64_t)min((int)blockIdx.x * ROWS + row, p.n - 1) * p.cols;
   float4 v[KEPT];
   float scale;
@@ -88,6 +89,7 @@ template <bool NORM> struct Pack {
 #pragma unroll
     for (int i = 0; i < KEPT; i++) {
       const int k = first + i * SPAN;
+      if (part + k >= end) continue;
       if (NORM) {
         const float4 w = load4_weights(p, part + k);
         v[i] = make_float4(v[i].x * scale * w.x, v[i].y * scale * w.y, v[i].z * scale * w.z, v[i].w * scale * w.w);
@@ -100,7 +102,7 @@ template <bool NORM> struct Pack {
 
   // Writes the part from there: 16 lanes a block of 32 k.
   __device__ __forceinline__ void write(int part) {
-    const int at = lane % 16 * 16, blocks = min((int)BLOCKS, ((p.cols + 63) / 64 * 64 - part) / 32);
+    const int at = lane % 16 * 16, blocks = min((int)BLOCKS, (end - part) / 32);
     if (lane % 16 / 4 >= left) return;
     for (int b = 2 * warp + lane / 16; b < blocks; b += 2 * ROWS * ROW_WARPS)
       *(uint4 *)(p.dst + (int64_t)((part / 32 + b) * p.groups + blockIdx.x / 2) * GROUP_BYTES + blockIdx.x % 2 * (ROWS * 64) + at) = *(const uint4 *)(sh.blocks[b] + at);

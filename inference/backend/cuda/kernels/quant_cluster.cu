@@ -240,12 +240,13 @@ template <class Q, int GROUPS> __device__ __forceinline__ void project(const Clu
   const int first = strips * cluster / clusters, end = strips * (cluster + 1) / clusters;
   const Job job = {(int)cluster_rank(), c.cluster, run->strip + first, end - first, run->stages};
   unsigned char *table = memory + q.x_bytes, *ring = table + WARPS * GROUPS * 512;
-  if (w == WARPS) { // makes the barriers, and waits for nobody
+  if (w == WARPS) { // makes the barriers, and waits for nobody before it fetches
     if (elected()) make_barriers<Q, GROUPS>(room, q.p.arrive);
     __syncwarp();
     cluster_arrive();
     registers_lower<64>();
     fetch_parts<Q>(q, room, ring, job);
+    cluster_wait();
     return;
   }
   cluster_sync();
