@@ -43,6 +43,7 @@ part() {
     printf 'FAIL  %-16s %4d s  status %d, %s: %s\n' "$name" $((SECONDS - from)) $rc "$logs/$name.log" \
         "$(grep -hE -- '^=+ +[A-Z].*([Ii]nvalid|misaligned|[Hh]azard|[Ee]rror|Timeout|at 0x)|--- FAIL|^want|not run|panic|rror' "$logs/$name.log" |
             grep -v ' 0 errors' | head -3 | tr '\n' ' ' | cut -c1-400)"
+    tail -n 5 "$logs/$name.log" | cut -c1-200 | sed 's/^/      /' >&2
 }
 
 # tests FOLDER BINARY PATTERN [FLAG...]: a skipped test has shown nothing, so it fails the part.

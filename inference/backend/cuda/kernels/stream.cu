@@ -9,10 +9,10 @@
 // 2 to 4 us: steps of 8 and 32 rows of Llama-2-7B took 3.1 and 1.1 % longer, Llama-3-8B 2.5 and 0.6, TinyLlama 1.8 and 1.) Activations, as fragments (fragments.cuh), are copied by the lanes that multiply them,
 // SLOTS_X chunks ahead, once each time.
 //
-// Measured on an H200 that reads 4.6 TB/s, Llama-2-7B shape, the four projections of a layer one
-// after the other: 103 us for 8 rows and 117 for 32, 3.9 and 3.5 TB/s of weights. By itself, with a
-// stream_pack each: qkv 28.2 and 32.9, gate and up 46.3 and 52.5, down 28.7 and 30.2, o 11.1 and
-// 13.8. TinyLlama: 33.8 and 42.3. What is lost, in cycles of o of TinyLlama with 8 rows, all of whose weights are there
+// Measured on an H200 that reads 4.53 TB/s, Llama-2-7B shape, the four projections of a layer one
+// after the other: 102 us for 8 rows and 115 for 32, 4.0 and 3.5 TB/s of weights. By itself, with a
+// stream_pack each: qkv 28.7 and 32.6, gate and up 46.5 and 51.1, down 30.7 and 32.3, o 13.1 and
+// 13.8. TinyLlama: 33.6 and 41.4. What is lost, in cycles of o of TinyLlama with 8 rows, all of whose weights are there
 // when the kernel in front ends: 2300 until the first activations come, for all blocks read the same ones and L2 gives
 // no more than 4 TB/s of them; 1500 for the products, 1350 for what becomes of them, one dependent instruction
 // after the other. 32 rows read four times 256 KB of
