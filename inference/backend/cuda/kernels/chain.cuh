@@ -282,12 +282,7 @@ template <int SLOT, class Multiply> __device__ __forceinline__ void chain(const 
   __shared__ ChainShared block;
   const int lane = threadIdx.x & 31, w = threadIdx.x >> 5, arrive = c.phase[0].q.p.arrive;
   if (w == WARPS) { // it waits for nobody: memory stands still until it asks for weights
-    if (lane == 0) {
-#pragma unroll
-      for (int i = 0; i < STAGES; i++) barrier_init(&block.full[i], 1), barrier_init(&block.empty[i], WARPS * arrive);
-      block.multiplying = 0;
-      asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
-    }
+    if (lane == 0) make_ring(block.full, block.empty, WARPS * arrive), block.multiplying = 0, ring_made();
     __syncwarp();
     barriers_made<640>();
     chain_registers<false>();

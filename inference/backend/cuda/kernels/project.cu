@@ -146,11 +146,7 @@ template <int TH, int P> __device__ __forceinline__ void project(const ProjectPa
   const int lane = threadIdx.x & 31, w = threadIdx.x >> 5;
 #if __CUDA_ARCH__ >= 900
   if (w == WARPS) {
-    if (lane == 0) {
-#pragma unroll
-      for (int i = 0; i < STAGES; i++) barrier_init(&room.full[i], 1), barrier_init(&room.empty[i], WARPS * p.arrive);
-      asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
-    }
+    if (lane == 0) make_ring(room.full, room.empty, WARPS * p.arrive), ring_made();
     __syncwarp();
     barriers_made<640>();
   } else {

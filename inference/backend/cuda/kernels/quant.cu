@@ -136,12 +136,7 @@ template <class Q, bool ONE> __device__ __forceinline__ void project(const Quant
   const int first = strips * block / blocks, n = (int)(strips * (block + 1) / blocks) - first, s0 = run->strip + first;
 #if __CUDA_ARCH__ >= 900
   if (w == WARPS) {
-    if (lane == 0) {
-#pragma unroll
-      for (int i = 0; i < STAGES; i++) barrier_init(&shared.room.full[i], 1), barrier_init(&shared.room.empty[i], WARPS * q.p.arrive);
-      shared.places.init(q.p.arrive);
-      asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
-    }
+    if (lane == 0) make_ring(shared.room.full, shared.room.empty, WARPS * q.p.arrive), shared.places.init(q.p.arrive), ring_made();
     __syncwarp();
     barriers_made<THREADS>();
   } else {

@@ -13,6 +13,14 @@ __device__ __forceinline__ uint32_t shared(const void *p) { return (uint32_t)__c
 __device__ __forceinline__ void barrier_init(uint64_t *b, int count) {
   asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared(b)), "r"(count));
 }
+// Makes the barriers of a ring, by one lane: one that is full when so many bytes have come, and one that is free when so many
+// have arrived, for each stage.
+template <int N> __device__ __forceinline__ void make_ring(uint64_t (&full)[N], uint64_t (&empty)[N], int arrivals) {
+#pragma unroll
+  for (int i = 0; i < N; i++) barrier_init(&full[i], 1), barrier_init(&empty[i], arrivals);
+}
+// Then copies may use them.
+__device__ __forceinline__ void ring_made() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 __device__ __forceinline__ void wait_at(uint32_t b, uint32_t parity) {
   asm volatile("{\n.reg .pred p;\nW%=:\nmbarrier.try_wait.parity.shared::cta.b64 p, [%0], %1;\n@p bra D%=;\nbra W%=;\nD%=:\n}" ::"r"(b), "r"(parity) : "memory");
 }
