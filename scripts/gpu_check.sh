@@ -210,6 +210,6 @@ part launch_failure 30 launch_failure
 part killed       30 killed
 [ -z "$contract" ] || part contract 120 contract "$contract"
 part memcheck    150 memcheck
-part racecheck   150 racecheck
+part racecheck   200 racecheck
 echo "$((SECONDS - began)) s in all"
 exit $failed

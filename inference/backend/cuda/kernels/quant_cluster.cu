@@ -22,7 +22,8 @@
 // With all barriers made by one lane, whose warp fetches before the blocks of the cluster have met: 5.95 and 7.2 ms (6.04 and 7.3
 // in the same run).
 //
-// Tried: the next kernel let begin at the beginning (8 rows 0.7 % slower, 32 rows 0.7 to 1.5); activations made integers by each cluster itself (7 us a launch slower); two records a stage,
+// Tried: the next kernel let begin at the beginning (8 rows 0.7 % slower, 32 rows 0.7 to 1.5); activations made integers by
+// each cluster itself (7 us a launch slower); two records a stage,
 // or loaded before one is multiplied (0 to 12 % slower); one lane that fetches all pieces (the same);
 // stages given back after the products (3 % slower); sums that begin at 3·2²² and so are floats,
 // without a conversion (7 to 10 % slower: float additions, not conversions, are in the way).
