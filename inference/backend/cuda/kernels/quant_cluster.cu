@@ -223,8 +223,7 @@ template <int GROUPS> __device__ __forceinline__ void finish_parts(const Cluster
 }
 
 template <class Q, int GROUPS> __device__ __forceinline__ void make_barriers(ClusterRoom &room, int arrive) {
-#pragma unroll
-  for (int i = 0; i < MOST_STAGES; i++) barrier_init(shared_address(&room.full[i]), 1), barrier_init(shared_address(&room.empty[i]), WARPS * arrive);
+  make_ring(room.full, room.empty, WARPS * arrive);
 #pragma unroll
   for (int i = 0; i < Period<Q>::PERIOD; i++) barrier_init(shared_address(&room.taken[i]), 1);
 #pragma unroll

@@ -4,10 +4,11 @@
 //
 // A block owns a contiguous range of strips and goes over k for STRIPS of them at a time, with
 // their sums in registers. Weights come through a ring in shared memory, from before the
-// kernel in front has ended: it lets this one begin when it has begun itself, so that a block starts where one has
-// ended, while the others still multiply. (When it had asked for all of its weights, early blocks' multiprocessors stood still for
-// 2 to 4 us: steps of 8 and 32 rows of Llama-2-7B took 3.1 and 1.1 % longer, Llama-3-8B 2.5 and 0.6, TinyLlama 1.8 and 1.) Activations, as fragments (fragments.cuh), are copied by the lanes that multiply them,
-// SLOTS_X chunks ahead, once each time.
+// kernel in front has ended: that lets this one begin when it has begun itself, so that a block starts where one has
+// ended, while others still multiply. (Where it did so only after it had asked for its last weights, the multiprocessors of
+// early blocks stood still for 2 to 4 us: steps of 8 and 32 rows of Llama-2-7B took 3.1 and 1.1 % longer, Llama-3-8B 2.5 and
+// 0.6, TinyLlama 1.8 and 1.) Activations, as fragments (fragments.cuh), are copied by the lanes that multiply them, SLOTS_X
+// chunks ahead, once each time.
 //
 // Measured on an H200 that reads 4.53 TB/s, Llama-2-7B shape, the four projections of a layer one
 // after the other: 102 us for 8 rows and 115 for 32, 4.0 and 3.5 TB/s of weights. By itself, with a
