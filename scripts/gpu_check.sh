@@ -1,6 +1,6 @@
 #!/bin/bash
-# What only a machine with a GPU can show: one line a part, and the end of its log where it failed, exit status 0 if all passed, in less than 8 minutes. It needs
-# neither Go nor a toolkit, only what `make gpu-check-build` has put into build/gpu/, in a checkout of the same commit.
+# What only a machine with a GPU can show: one line a part, and the end of its log where it failed, exit status 0 if all
+# passed, in less than 8 minutes. It needs neither Go nor a toolkit, only what `make gpu-check-build` has put into build/gpu/, in a checkout of the same commit.
 #   scripts/gpu_check.sh [--contract PATH] [--only PART,PART] [--device N]
 # PATH is a wire-contract check kept outside this repository, run with --bin and --model. The log of each part is in $LOGS,
 # a new folder by default.
