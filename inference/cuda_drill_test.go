@@ -104,7 +104,11 @@ func (d *drill) open(t *testing.T, o Options) *Engine {
 // tokens asks for n tokens of a prompt of three and returns their events' number and the stream's error.
 func tokens(t *testing.T, e *Engine, id string, n int) (got int, err error) {
 	t.Helper()
-	r := Request{ID: id, MaxTokens: n}
+	return tokensOf(t, e, Request{ID: id, MaxTokens: n})
+}
+
+func tokensOf(t *testing.T, e *Engine, r Request) (got int, err error) {
+	t.Helper()
 	events, err := e.submit(e.newSequence(context.Background(), r, []int32{3, 4, 5}))
 	if err != nil {
 		return 0, err

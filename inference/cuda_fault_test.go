@@ -12,6 +12,7 @@ import (
 	"llorch/inference/backend"
 	"llorch/inference/backend/cuda/driver"
 	"llorch/inference/backend/cuda/nvml"
+	"llorch/inference/sample"
 )
 
 // Every call of a start may be the one that fails: the load says so, and all that was made is given back.
@@ -54,6 +55,9 @@ func TestCUDAStartFailsAtEveryStep(t *testing.T) {
 	}
 }
 
+// penalized has the ids that were seen copied for every step.
+var penalized = sample.Params{RepetitionPenalty: 1.1}
+
 // Whatever call finds the context lost, streams end with the typed error and no token comes after.
 func TestCUDAStickyErrorLatches(t *testing.T) {
 	for _, c := range []struct {
@@ -63,7 +67,7 @@ func TestCUDAStickyErrorLatches(t *testing.T) {
 	}{
 		{"Launch", 719, "launch"}, {"GraphLaunch", 700, "kernel"}, {"CopyHtoDAsync", 214, "ecc"}, {"EventSynchronize", 702, "timeout"},
 		{"EventSynchronize", 715, "kernel"},
-		{"EventRecord", 716, "kernel"}, {"CopyDtoHAsync", 220, "nvlink"}, {"CaptureBegin", 700, "kernel"}, {"GraphInstantiate", 999, "driver"},
+		{"EventRecord", 716, "kernel"}, {"Launch", 220, "nvlink"}, {"CaptureBegin", 700, "kernel"}, {"GraphInstantiate", 999, "driver"},
 	} {
 		t.Run(c.method, func(t *testing.T) {
 			d := newDrill(t)
@@ -79,7 +83,7 @@ func TestCUDAStickyErrorLatches(t *testing.T) {
 				}
 				return nil
 			})
-			got, err := tokens(t, e, "a", 40)
+			got, err := tokensOf(t, e, Request{ID: "a", MaxTokens: 40, Sampling: penalized})
 			if codeOf(err) != CodeUnhealthy || got >= 40 {
 				t.Fatalf("%d tokens, then %v", got, err)
 			}
@@ -116,7 +120,7 @@ func TestCUDAFailureOfOneRequest(t *testing.T) {
 				}
 				return nil
 			})
-			if got, err := tokens(t, e, "a", 20); codeOf(err) != c.want || (c.want == "") != (got == 20) {
+			if got, err := tokensOf(t, e, Request{ID: "a", MaxTokens: 20, Sampling: penalized}); codeOf(err) != c.want || (c.want == "") != (got == 20) {
 				t.Errorf("%d tokens, then %v", got, err)
 			}
 			if got, err := tokens(t, e, "b", 20); got != 20 || err != nil {

@@ -8,17 +8,21 @@ import (
 	"llorch/inference/backend/cuda/driver"
 )
 
-// batch is the device's copy of a backend.Batch: arrays of int32 in one allocation,
-// filled through one pinned buffer by one copy a step.
+// batch is the device's copy of a backend.Batch: arrays of int32 in one allocation. Few come with launches, as those of decode
+// steps are; more go through one pinned buffer by one copy a step.
 type batch struct {
 	of     *backend.Batch // nil: nothing is there
 	device driver.Ptr
 	pinned driver.Pinned
 	words  []int32 // of pinned
+	few    [mostSet]int32
 	at     layout
 	reach  reach
 	passed driver.Event // the copy out of pinned
 }
+
+// mostSet is how many words come with launches, of which each takes 2 µs and a copy 8 between two steps.
+const mostSet = 3 * launchWords
 
 // layout says where the arrays of a batch begin, in words.
 type layout struct{ tokens, positions, tables, logits, tiles, wide, pages, end int }
@@ -64,9 +68,14 @@ func (d *Device) use(b *backend.Batch) {
 		d.fail(err)
 		return
 	}
+	d.batch.at, d.batch.of, d.batch.reach = l, b, reachOf(b)
+	if l.end <= mostSet {
+		l.fill(d.batch.few[:], b)
+		d.setWords(d.batch.device, d.batch.few[:l.end])
+		return
+	}
 	d.check(d.drv.EventSynchronize(d.batch.passed))
 	l.fill(d.batch.words, b)
-	d.batch.at, d.batch.of, d.batch.reach = l, b, reachOf(b)
 	d.check(d.drv.CopyHtoDAsync(d.batch.device, d.batch.pinned.Bytes[:4*l.end], d.stream))
 	d.check(d.drv.EventRecord(d.batch.passed, d.stream))
 }

@@ -58,8 +58,8 @@ func TestBatchWithoutRoom(t *testing.T) {
 		if err := d.Sync(); !errors.Is(err, backend.ErrMemory) || backend.IsFault(err) {
 			t.Errorf("%s: %v", failing, err)
 		}
-		d.Embed(dst, table, small)
-		if err := d.Sync(); err != nil || launches != 1 || fake.Used() != used {
+		d.Embed(dst, table, small) // its words, and then the op
+		if err := d.Sync(); err != nil || launches != 2 || fake.Used() != used {
 			t.Errorf("%s: then %v, %d launches, %d bytes and before %d", failing, err, launches, fake.Used(), used)
 		}
 	}
@@ -67,5 +67,26 @@ func TestBatchWithoutRoom(t *testing.T) {
 	d.Embed(dst, table, large)
 	if err := d.Sync(); err != nil || fake.Used() <= used {
 		t.Errorf("with room: %v", err)
+	}
+}
+
+// Few words come with launches, more by one copy.
+func TestBatchComes(t *testing.T) {
+	calls := map[string]int{}
+	d := openFake(t, drivertest.NewFake(), func(method string) error { calls[method]++; return nil })
+	table, err1 := d.Alloc(backend.Weights, tensor.F32, 8, 8)
+	dst, err2 := d.Alloc(backend.Scratch, tensor.F32, 1, 8)
+	if err := errors.Join(err1, err2, d.Sync()); err != nil {
+		t.Fatal(err)
+	}
+	const own = 3 + 2 + 2 // token, position, table; a tile of each of two kinds
+	for _, c := range []struct{ words, launches, copies int }{
+		{own + 1, 1, 0}, {launchWords, 1, 0}, {launchWords + 1, 2, 0}, {mostSet, 3, 0}, {mostSet + 1, 0, 1},
+	} {
+		clear(calls)
+		d.Embed(dst, table, &backend.Batch{Tokens: []int32{1}, Positions: []int32{0}, Seqs: []backend.Seq{{Rows: 1, Pages: make([]int32, c.words-own)}}})
+		if err := d.Sync(); err != nil || calls["Launch"] != c.launches+1 || calls["CopyHtoDAsync"] != c.copies {
+			t.Errorf("%d words: %d launches and %d copies, want %d and %d, and the op; %v", c.words, calls["Launch"], calls["CopyHtoDAsync"], c.launches, c.copies, err)
+		}
 	}
 }

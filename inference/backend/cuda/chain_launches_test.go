@@ -8,7 +8,7 @@ import (
 	"llorch/inference/backend/cuda/driver/drivertest"
 )
 
-// TestLaunchesOfAStep: a step of one row is what attention's blocks share, the table, the first norm and
+// TestLaunchesOfAStep: a step of one row is the batch's words, what attention's blocks share, the table, the first norm and
 // projection, then attention and a chain for each layer, and the choice of the token. It takes no GPU.
 func TestLaunchesOfAStep(t *testing.T) {
 	for _, s := range []shape{chainShapes[0], chainShapes[len(chainShapes)-1]} {
@@ -21,7 +21,7 @@ func TestLaunchesOfAStep(t *testing.T) {
 		})
 		m := newBenchModel(t, d, s, 8)
 		m.step(t, decodeBatch(1, 1)) // weights are laid out
-		first := 5
+		first := 6
 		if s.name != "small" {
 			first-- // kernels for quantised weights take the norm themselves
 		}

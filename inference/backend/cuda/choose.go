@@ -20,12 +20,12 @@ const (
 // chooseShared is the shared memory of a block that has a bit for each id.
 func chooseShared(vocab int) int { return chooseRoom + ceilDiv(vocab, 32)*4 }
 
-// choose launches the choice of every row.
-func (d *Device) choose(s *drawing, to int) {
+// choose launches the choice of every row, the first of which is number `to` of the step. host is where the step's go on the host.
+func (d *Device) choose(s *drawing, to int, host driver.Ptr) {
 	for from := 0; from < len(s.params) && !d.broken(); {
 		n, ids := together(s.params[from:])
 		p := chooseParams{
-			dst: d.ids + driver.Ptr(4*(to+from)), logits: rowOf(s.logits, from), vocab: int64(s.logits.Cols),
+			dst: d.ids + driver.Ptr(4*(to+from)), host: host + driver.Ptr(4*(to+from)), logits: rowOf(s.logits, from), vocab: int64(s.logits.Cols),
 			seen: d.seen.upload(d, s.params[from:from+n], ids), tokens: d.batch.word(d.batch.at.tokens),
 		}
 		shared, at := chooseRoom, 0

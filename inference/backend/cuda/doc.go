@@ -9,12 +9,12 @@
 // fused op would have left in memory is written only where a later op of the plan may
 // read it, or somebody else, unless tokens are chosen: then the step is over. A step of decode
 // rows that comes again with the same tensors is captured as a graph, one for each number of
-// rows and class of contexts, and replayed: what changes from step to step lies in one buffer (batch.go). Kernels of a
+// rows and class of contexts, and replayed: what changes from step to step lies in one buffer, whose words come with a launch (batch.go). Kernels of a
 // step are launched programmatically, so that the weights of one are on their way while the one
 // before ends; steps do not overlap.
 //
 // Steps may follow each other without the host (pipeline.go): rows are embedded that the step
-// before has chosen, choices are copied to the host as they come, and an event tells when.
+// before has chosen, kernels leave choices on the host, too, and an event tells when. So no copy is between two steps.
 //
 // A step of one row is a matter of latency, and its projections from attention to attention go in one
 // launch (chain.go, kernels/chain.cuh), where blocks hand each other results word by word.

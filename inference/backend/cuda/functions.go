@@ -10,7 +10,7 @@ import (
 // functions are the kernels that a device launches.
 type functions struct {
 	embed, embedPacked, rows, rmsNorm, headNorm, swiglu, ropeStore, ropeRows driver.Function
-	repack, choose, pack, attendShare                                        driver.Function
+	repack, choose, pack, setWords, attendShare                              driver.Function
 
 	linear, attend                   map[tensor.DType]driver.Function
 	project                          map[geometry]driver.Function
@@ -37,7 +37,7 @@ func findFunctions(drv driver.Driver, index int, k *Kernels, hopper bool) (f *fu
 	}
 	f.embed, f.embedPacked, f.rows, f.rmsNorm = find("embed"), find("embed_packed"), find("rows"), find("rms_norm")
 	f.headNorm, f.swiglu, f.ropeStore = find("head_norm"), find("swiglu"), find("rope_store")
-	f.repack, f.choose, f.pack = find("repack"), find("choose"), find("stream_pack")
+	f.repack, f.choose, f.pack, f.setWords = find("repack"), find("choose"), find("stream_pack"), find("set_words")
 	f.attendShare, f.ropeRows = find("attend_share"), find("rope_rows")
 	for t := tensor.F32; t.Known(); t++ {
 		f.linear[t] = find("linear_" + t.String())

@@ -6,6 +6,12 @@ import "llorch/inference/backend/cuda/driver"
 // fields in the same order, all of natural alignment, what a struct holds besides
 // spelled out. params_test.go compares the sizes.
 
+type setWordsParams struct {
+	dst  driver.Ptr
+	n, _ int32
+	word [launchWords]int32
+}
+
 // tokensParams are those of Tokens in kernels/formats.cuh.
 type tokensParams struct{ rows, chosen driver.Ptr }
 
@@ -217,7 +223,8 @@ type chooseRow struct {
 }
 
 type chooseParams struct {
-	dst, logits  driver.Ptr
+	dst, host    driver.Ptr
+	logits       driver.Ptr
 	vocab        int64
 	seen, tokens driver.Ptr
 	blocks, _    int32

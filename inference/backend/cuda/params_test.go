@@ -9,6 +9,7 @@ import (
 // structs in kernels/*.cu. Pointers and int64 come at multiples of 8.
 func TestParams(t *testing.T) {
 	for name, s := range map[string][2]uintptr{
+		"setWords":  {unsafe.Sizeof(setWordsParams{}), 16 + 1000*4},
 		"embed":     {unsafe.Sizeof(embedParams{}), 48},
 		"rows":      {unsafe.Sizeof(rowsParams{}), 32},
 		"norm":      {unsafe.Sizeof(normParams{}), 40},
@@ -35,7 +36,7 @@ func TestParams(t *testing.T) {
 		"quantEmbd": {unsafe.Sizeof(quantEmbedParams{}), 40},
 		"repack":    {unsafe.Sizeof(repackParams{}), 40},
 		"embedP":    {unsafe.Sizeof(embedPackedParams{}), 40},
-		"choose":    {unsafe.Sizeof(chooseParams{}), 6*8 + 64*48},
+		"choose":    {unsafe.Sizeof(chooseParams{}), 7*8 + 64*48},
 		"read":      {unsafe.Sizeof(readParams{}), 24},
 		"peak":      {unsafe.Sizeof(peakParams{}), 24},
 		"attend":    {unsafe.Sizeof(attendParams{}), 96},

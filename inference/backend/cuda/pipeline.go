@@ -16,6 +16,7 @@ var _ backend.Pipeliner = (*Device)(nil)
 type step struct {
 	drawing []drawing
 	ids     []byte       // pinned
+	chosen  driver.Ptr   // the same, as kernels find it
 	done    driver.Event // the choices are there
 }
 
@@ -29,6 +30,7 @@ func (d *Device) startSteps() (err error) {
 	for i := range d.steps {
 		s := &d.steps[i]
 		s.ids, rest = rest[:chosen], rest[chosen:]
+		s.chosen = d.chosen.Device + driver.Ptr(i*chosen)
 		if s.done, err = d.drv.EventCreate(false); err != nil {
 			return err
 		}
@@ -61,7 +63,7 @@ func (d *Device) Begin() error {
 	if d.under == len(d.steps) {
 		d.fail(fmt.Errorf("cuda: a step begins while %d are under way", d.under))
 	} else {
-		d.drawBehind(s.ids)
+		d.drawBehind(s.chosen)
 	}
 	if !d.broken() {
 		d.check(d.drv.EventRecord(s.done, d.stream))

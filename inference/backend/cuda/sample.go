@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"llorch/inference/backend"
+	"llorch/inference/backend/cuda/driver"
 	"llorch/inference/sample"
 )
 
@@ -27,15 +28,13 @@ func (d *Device) Sample(dst []int32, logits backend.Tensor, p []sample.Params) {
 	d.drawing = append(d.drawing, drawing{dst, logits, p})
 }
 
-// drawBehind puts the choices behind their logits, and has them copied to the host.
-func (d *Device) drawBehind(host []byte) {
+// drawBehind puts the choices behind their logits. The kernels leave them on the host, too, in pinned memory: a copy would be one
+// more thing between two steps.
+func (d *Device) drawBehind(host driver.Ptr) {
 	n := 0
 	for i := range d.drawing {
-		d.choose(&d.drawing[i], n)
+		d.choose(&d.drawing[i], n, host)
 		n += len(d.drawing[i].params)
-	}
-	if n > 0 && !d.broken() {
-		d.check(d.drv.CopyDtoHAsync(host[:4*n], d.ids, d.stream))
 	}
 }
 
@@ -50,12 +49,12 @@ func (d *Device) handOut(drawing []drawing, ids []int32) {
 
 // sampleAll waits for what was asked, and hands out the choices.
 func (d *Device) sampleAll() {
-	host := d.chosen.Bytes[:4*mostIDs]
-	d.drawBehind(host)
+	s := &d.steps[0]
+	d.drawBehind(s.chosen)
 	if !d.dead() { // also after a failure: what was launched before it must not run on
 		d.check(d.drv.StreamSynchronize(d.stream))
 	}
-	d.handOut(d.drawing, words32(host))
+	d.handOut(d.drawing, words32(s.ids))
 	d.drawing = d.drawing[:0]
 }
 

@@ -6,8 +6,6 @@ package driver
 // #cgo nocallback llorch_pointer_info
 // #cgo noescape llorch_copy_in
 // #cgo nocallback llorch_copy_in
-// #cgo noescape llorch_copy_out
-// #cgo nocallback llorch_copy_out
 // #include "extra.h"
 import "C"
 
@@ -66,10 +64,6 @@ func (*CUDA) CopyDtoH(dst []byte, src Ptr) error {
 
 func (*CUDA) CopyHtoDAsync(dst Ptr, src []byte, s Stream) error {
 	return check("cuMemcpyHtoDAsync", C.llorch_copy_in(C.uint64_t(dst), start(src), C.size_t(len(src)), C.uintptr_t(s)))
-}
-
-func (*CUDA) CopyDtoHAsync(dst []byte, src Ptr, s Stream) error {
-	return check("cuMemcpyDtoHAsync", C.llorch_copy_out(start(dst), C.uint64_t(src), C.size_t(len(dst)), C.uintptr_t(s)))
 }
 
 func (*CUDA) CopyDtoDAsync(dst, src Ptr, bytes int64, s Stream) error {

@@ -50,7 +50,6 @@ type Memory interface {
 	// The host side of these lies within memory of HostAlloc, and is left alone
 	// until the stream has passed the copy.
 	CopyHtoDAsync(dst Ptr, src []byte, s Stream) error
-	CopyDtoHAsync(dst []byte, src Ptr, s Stream) error
 	CopyDtoDAsync(dst, src Ptr, bytes int64, s Stream) error
 	Memset8Async(dst Ptr, value byte, bytes int64, s Stream) error
 	Memset32Async(dst Ptr, value uint32, words int64, s Stream) error

@@ -74,10 +74,6 @@ HIDDEN CUresult llorch_host_alloc(size_t bytes, void **host, uint64_t *device) {
 HIDDEN CUresult llorch_copy_in(uint64_t dst, const void *src, size_t bytes, uintptr_t s) {
   return cuMemcpyHtoDAsync(dst, src, bytes, (CUstream)s);
 }
-HIDDEN CUresult llorch_copy_out(void *dst, uint64_t src, size_t bytes, uintptr_t s) {
-  return cuMemcpyDtoHAsync(dst, src, bytes, (CUstream)s);
-}
-
 // Thread-local: with the global mode an allocation of a loader's thread would fail and break the capture.
 HIDDEN CUresult llorch_capture_begin(uintptr_t s) {
   return cuStreamBeginCapture((CUstream)s, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL);

@@ -20,7 +20,6 @@ CUresult llorch_launch(uintptr_t f, uintptr_t stream, const llorch_shape *shape,
 CUresult llorch_pointer_info(uint64_t p, llorch_pointer *out);
 CUresult llorch_host_alloc(size_t bytes, void **host, uint64_t *device);
 CUresult llorch_copy_in(uint64_t dst, const void *src, size_t bytes, uintptr_t stream);
-CUresult llorch_copy_out(void *dst, uint64_t src, size_t bytes, uintptr_t stream);
 CUresult llorch_graph_launch(uintptr_t exec, uintptr_t stream);
 CUresult llorch_capture_begin(uintptr_t stream);
 CUresult llorch_capture_end(uintptr_t stream, uintptr_t *graph);

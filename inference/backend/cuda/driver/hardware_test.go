@@ -121,7 +121,7 @@ func TestCopies(t *testing.T) {
 	}
 	a, b := drivertest.Alloc(t, d, n), drivertest.Alloc(t, d, n)
 	ok(t, d.CopyHtoDAsync(a, h.Bytes, s), d.CopyDtoDAsync(b, a, n, s), d.Memset8Async(b, 0xee, 16, s),
-		d.Memset32Async(b+16, 0x01020304, 2, s), d.CopyDtoHAsync(back.Bytes, b, s), d.StreamSynchronize(s))
+		d.Memset32Async(b+16, 0x01020304, 2, s), d.StreamSynchronize(s), d.CopyDtoH(back.Bytes, b))
 	want := slices.Clone(h.Bytes)
 	for i := range 16 {
 		want[i] = 0xee

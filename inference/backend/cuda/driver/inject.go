@@ -146,13 +146,6 @@ func (i *Injector) CopyHtoDAsync(dst Ptr, src []byte, s Stream) error {
 	return i.Driver.CopyHtoDAsync(dst, src, s)
 }
 
-func (i *Injector) CopyDtoHAsync(dst []byte, src Ptr, s Stream) error {
-	if err := i.Fail("CopyDtoHAsync"); err != nil {
-		return err
-	}
-	return i.Driver.CopyDtoHAsync(dst, src, s)
-}
-
 func (i *Injector) CopyDtoDAsync(dst, src Ptr, bytes int64, s Stream) error {
 	if err := i.Fail("CopyDtoDAsync"); err != nil {
 		return err

@@ -72,6 +72,6 @@ extern "C" __global__ void __launch_bounds__(THREADS) choose(const __grid_consta
   wait_for_previous();
   Choice choice(p, *(Room *)memory);
   const int id = choice.choose();
-  if (choice.rank == 0 && threadIdx.x == 0) p.dst[choice.number] = id;
+  if (choice.rank == 0 && threadIdx.x == 0) p.dst[choice.number] = p.host[choice.number] = id;
   choice.all_blocks(); // others read what is here
 }

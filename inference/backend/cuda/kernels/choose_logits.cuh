@@ -12,7 +12,7 @@ struct ChooseRow {
   int32_t seen, count, fed;
 };
 struct ChooseParams {
-  int32_t *dst;
+  int32_t *dst, *host; // where the next step looks for the choices, and pinned memory
   const float *logits;
   int64_t vocab;
   const int32_t *seen, *tokens;

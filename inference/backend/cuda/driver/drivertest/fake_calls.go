@@ -108,10 +108,6 @@ func (f *Fake) CopyHtoDAsync(dst driver.Ptr, src []byte, _ driver.Stream) error 
 	return f.CopyHtoD(dst, src)
 }
 
-func (f *Fake) CopyDtoHAsync(dst []byte, src driver.Ptr, _ driver.Stream) error {
-	return f.CopyDtoH(dst, src)
-}
-
 func (f *Fake) CopyDtoDAsync(dst, src driver.Ptr, bytes int64, _ driver.Stream) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
