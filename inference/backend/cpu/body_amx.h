@@ -14,8 +14,8 @@
 // activation row.
 //
 // Measured on two cores of a Xeon with 2 MB of L2 and 480 MB of L3, ns a product of a core: with registers only 5.2, with its
-// loads from L2 8.5, in here 16 for 512 tokens (20 with blocks of 512 k for 512 tokens, whose sums and activations did
-// not fit into L2 together). A tile that was just converted is slow to load, and the unit takes twice as long for its first
+// loads from L2 8.5, in here, all included, 19 for 64 tokens, 14.5 for 256 and 18 for 512 (20 with blocks of 512 k for 512
+// tokens, whose sums and activations did not fit into L2 together). A tile that was just converted is slow to load, and the unit takes twice as long for its first
 // microseconds after vectors: so rows are converted 2048 k at a time, and few tokens are bound by that, at 12 GB/s of weights.
 //
 // The unit counts denormals as zero. bf16 weights are exact; f16 and quantised

@@ -12,8 +12,8 @@ import (
 )
 
 // TestBenchPipeline prints what decode steps take that follow each other without the host, and what of it lies between them: more
-// than their graphs take that are launched one after the other, with nothing to choose and no batch to bring. LLORCH_BENCH as in
-// bench_steps_test.go.
+// than their graphs take that are launched one after the other, with nothing to choose and no batch to bring. (Of 32 rows of large
+// models that can be less: the card is at the limit of its power, and what runs later is slower.) LLORCH_BENCH as in bench_steps_test.go.
 func TestBenchPipeline(t *testing.T) {
 	for _, s := range shapesToBench(t) {
 		d := openHardware(t)
