@@ -13,10 +13,11 @@
 // products in the order of k, and depends on nothing but its weight row and its
 // activation row.
 //
-// Measured on two cores of a Xeon with 2 MB of L2 and 480 MB of L3, ns a product of a core: with registers only 5.2, with its
-// loads from L2 8.5, in here, all included, 19 for 64 tokens, 14.5 for 256 and 18 for 512 (20 with blocks of 512 k for 512
-// tokens, whose sums and activations did not fit into L2 together). A tile that was just converted is slow to load, and the unit takes twice as long for its first
-// microseconds after vectors: so rows are converted 2048 k at a time, and few tokens are bound by that, at 12 GB/s of weights.
+// Measured on two cores of a Xeon with 2 MB of L2 and 480 MB of L3, ns a product of a core: with
+// registers only 5.2, with its loads from L2 8.5, in here, all included, 19 for 64 tokens, 14.5
+// for 256 and 18 for 512 (20 with blocks of 512 k for 512 tokens). A tile that was just converted
+// is slow to load, and the unit takes twice as long for its first microseconds after vectors: so
+// rows are converted 2048 k at a time, and few tokens are bound by that, at 12 GB/s of weights.
 //
 // The unit counts denormals as zero. bf16 weights are exact; f16 and quantised
 // weights lose up to 2^-8 of themselves, as activations do; what is beyond the
@@ -40,7 +41,7 @@
 #include "body_amx_weights.h"
 
 // Bytes of a group. The tiles that a block of k has in all groups are read again and
-// again: with an odd number of such stretches from one group to the next they spread
+// again: with an odd number of stretches of 16 tiles from one group to the next they spread
 // over all sets of the second cache. Measured on Emerald Rapids, cycles of a product
 // whose activations come from there: 17 so, 27 at a distance of 64 KB.
 FN int64_t amx_packed(int64_t cols) {
@@ -130,8 +131,9 @@ FN void amx_store(const llo_gemm *g, const float *c, int64_t r, int64_t rows, in
 // far apart in turns: so they are fetched by the processor itself, too, which foresees long stretches.
 FN void amx_convert(const llo_gemm *g, uint16_t *w, int64_t row, int64_t k0, int64_t kn) {
   const int64_t bytes = llo_row_bytes(g->wtype, AMX_STRETCH), each = AMX_ROWS / AMX_STREAMS, apart = each * g->rowbytes;
-  for (int64_t r = 0; r < each; r++) {
-    const char *from = g->w + (row + r) * g->rowbytes + llo_row_bytes(g->wtype, k0);
+  const char *first = g->w + row * g->rowbytes + llo_row_bytes(g->wtype, k0);
+  for (int64_t r = 0; r < each; r++, first += g->rowbytes) {
+    const char *from = first;
     for (int64_t k = 0; k < kn; k += AMX_STRETCH, from += bytes)
       for (int64_t i = r; i < AMX_ROWS && row + i < g->rows; i += each) {
         const char *p = from + i / each * apart;
@@ -234,7 +236,6 @@ static void fill(void) {
   table = llo_avx512;
   table.name = TABLE_NAME, table.tiles = amx_peak;
   if (table.gemm_bytes < AMX_BYTES) table.gemm_bytes = AMX_BYTES;
-  if (table.gemm_bytes < (int64_t)sizeof(amx_panel)) table.gemm_bytes = sizeof(amx_panel);
   table.packing = table_packing, table.rounds = table_rounds, table.group = table_group;
   table.packed = table_packed, table.pack = table_pack, table.gemm = table_gemm, table.gemv = table_gemv;
   table.gathers = AMX_GATHERS, table.gather = amx_gather;

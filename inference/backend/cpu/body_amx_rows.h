@@ -259,6 +259,8 @@ FN void amx_rows_panel(const llo_gemv *g, amx_panel *p, int64_t per, int64_t row
   }
 }
 
+_Static_assert(sizeof(amx_panel) <= AMX_BYTES, "the room of a work item");
+
 LLO_TARGET static void amx_gemv(const llo_gemv *g, void *room) {
   const int64_t per = (g->rows + STREAMS - 1) / STREAMS;
   tiles_open_bytes(amx_formats[g->wtype].bytes);

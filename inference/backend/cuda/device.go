@@ -41,8 +41,9 @@ type Device struct {
 	loader       loader
 	stream       driver.Stream
 	batch        batch
-	plan         []op      // recorded and not launched
-	again        *recorded // the ops since the last flush are the first `matched` of its plan
+	words        *setWordsParams // of the launches that bring it
+	plan         []op            // recorded and not launched
+	again        *recorded       // the ops since the last flush are the first `matched` of its plan
 	matched      int
 	graphs       map[graphKey]*recorded
 	projections  map[unsafe.Pointer]*projection // by each of their weights
@@ -87,7 +88,7 @@ func New(drv driver.Driver, k *Kernels, card management, f DeviceFacts) (*Device
 func newDevice(drv driver.Driver, o opened) (*Device, error) {
 	d := &Device{
 		memory: memory{drv: drv}, opened: o, loader: loader{drv: drv}, hopper: o.facts.Capability >= 90,
-		streamFrom: streamFrom, arrive: 1,
+		streamFrom: streamFrom, arrive: 1, words: &setWordsParams{},
 		graphs: map[graphKey]*recorded{}, projections: map[unsafe.Pointer]*projection{}, sizes: map[unsafe.Pointer][2]int{},
 	}
 	if err := d.start(); err != nil {

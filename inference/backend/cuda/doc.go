@@ -9,8 +9,8 @@
 // fused op would have left in memory is written only where a later op of the plan may
 // read it, or somebody else, unless tokens are chosen: then the step is over. A step of decode
 // rows that comes again with the same tensors is captured as a graph, one for each number of
-// rows and class of contexts, and replayed: what changes from step to step lies in one buffer, whose words come with a launch (batch.go). Kernels of a
-// step are launched programmatically, so that the weights of one are on their way while the one
+// rows and class of contexts, and replayed: what changes from step to step lies in one buffer, whose
+// words come with a launch (batch.go). Kernels of a step are launched programmatically, so that the weights of one are on their way while the one
 // before ends; steps do not overlap.
 //
 // Steps may follow each other without the host (pipeline.go): rows are embedded that the step

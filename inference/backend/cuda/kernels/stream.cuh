@@ -7,7 +7,8 @@ enum { MOST_ROWS = 32, CHUNK = WARPS * PER * 16 }; // rows of a launch; k of a c
 // Rows of activations are taken by 8; STRIPS at a time, through rings of so many slots. Weights have
 // more to share their way with where there are more rows.
 template <int GROUPS_, int STRIPS_, int SLOTS_, int SLOTS_X_> struct StreamShape {
-  enum { GROUPS = GROUPS_, STRIPS = STRIPS_, SLOTS = SLOTS_, SLOTS_X = SLOTS_X_, BYTES_X = GROUPS * CHUNK * 16, FLIGHT = GROUPS > 2 ? 3 : ::FLIGHT, OTHERS_FIND = GROUPS == 1 };
+  enum { GROUPS = GROUPS_, STRIPS = STRIPS_, SLOTS = SLOTS_, SLOTS_X = SLOTS_X_, BYTES_X = GROUPS * CHUNK * 16, FLIGHT = GROUPS > 2 ? 3 : ::FLIGHT };
+  enum { OTHERS_FIND = GROUPS == 1 }; // the norm's factors: others than those that multiply
 };
 
 struct StreamParams {
