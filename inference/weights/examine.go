@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"hash"
 	"runtime"
 	"runtime/debug"
 	"sync"
@@ -29,58 +28,81 @@ type Sums struct {
 }
 
 const (
-	// examineBlock is what is hashed and then searched: it stays in a core's own
-	// cache in between, so that memory is read once.
 	examineBlock = 256 << 10
-	// examineWorkers bounds the files that are examined at once. One worker keeps
-	// pace with any disk; several pay where the pages are in memory already.
+	// examineWorkers bounds the goroutines of an examination. One keeps pace with any
+	// disk; several pay where the pages are in memory already, as far as that is read.
 	examineWorkers = 8
+	// examineAhead is how many blocks a worker may have read that wait for their turn
+	// to be hashed: 16 KiB of sums each.
+	examineAhead = 4
 )
 
-// Examination reads every byte of a mapped Source once, behind Populate, and
-// beside whatever else a load does.
+// Examination reads every byte of a mapped Source once, behind Populate, and beside
+// whatever else a load does: a goroutine a processor, block by block in the order of
+// their arrival. Where several blocks are not right, the error is the first one's.
 type Examination struct {
 	source *Source
 	checks Checks
-	queues []chan int // by file: the ends of the slices that are in memory, in order; room for all
-	sums   []Sums
+	turns  []*turn             // by file
+	byFile [][]*Tensor         // by offset
+	queue  chan Span           // what is in memory, in order; room for all
+	spare  chan []longhash.Sum // who reads a block has one of them until it is hashed
 	done   atomic.Int64
+	ctx    context.Context
 	cancel context.CancelCauseFunc
 	ended  sync.WaitGroup
-	ctx    context.Context
+
+	arrivals Span // the last one
+
+	mu     sync.Mutex
+	now    Span  // arrived, and nobody reads it yet
+	left   int64 // bytes that nobody reads yet, arrived or not
+	failed error
+	place  Span // of what failed
 }
 
 // Examine begins to read the files, which Map has mapped. It reads what Populate
 // has brought into memory, and no further. Result or Stop must be called, and before
 // Close: both wait until nothing is read any more.
 func (s *Source) Examine(ctx context.Context, c Checks) *Examination {
-	x := &Examination{source: s, checks: c, sums: make([]Sums, len(s.Files)), queues: make([]chan int, len(s.Files))}
+	x := &Examination{source: s, checks: c, left: s.FileBytes()}
 	x.ctx, x.cancel = context.WithCancelCause(ctx)
+	slices := int64(0)
 	for i := range s.Files {
-		x.queues[i] = make(chan int, s.Files[i].Size/populateSlice+1)
+		t := &turn{hasher: newHasher(c, longhash.New(s.Files[i].mapped)), waiting: map[int64]piece{}}
+		x.turns, x.byFile = append(x.turns, t), append(x.byFile, s.tensorsOf(i))
+		slices += s.Files[i].Size/populateSlice + 1
 	}
-	var next atomic.Int64
-	for range min(len(s.Files), examineWorkers, max(1, runtime.GOMAXPROCS(0)-1)) {
-		x.ended.Go(func() {
-			for i := next.Add(1) - 1; i < int64(len(s.Files)); i = next.Add(1) - 1 {
-				if err := x.file(int(i)); err != nil {
-					x.cancel(err)
-					return
-				}
-			}
-		})
+	x.queue = make(chan Span, slices)
+	workers := min(examineWorkers, runtime.GOMAXPROCS(0))
+	x.spare = make(chan []longhash.Sum, workers*examineAhead)
+	for range cap(x.spare) {
+		x.spare <- nil
+	}
+	for range workers {
+		x.ended.Go(x.work)
 	}
 	return x
 }
 
-// arrived says that the bytes of a file before end are in memory; ends rise. It
-// returns why the examination is over already, nil if it is not.
-func (x *Examination) arrived(file, end int) error {
+// arrived says that the bytes of a file before end are in memory; files come one after
+// the other, and ends rise. It returns why the examination is over already, nil if it is
+// not.
+func (x *Examination) arrived(file int, end int64) error {
 	if x == nil {
 		return nil
 	}
-	x.queues[file] <- end
-	return context.Cause(x.ctx)
+	from := x.arrivals.To
+	if file != x.arrivals.File {
+		from = 0
+	}
+	x.arrivals = Span{file, from, end}
+	x.queue <- x.arrivals
+	if x.ctx.Err() == nil {
+		return nil
+	}
+	x.ended.Wait()
+	return x.err()
 }
 
 // Done returns how many bytes have been read.
@@ -90,9 +112,22 @@ func (x *Examination) Done() int64 { return x.done.Load() }
 // sums in the order of Source.Files. The error is an *Error, or ctx's.
 func (x *Examination) Result() ([]Sums, error) {
 	x.ended.Wait()
-	err := context.Cause(x.ctx)
+	err := x.err()
 	x.cancel(nil)
-	return x.sums, err
+	if err != nil {
+		return nil, err
+	}
+	sums := make([]Sums, len(x.turns))
+	for i, t := range x.turns {
+		f := &x.source.Files[i]
+		if err := f.changed(); err != nil { // what was read is of no file any more
+			return nil, err
+		}
+		if sums[i], err = t.end(*f); err != nil {
+			return nil, err
+		}
+	}
+	return sums, nil
 }
 
 // Stop ends the examination without a result. It may follow Result.
@@ -101,95 +136,86 @@ func (x *Examination) Stop() {
 	x.ended.Wait()
 }
 
-// file reads one file to its end.
-func (x *Examination) file(i int) error {
-	f := &x.source.Files[i]
-	r := x.source.newReader(i, x.checks)
-	r.long = longhash.New(f.mapped)
-	for at := 0; at < len(f.mapped); {
+// work reads blocks until there are no more.
+func (x *Examination) work() {
+	for {
+		var sums []longhash.Sum
 		select {
 		case <-x.ctx.Done():
-			return context.Cause(x.ctx)
-		case end := <-x.queues[i]:
-			for ; at < end; at = min(at+examineBlock, end) {
-				to := min(at+examineBlock, end)
-				if x.ctx.Err() != nil {
-					return context.Cause(x.ctx)
-				}
-				if err := f.guarded(func() error { return r.block(f.mapped[at:to], int64(at)) }); err != nil {
-					return err
-				}
-				x.done.Add(int64(to - at))
-			}
+			return
+		case sums = <-x.spare:
+		}
+		s, ok := x.next()
+		if !ok {
+			return
+		}
+		if err := x.block(s, sums[:0]); err != nil {
+			x.fail(s, err)
+			return
 		}
 	}
-	if err := f.changed(); err != nil { // what was read is of no file any more
-		return err
+}
+
+// next waits for the next block in the order of arrival. It returns false when all have
+// been taken, and when the examination is over.
+func (x *Examination) next() (Span, bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for x.left > 0 && x.now.From == x.now.To && x.ctx.Err() == nil {
+		select {
+		case <-x.ctx.Done():
+		case x.now = <-x.queue:
+		}
 	}
-	x.sums[i] = r.sums()
-	return nil
-}
-
-// reader is the examination of one file as far as it has come.
-type reader struct {
-	file    *File
-	tensors []*Tensor // not over yet, by offset
-	checks  Checks
-	long    *longhash.Hash // nil: fast
-	fast    *xxh3.Hasher128
-	slow    hash.Hash
-}
-
-func (s *Source) newReader(file int, c Checks) *reader {
-	r := &reader{file: &s.Files[file], tensors: s.tensorsOf(file), checks: c, fast: xxh3.New128()}
-	if c.SHA256 {
-		r.slow = sha256.New()
+	if x.left == 0 || x.ctx.Err() != nil {
+		return Span{}, false
 	}
-	return r
+	s := x.now
+	s.To = min(s.From+examineBlock, s.To)
+	x.now.From = s.To
+	x.left -= s.To - s.From
+	return s, true
 }
 
-// block reads b, the bytes of the file from byte `from` on, which follow those before.
-func (r *reader) block(b []byte, from int64) error {
-	to := from + int64(len(b))
-	r.hash(b, to)
-	for len(r.tensors) > 0 && r.checks.Finite {
-		t := r.tensors[0]
-		start, end := max(from, t.Offset), min(to, t.Offset+t.Bytes)
-		if start < end {
-			if err := t.finite(r.file, b[start-from:end-from], start); err != nil {
+// block reads one block. A block before it is being read, or was.
+func (x *Examination) block(s Span, sums []longhash.Sum) error {
+	f, t := &x.source.Files[s.File], x.turns[s.File]
+	b := f.mapped[s.From:s.To]
+	err := f.guarded(func() error {
+		if t.long != nil {
+			sums = t.long.Blocks(sums, int(s.From), int(s.To))
+		}
+		if x.checks.Finite {
+			if err := finite(f, x.byFile[s.File], b, s.From); err != nil {
 				return err
 			}
 		}
-		if t.Offset+t.Bytes > to {
-			break
-		}
-		r.tensors = r.tensors[1:]
+		t.add(x.ctx, s.From, piece{b, sums, func() { x.spare <- sums }})
+		return nil
+	})
+	if err == nil {
+		x.done.Add(int64(len(b)))
 	}
-	return nil
+	return err
 }
 
-// hash takes b, which ends at byte `to` of the file, into the sums.
-func (r *reader) hash(b []byte, to int64) {
-	if r.long != nil {
-		r.long.UpTo(int(to))
-	} else {
-		_, _ = r.fast.Write(b) // a hash never fails
+// fail ends the examination with an error of block s. Blocks before it are still read to
+// their end.
+func (x *Examination) fail(s Span, err error) {
+	x.mu.Lock()
+	if p := x.place; x.failed == nil || s.File < p.File || s.File == p.File && s.From < p.From {
+		x.failed, x.place = err, s
 	}
-	if r.slow != nil {
-		_, _ = r.slow.Write(b)
-	}
+	x.mu.Unlock()
+	x.cancel(err)
 }
 
-func (r *reader) sums() Sums {
-	sum := r.fast.Sum128().Bytes()
-	if r.long != nil {
-		sum = r.long.Sum().Bytes()
+// err is why the examination, which has ended, is over; nil: it has read everything.
+func (x *Examination) err() error {
+	if x.failed != nil {
+		return x.failed
 	}
-	s := Sums{XXH3: hex.EncodeToString(sum[:])}
-	if r.slow != nil {
-		s.SHA256 = hex.EncodeToString(r.slow.Sum(nil))
-	}
-	return s
+	return context.Cause(x.ctx)
 }
 
 // guarded runs read, which reads the mapping, and returns an *Error where a page

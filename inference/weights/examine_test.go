@@ -82,7 +82,7 @@ func TestExamineTruncated(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Populate had seen it before; it may hear of the loss already.
-	if err := x.arrived(0, int(s.Files[0].Size)); err != nil && !errors.Is(err, ErrChanged) {
+	if err := x.arrived(0, s.Files[0].Size); err != nil && !errors.Is(err, ErrChanged) {
 		t.Fatal(err)
 	}
 	_, err := x.Result()
@@ -194,6 +194,35 @@ func TestSearchPassesFinite(t *testing.T) {
 		}
 		if at := floatFormats[name].search(b); at >= 0 {
 			t.Errorf("%s: byte %d: % x", name, at, b[at:at+8])
+		}
+	}
+}
+
+// However many goroutines read, of several weights that are no numbers the first one is
+// told.
+func TestExamineTellsTheFirst(t *testing.T) {
+	const elements = 8 * examineBlock / 4
+	s := counted(t, elements)
+	if err := s.Map(); err != nil {
+		t.Fatal(err)
+	}
+	large, _ := s.Tensor("large")
+	f, err := os.OpenFile(s.Files[0].Path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for _, element := range []int{elements - 100, 5 * elements / 8, elements / 2, 3} { // each before those that were spoiled before it
+		at := large.Offset + int64(4*element)
+		if _, err := f.WriteAt([]byte{0, 0, 0xc0, 0x7f}, at); err != nil {
+			t.Fatal(err)
+		}
+		for range 20 {
+			x := s.Examine(t.Context(), Checks{Finite: true})
+			_ = x.arrived(0, s.Files[0].Size)
+			_, err := x.Result()
+			x.Stop()
+			refused(t, err, s.Files[0].Path, "large", at, fmt.Sprintf("element %d of its", element))
 		}
 	}
 }

@@ -3,6 +3,7 @@ package weights
 import (
 	"encoding/binary"
 	"fmt"
+	"sort"
 )
 
 // floatFormat is how a format marks what is no number: all bits of the exponent
@@ -28,6 +29,25 @@ func (f floatFormat) full(word uint64) bool { return (word&f.exponent+f.unit)&f.
 // at. Weights are small: if no lane of the union has a full exponent, no word
 // has, and that costs one operation a word. Else each word is looked at.
 const sieve = 4 << 10
+
+// finite searches b, the bytes of f from byte `from` on; all are the tensors of f by offset.
+func finite(f *File, all []*Tensor, b []byte, from int64) error {
+	to := from + int64(len(b))
+	first := sort.Search(len(all), func(i int) bool { return all[i].Offset+all[i].Bytes > from })
+	for _, t := range all[first:] {
+		start, end := max(from, t.Offset), min(to, t.Offset+t.Bytes)
+		if t.Offset >= to {
+			break
+		}
+		if start >= end {
+			continue
+		}
+		if err := t.finite(f, b[start-from:end-from], start); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // finite searches b, the bytes of the file from byte `from` on, all of t, for NaN and
 // ±Inf.

@@ -1,12 +1,15 @@
-// Package longhash is XXH3-128 of bytes that all lie in memory, taken as far as they
-// have arrived: where they lie, without the copy that a hash of a stream makes of them,
-// and with the fetches ahead of it that a core needs to read as fast as it can. The
-// steps and constants are those of the XXH3 specification for inputs of more than 240
-// bytes; the sums are those of every other implementation.
+// Package longhash is XXH3-128 of bytes that all lie in memory, where they lie, by
+// several goroutines at once. What the stripes of a block add to the accumulators does
+// not depend on those before it; the step between two blocks does, and is short. So
+// whoever has a block computes its Sum, in any order, and sums are joined in the order of
+// the blocks, a thirtieth of the work. The steps and constants are those of the XXH3
+// specification for inputs of more than 240 bytes; the sums are those of every other
+// implementation.
 //
 // The blocks are assembler for AVX-512 (blocks_amd64.s), which Go has no other way to
-// write. Its plain twin is accumulate, and package xxh3 the oracle of the tests and the
-// way of hosts without AVX-512.
+// write, with the fetches ahead that a core needs to read as fast as it can. Its plain
+// twin is accumulate, and package xxh3 the oracle of the tests and the way of hosts
+// without AVX-512.
 package longhash
 
 import (
@@ -17,17 +20,22 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// Hash is the sum of data as far as it has come.
+// Block is the bytes of a Sum.
+const Block = 1024 // 16 stripes: with each the secret moves on by 8 bytes
+
+// Sum is what the stripes of a block add to the accumulators.
+type Sum [8]uint64
+
+// Hash is the sum of data as far as its blocks have been joined.
 type Hash struct {
-	data []byte
-	at   int // bytes that are in acc, whole blocks
-	acc  [8]uint64
-	sum  xxh3.Uint128 // once data is over
+	data   []byte
+	acc    [8]uint64
+	joined int // blocks
+	sum    xxh3.Uint128
 }
 
 const (
 	hashStripe   = 64
-	hashBlock    = 1024 // 16 stripes: with each the secret moves on by 8 bytes
 	shortestLong = 241
 
 	prime32A, prime32B, prime32C        = 0x9e3779b1, 0x85ebca77, 0xc2b2ae3d
@@ -58,36 +66,68 @@ func New(data []byte) *Hash {
 	return &Hash{data: data, acc: [8]uint64{prime32C, prime64A, prime64B, prime64C, prime64D, prime32B, prime64E, prime32A}}
 }
 
-// UpTo takes in data[:end]; end never falls. Nothing beyond it is read.
-func (h *Hash) UpTo(end int) {
-	// The last block, whole or not, has an end of its own.
-	if n := (min(end, len(h.data)-1) - h.at) / hashBlock; n > 0 {
-		hashBlocks(&h.acc, &h.data[h.at], n, &hashSecret)
-		h.at += n * hashBlock
+// whole is how many blocks data has before its last one, which has an end of its own,
+// whole or not.
+func (h *Hash) whole() int { return (len(h.data) - 1) / Block }
+
+// Blocks appends the sums of the blocks of data[from:to] to sums; from is a multiple of
+// Block, and so is to unless it is the end of data. Several goroutines may call it at once.
+func (h *Hash) Blocks(sums []Sum, from, to int) []Sum {
+	first, end := from/Block, min(to/Block, h.whole())
+	if n := end - first; n > 0 {
+		sums = append(sums, make([]Sum, n)...)
+		hashBlocks(&sums[len(sums)-n], &h.data[from], n, &hashSecret)
 	}
-	if end == len(h.data) {
-		h.finish()
+	if to == len(h.data) {
+		sums = append(sums, h.last())
 	}
+	return sums
 }
 
-// Sum is the sum of all data. UpTo must have come to its end.
-func (h *Hash) Sum() xxh3.Uint128 { return h.sum }
-
-// finish takes in what is left, at most a block, and mixes the sum.
-func (h *Hash) finish() {
-	n, acc := uint64(len(h.data)), h.acc
+// last is the sum of the last block: its whole stripes but the last, and the last 64 bytes.
+func (h *Hash) last() (sum Sum) {
 	secret := 0
-	for at := h.at; at+hashStripe < len(h.data); at += hashStripe {
-		accumulate(&acc, h.data[at:], hashSecret[secret:])
+	for at := h.whole() * Block; at+hashStripe < len(h.data); at += hashStripe {
+		accumulate(&sum, h.data[at:], hashSecret[secret:])
 		secret += 8
 	}
-	accumulate(&acc, h.data[len(h.data)-hashStripe:], hashSecret[121:])
-	h.sum = xxh3.Uint128{Lo: merge(&acc, hashSecret[11:], n*prime64A), Hi: merge(&acc, hashSecret[117:], ^(n * prime64B))}
+	accumulate(&sum, h.data[len(h.data)-hashStripe:], hashSecret[121:])
+	return sum
 }
+
+// Join takes in the sums of the blocks that follow those before.
+func (h *Hash) Join(sums []Sum) {
+	between := sums[:min(len(sums), h.whole()-h.joined)]
+	for i := range between {
+		for j, s := range &sums[i] {
+			acc := h.acc[j] + s
+			h.acc[j] = (acc ^ acc>>47 ^ scramble[j]) * prime32A
+		}
+	}
+	h.joined += len(sums)
+	if h.joined > h.whole() {
+		for j, s := range sums[len(between)] {
+			h.acc[j] += s
+		}
+		n := uint64(len(h.data))
+		h.sum = xxh3.Uint128{Lo: merge(&h.acc, hashSecret[11:], n*prime64A), Hi: merge(&h.acc, hashSecret[117:], ^(n * prime64B))}
+	}
+}
+
+// scramble is what of the secret goes into the accumulators between two blocks.
+var scramble = func() (s [8]uint64) {
+	for i := range s {
+		s[i] = binary.LittleEndian.Uint64(hashSecret[128+8*i:])
+	}
+	return s
+}()
+
+// Sum is the sum of all data, once all blocks are joined.
+func (h *Hash) Sum() xxh3.Uint128 { return h.sum }
 
 // accumulate takes in one stripe: acc[i] += low half · high half of (in ^ secret),
 // acc[i^1] += in.
-func accumulate(acc *[8]uint64, in, secret []byte) {
+func accumulate(acc *Sum, in, secret []byte) {
 	for i := range acc {
 		v := binary.LittleEndian.Uint64(in[8*i:])
 		k := v ^ binary.LittleEndian.Uint64(secret[8*i:])
