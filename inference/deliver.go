@@ -30,7 +30,7 @@ type placement struct {
 }
 
 // deliver maps the files of a model, or begins a pass over them, and begins to check
-// them. stop must be called. It ends early where the tokenizer cannot be read.
+// them. stop must be called.
 func deliver(ctx context.Context, ins *Inspection, d backend.Device, v Verify) (*delivery, error) {
 	w := &delivery{ins: ins, filler: backend.Filling(d)}
 	if w.filler == nil {
@@ -45,9 +45,8 @@ func deliver(ctx context.Context, ins *Inspection, d backend.Device, v Verify) (
 	w.check = check
 	switch {
 	case w.filler != nil:
-		reading, stop := ins.untilUnreadable(ctx)
-		w.pass = ins.Source.Pass(reading, check.wanted(), backend.PieceBytes)
-		w.stops = append(w.stops, w.pass.Stop, stop)
+		w.pass = ins.Source.Pass(ctx, check.wanted(), backend.PieceBytes)
+		w.stops = append(w.stops, w.pass.Stop)
 		check.by(w.pass)
 	case check != nil:
 		x := ins.Source.Examine(ctx, *check.wanted())
@@ -75,23 +74,17 @@ func (w *delivery) watch(m *loadMeter) {
 	}
 }
 
-// populate brings a mapping into memory, and waits for the tokenizer.
+// populate brings a mapping into memory.
 func (w *delivery) populate(ctx context.Context, m *loadMeter) error {
 	if w.pass != nil {
 		m.step("populate")
 		return nil
 	}
-	reading, stop := w.ins.untilUnreadable(ctx)
-	defer stop()
 	var x *weights.Examination
 	if w.check != nil {
 		x = w.check.examined.(*weights.Examination)
 	}
-	err := w.ins.Source.Populate(reading, x, func(done, _ int64) { w.populated = done; m.step("populate") })
-	if unreadable := w.ins.Await(); err != nil || unreadable != nil {
-		return cmp.Or(unreadable, err)
-	}
-	return nil
+	return w.ins.Source.Populate(ctx, x, func(done, _ int64) { w.populated = done; m.step("populate") })
 }
 
 // later is what model.Limits.Later is: nil where weights are there when they are placed.
@@ -102,23 +95,19 @@ func (w *delivery) later() func(*weights.Tensor, backend.Tensor) {
 	return func(from *weights.Tensor, to backend.Tensor) { w.placed = append(w.placed, placement{from, to}) }
 }
 
-// fill reads the files, where nothing was mapped, and waits for the tokenizer.
+// fill reads the files, where nothing was mapped.
 func (w *delivery) fill(m *loadMeter) error {
 	if w.pass == nil {
 		return nil
 	}
 	told := time.Now()
 	m.step("populate")
-	err := w.filler.Fill(w.pieces(), w.pass.Read, func(int) {
+	return w.filler.Fill(w.pieces(), w.pass.Read, func(int) {
 		if now := time.Now(); now.Sub(told) >= tellEvery {
 			told = now
 			m.step("populate")
 		}
 	})
-	if unreadable := w.ins.Await(); unreadable != nil {
-		return unreadable
-	}
-	return err
 }
 
 // pieces says where the spans of the pass go.

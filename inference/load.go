@@ -1,6 +1,7 @@
 package inference
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -102,27 +103,19 @@ func (e *Engine) load(ctx context.Context, ins *Inspection, o Options) error {
 	if err := ins.quantizable(o); err != nil {
 		return err
 	}
-	w, err := deliver(ctx, ins, e.dev, o.Verify)
+	// The tokenizer is read beside all that comes until it is waited for, and ends
+	// that where it cannot be read.
+	reading, stop := ins.untilUnreadable(ctx)
+	defer stop()
+	w, err := deliver(reading, ins, e.dev, o.Verify)
 	if err != nil {
 		return err
 	}
 	defer w.stop()
 	meter := newLoadMeter(o.Progress, ins.Source.FileBytes(), ins.Spec.Layers)
-	w.watch(meter)
-	plan.limits.Placed, plan.limits.Later = meter.converting(ctx, plan.Quantized), w.later()
-	if err := w.populate(ctx, meter); err != nil {
-		return err
-	}
-	meter.step("place")
-	if e.model, err = ins.Config.Load(e.dev, ins.Source, plan.limits); err != nil {
-		return err
-	}
-	meter.placed = 1
-	if e.kv, err = allocCache(ctx, e.dev, ins, o, plan, meter); err != nil {
-		return err
-	}
-	if err := w.fill(meter); err != nil {
-		return err
+	err = e.place(reading, ins, o, &plan, w, meter)
+	if unreadable := ins.Await(); err != nil || unreadable != nil {
+		return cmp.Or(unreadable, err)
 	}
 	e.tok = ins.Tok
 	// The check runs beside what came so far. The warm-up is not for damaged
@@ -131,16 +124,7 @@ func (e *Engine) load(ctx context.Context, ins *Inspection, o Options) error {
 	if err != nil {
 		return err
 	}
-	e.info = ins.info(o, plan)
-	e.info.Digest = digest
-	e.info.Device = e.dev.Info()
-	e.sched = &scheduler{pool: kvcache.NewPool(plan.Pages, PageSize), maxBatch: o.MaxBatch, chunk: o.ChunkTokens, mixed: o.MixedTokens,
-		prefixes: prefixes{off: o.PrefixCache == PrefixCacheOff}}
-	e.admission = admission{
-		slots: e.info.MaxBatch, waiters: e.info.MaxQueue, tokens: e.info.QueueTokens,
-		cache: plan.Pages * PageSize, pace: pace{share: firstShare},
-	}
-	e.publish()
+	e.describe(ins, o, plan, digest)
 	meter.step("warmup")
 	if err := e.warmUp(o.ChunkTokens, meter); err != nil {
 		return err
@@ -153,6 +137,38 @@ func (e *Engine) load(ctx context.Context, ins *Inspection, o Options) error {
 	// From here on the device belongs to the loop, and holds all it ever will.
 	e.info.Held, e.regions = e.dev.Held(), e.dev.Regions()
 	return nil
+}
+
+// describe sets what is known of the model, and how requests are scheduled and admitted.
+func (e *Engine) describe(ins *Inspection, o Options, plan Plan, digest string) {
+	e.info = ins.info(o, plan)
+	e.info.Digest = digest
+	e.info.Device = e.dev.Info()
+	e.sched = &scheduler{pool: kvcache.NewPool(plan.Pages, PageSize), maxBatch: o.MaxBatch, chunk: o.ChunkTokens, mixed: o.MixedTokens,
+		prefixes: prefixes{off: o.PrefixCache == PrefixCacheOff}}
+	e.admission = admission{
+		slots: e.info.MaxBatch, waiters: e.info.MaxQueue, tokens: e.info.QueueTokens,
+		cache: plan.Pages * PageSize, pace: pace{share: firstShare},
+	}
+	e.publish()
+}
+
+// place brings the weights to the device and allocates the cache.
+func (e *Engine) place(ctx context.Context, ins *Inspection, o Options, plan *Plan, w *delivery, meter *loadMeter) (err error) {
+	w.watch(meter)
+	plan.limits.Placed, plan.limits.Later = meter.converting(ctx, plan.Quantized), w.later()
+	if err := w.populate(ctx, meter); err != nil {
+		return err
+	}
+	meter.step("place")
+	if e.model, err = ins.Config.Load(e.dev, ins.Source, plan.limits); err != nil {
+		return err
+	}
+	meter.placed = 1
+	if e.kv, err = allocCache(ctx, e.dev, ins, o, *plan, meter); err != nil {
+		return err
+	}
+	return w.fill(meter)
 }
 
 // allocCache allocates the pages of every layer, which may take long: each page

@@ -147,8 +147,11 @@ func (g *ggufVocab) template(bosByDefault bool) (any, error) {
 
 // write puts the document together. The two big tables are written by hand: encoding/json takes many times as long.
 func (g *ggufVocab) write(parts map[string]any, pairs []pair) ([]byte, error) {
-	quoted := make([][]byte, len(g.Tokens))
-	var all []byte
+	quoted, size := make([][]byte, len(g.Tokens)), 0
+	for _, token := range g.Tokens {
+		size += len(token) + len(`""`)
+	}
+	all := make([]byte, 0, size+size/16) // few bytes are escaped
 	for i, token := range g.Tokens {
 		from := len(all)
 		all = appendQuoted(all, token)
@@ -166,7 +169,12 @@ func (g *ggufVocab) write(parts map[string]any, pairs []pair) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := append(head[:len(head)-1], `,"model":`...)
+	size = len(head) + len(options) + len(all) + len(g.Tokens)*len(`:123456,`) + 64
+	for _, p := range pairs {
+		size += len(quoted[p.left]) + len(quoted[p.right]) + len(`[,],`)
+	}
+	b := append(make([]byte, 0, size), head[:len(head)-1]...)
+	b = append(b, `,"model":`...)
 	b = append(b, options[:len(options)-1]...)
 	b = append(b, `,"vocab":{`...)
 	for i := range quoted[:g.words()] {
