@@ -8,16 +8,16 @@
 // computed together, so that a load serves two products.
 //
 // Loop order: tokens by 256, blocks of k, pairs of weight tiles (128 KB), pairs of token
-// tiles (1 MB); both in L2. Sums wait in memory from one block of k to the
-// next, as the float32 they are in the tile: a result is one chain of tile
+// tiles (1 MB); both in L2, and beside them the next pair of weight tiles, which are
+// converted meanwhile (body_amx_beside.h), also those of the next item. Sums wait in memory from one
+// block of k to the next, as the float32 they are in the tile: a result is one chain of tile
 // products in the order of k, and depends on nothing but its weight row and its
 // activation row.
 //
 // Measured on two cores of a Xeon with 2 MB of L2 and 480 MB of L3, ns a product of a core: with
-// registers only 5.2, with its loads from L2 8.5, in here, all included, 19 for 64 tokens, 14.5
-// for 256 and 18 for 512 (20 with blocks of 512 k for 512 tokens). A tile that was just converted
-// is slow to load, and the unit takes twice as long for its first microseconds after vectors: so
-// rows are converted 2048 k at a time, and few tokens are bound by that, at 12 GB/s of weights.
+// registers only 5.2, with its loads from L2 8.5, in here, with the conversion of Q8_0 and all else, 68 for
+// 16 tokens, 25 for 64, 21 for 256 and 23 for 512. Tiles of weights that are read again from the first
+// cache, by blocks of 256 to 1024 k inside those of 2048, cost more in sums than they save: 5 to 10 %.
 //
 // The unit counts denormals as zero. bf16 weights are exact; f16 and quantised
 // weights lose up to 2^-8 of themselves, as activations do; what is beyond the
@@ -32,9 +32,8 @@
 #define AMX_TILE 512 // bf16 of a tile
 #define AMX_KBLOCK 2048
 #define AMX_TOKENS 256  // most tokens whose sums a work item holds
-#define AMX_STRETCH 512 // weights of a row that are converted at once
-#define AMX_STREAMS 4   // rows that take turns then
-#define AMX_AHEAD 512   // bytes between a fetch of weights and their conversion
+
+FN int64_t amx_least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 #include "body_bf16.h"
 
@@ -63,9 +62,11 @@ LLO_TARGET static void amx_pack(void *dst, const float *x, int64_t ldx, int64_t 
   }
 }
 
+#include "body_amx_beside.h"
+
 // Two tiles of weights by two of tokens over `blocks` of 32 k. c is the sums of
 // the first weight tile, those of the second lie `next` floats on.
-LLO_TARGET static void amx_two(const uint16_t *w, const uint16_t *x, int64_t xnext, int64_t blocks, float *c, int64_t cnext, int first) {
+LLO_TARGET static void amx_two(const uint16_t *w, const uint16_t *x, int64_t xnext, int64_t blocks, float *c, int64_t cnext, int first, amx_beside *b) {
   const uint16_t *w2 = w + AMX_KBLOCK / 32 * AMX_TILE, *x2 = x + xnext;
   if (first) {
     TILE_ZERO(0); TILE_ZERO(1); TILE_ZERO(2); TILE_ZERO(3);
@@ -81,12 +82,13 @@ LLO_TARGET static void amx_two(const uint16_t *w, const uint16_t *x, int64_t xne
     TILE_LOAD(5, w2 + i);
     TILE_DOT(2, 5, 6);
     TILE_DOT(3, 5, 7);
+    amx_share(b);
   }
   TILE_STORE(0, c); TILE_STORE(1, c + 256); TILE_STORE(2, c + cnext); TILE_STORE(3, c + cnext + 256);
 }
 
 // The same with the last token tile of an odd number.
-LLO_TARGET static void amx_one(const uint16_t *w, const uint16_t *x, int64_t blocks, float *c, int64_t cnext, int first) {
+LLO_TARGET static void amx_one(const uint16_t *w, const uint16_t *x, int64_t blocks, float *c, int64_t cnext, int first, amx_beside *b) {
   const uint16_t *w2 = w + AMX_KBLOCK / 32 * AMX_TILE;
   if (first) {
     TILE_ZERO(0); TILE_ZERO(2);
@@ -99,6 +101,7 @@ LLO_TARGET static void amx_one(const uint16_t *w, const uint16_t *x, int64_t blo
     TILE_DOT(0, 4, 6);
     TILE_LOAD(5, w2 + i);
     TILE_DOT(2, 5, 6);
+    amx_share(b);
   }
   TILE_STORE(0, c); TILE_STORE(2, c + cnext);
 }
@@ -123,48 +126,68 @@ FN void amx_store(const llo_gemm *g, const float *c, int64_t r, int64_t rows, in
   }
 }
 
-#define AMX_WEIGHTS (AMX_ROWS * AMX_KBLOCK * 2)
-#define AMX_BYTES ((int64_t)AMX_WEIGHTS + LLO_PANELS * AMX_ROWS * AMX_TOKENS * 4)
+#define AMX_WEIGHTS (AMX_ROWS * AMX_KBLOCK * 2) // bytes of a unit's, converted
+#define AMX_BYTES ((int64_t)2 * AMX_WEIGHTS + LLO_PANELS * AMX_ROWS * AMX_TOKENS * 4)
 
-// Weights [k0, k0+kn) of rows [row, row+AMX_ROWS) of the item to two tiles of rows; rows that are not there
-// keep what was there, and nobody reads their results. Rows are converted from their beginning to their end, four
-// far apart in turns: so they are fetched by the processor itself, too, which foresees long stretches.
-FN void amx_convert(const llo_gemm *g, uint16_t *w, int64_t row, int64_t k0, int64_t kn) {
-  const int64_t bytes = llo_row_bytes(g->wtype, AMX_STRETCH), each = AMX_ROWS / AMX_STREAMS, apart = each * g->rowbytes;
-  const char *first = g->w + row * g->rowbytes + llo_row_bytes(g->wtype, k0);
-  for (int64_t r = 0; r < each; r++, first += g->rowbytes) {
-    const char *from = first;
-    for (int64_t k = 0; k < kn; k += AMX_STRETCH, from += bytes)
-      for (int64_t i = r; i < AMX_ROWS && row + i < g->rows; i += each) {
-        const char *p = from + i / each * apart;
-        for (int64_t line = 0; line < bytes; line += 64) __builtin_prefetch(p + AMX_AHEAD + line);
-        uint16_t *to = w + i / 16 * (AMX_KBLOCK / 32 * AMX_TILE) + k / 32 * AMX_TILE + i % 16 * 32;
-        amx_rows[g->wtype](to, p, kn - k < AMX_STRETCH ? kn - k : AMX_STRETCH);
-      }
-  }
+FN int amx_takes(int wtype, int prefill) { return prefill && wtype != LLO_F32 && wtype < LLO_TYPES; }
+
+// What is multiplied at once: a pair of tiles of weight rows by a block of k, and up to AMX_TOKENS tokens.
+typedef struct {
+  int64_t row, k0, t0;
+} amx_unit;
+
+// The next unit of an item; 0 if there is none.
+FN int amx_after(const llo_gemm *g, amx_unit *u) {
+  if ((u->row += AMX_ROWS) < g->rows) return 1;
+  u->row = 0;
+  if ((u->k0 += AMX_KBLOCK) < g->k) return 1;
+  u->k0 = 0;
+  return (u->t0 += AMX_TOKENS) < g->m;
 }
 
-// rows <= LLO_PANELS*AMX_ROWS. scratch: the weights of two tiles of rows and a block of k, then the sums, of
-// which a tile of rows has one stretch of AMX_TOKENS tokens.
+FN amx_beside amx_tiles_of(const llo_gemm *g, const amx_unit *u, uint16_t *w) {
+  return amx_unpacking(g, u->row, u->k0, amx_least(g->k - u->k0, AMX_KBLOCK), w);
+}
+
+// The products of a unit whose weights are at w; b beside them.
+FN void amx_multiply(const llo_gemm *g, const amx_unit *u, const uint16_t *w, float *c, amx_beside *b) {
+  const int64_t group = amx_packed(g->k) / 2, next = AMX_TOKENS * 16;
+  const int64_t tiles = (amx_least(g->m - u->t0, AMX_TOKENS) + 15) / 16, blocks = (amx_least(g->k - u->k0, AMX_KBLOCK) + 31) / 32;
+  const uint16_t *x = (const uint16_t *)g->x + u->t0 / 16 * group + u->k0 / 32 * AMX_TILE;
+  b->steps = (tiles + 1) / 2 * blocks;
+  c += u->row / 16 * next;
+  int64_t t = 0;
+  for (; t + 2 <= tiles; t += 2) amx_two(w, x + t * group, group, blocks, c + t * 256, next, u->k0 == 0, b);
+  if (t < tiles) amx_one(w, x + t * group, blocks, c + t * 256, next, u->k0 == 0, b);
+  amx_finish(b);
+}
+
+// rows <= LLO_PANELS*AMX_ROWS. The room: the weights of two units in turns, then the sums, of
+// which a tile of rows has one stretch of AMX_TOKENS tokens. begun: 1 + the turn that the item's first weights have.
 LLO_TARGET static void amx_gemm(const llo_gemm *g, void *room) {
   uint16_t *w = room;
-  float *c = (float *)((char *)room + AMX_WEIGHTS);
-  const int64_t group = amx_packed(g->k) / 2, ctile = AMX_TOKENS * 16;
+  float *c = (float *)((char *)room + 2 * AMX_WEIGHTS);
+  amx_unit u = {0}, after = {0};
+  int turn = g->begun > 0 ? g->begun - 1 : 0;
   tiles_open();
-  for (int64_t t0 = 0; t0 < g->m; t0 += AMX_TOKENS) {
-    int64_t tn = g->m - t0 < AMX_TOKENS ? g->m - t0 : AMX_TOKENS, tiles = (tn + 15) / 16;
-    for (int64_t k0 = 0; k0 < g->k; k0 += AMX_KBLOCK) {
-      int64_t kn = g->k - k0 < AMX_KBLOCK ? g->k - k0 : AMX_KBLOCK, blocks = (kn + 31) / 32;
-      const uint16_t *x = (const uint16_t *)g->x + t0 / 16 * group + k0 / 32 * AMX_TILE;
-      for (int64_t r = 0; r * 16 < g->rows; r += 2) {
-        amx_convert(g, w, r * 16, k0, kn);
-        int64_t t = 0;
-        for (; t + 2 <= tiles; t += 2) amx_two(w, x + t * group, group, blocks, c + r * ctile + t * 256, ctile, k0 == 0);
-        if (t < tiles) amx_one(w, x + t * group, blocks, c + r * ctile + t * 256, ctile, k0 == 0);
-      }
+  if (!g->begun) {
+    amx_beside b = amx_tiles_of(g, &u, w);
+    amx_finish(&b);
+  }
+  for (int more = 1; more; u = after, turn ^= 1) {
+    uint16_t *other = w + (turn ^ 1) * (AMX_WEIGHTS / 2);
+    amx_beside b = {0};
+    more = amx_after(g, &after);
+    if (more) {
+      b = amx_tiles_of(g, &after, other);
+    } else if (g->next && amx_takes(g->next->wtype, 1)) {
+      b = amx_tiles_of(g->next, &(amx_unit){0}, other);
+      g->next->begun = 1 + (turn ^ 1);
     }
+    amx_multiply(g, &u, w + turn * (AMX_WEIGHTS / 2), c, &b);
+    if (more && after.t0 == u.t0) continue;
     for (int64_t r = 0; r < g->rows; r += 16)
-      amx_store(g, c + r / 16 * ctile, r, g->rows - r < 16 ? g->rows - r : 16, t0, tn);
+      amx_store(g, c + r / 16 * (AMX_TOKENS * 16), r, amx_least(g->rows - r, 16), u.t0, amx_least(g->m - u.t0, AMX_TOKENS));
   }
   tiles_close();
 }
@@ -181,8 +204,6 @@ LLO_TARGET static void amx_gemm(const llo_gemm *g, void *room) {
 // the time, with 8 rows 1.0 to 1.3. (Two blocks in one tile, whose columns 8 rows
 // leave free, made 0.95 to 1.25 of that.)
 enum { AMX_GATHERS = 9 };
-
-FN int amx_takes(int wtype, int prefill) { return prefill && wtype != LLO_F32 && wtype < LLO_TYPES; }
 
 LLO_TARGET static int table_packing(int wtype, int prefill) {
   return amx_takes(wtype, prefill) ? LLO_NARROW : llo_avx512.packing(wtype, prefill);

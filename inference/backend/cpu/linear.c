@@ -81,16 +81,29 @@ static const char *bias_at(const llo_part *p, int64_t row) {
   return p->b ? p->b + row * (p->btype == LLO_F32 ? 4 : 2) : 0;
 }
 
-static void prefill(const llo_kernels *k, const llo_op *op, int64_t item, void *scratch) {
+static llo_gemm gemm_of(const llo_kernels *k, const llo_op *op, int64_t item) {
   int64_t row, rows = op->panels * k->mr;
   const llo_part *p = part_of(op, item, rows, &row);
-  llo_gemm g = {
+  return (llo_gemm){
       .w = p->w + row * p->rowbytes, .b = bias_at(p, row), .rowbytes = p->rowbytes,
       .rows = p->out - row < rows ? p->out - row : rows, .k = op->cols, .m = op->n - op->decode, .ldo = op->out,
       .x = op->packed[k->packing(p->wtype, 1)], .out = op->dst + op->decode * op->out + p->col + row,
       .wtype = p->wtype, .btype = p->btype, .add = op->add,
   };
-  k->gemm(&g, scratch);
+}
+
+// Takes items of prefill rows until there are no more, each while the one before it is
+// still to be multiplied. Returns the item behind them that it took.
+static int64_t prefill(const llo_kernels *k, const llo_op *op, int64_t *next, int64_t items, void *scratch) {
+  llo_gemm g[2];
+  int64_t item = llo_next(next);
+  if (item < items) g[0] = gemm_of(k, op, item);
+  for (int turn = 0; item < items; turn ^= 1) {
+    item = llo_next(next);
+    if (item < items) g[turn ^ 1] = gemm_of(k, op, item), g[turn].next = &g[turn ^ 1];
+    k->gemm(&g[turn], scratch);
+  }
+  return item;
 }
 
 static void decode(const llo_kernels *k, const llo_op *op, int64_t item, void *scratch, int32_t *kept) {
@@ -124,9 +137,7 @@ int llo_linear(llo_step *s, llo_op *op, int phase, float *scratch) {
   int64_t first = later ? items_of(op, op->panels * k->mr) : 0;
   int64_t items = first + (op->decode ? items_of(op, op->dec_rows) : 0);
   int32_t kept = 0; // prefill items, which use the scratch, come first
-  while ((i = llo_next(op->next[phase])) < items) {
-    if (i < first) prefill(k, op, i, scratch);
-    else decode(k, op, i - first, scratch, &kept);
-  }
+  for (i = prefill(k, op, op->next[phase], first, scratch); i < items; i = llo_next(op->next[phase]))
+    decode(k, op, i - first, scratch, &kept);
   return 0;
 }

@@ -119,13 +119,16 @@ typedef struct {
   int32_t *kept;
 } llo_gemv;
 
-// llo_gemm: the same over token tiles, x being all m rows as packed.
-typedef struct {
+// llo_gemm: the same over token tiles, x being all m rows as packed. next is what the
+// same thread multiplies then in the same scratch, NULL if nothing: a kernel may begin
+// with it, and leaves in its begun, which is 0 at first, what it wants to know then.
+typedef struct llo_gemm {
   const char *w, *b;
   int64_t rowbytes, rows, k, m, ldo;
   const char *x;
   float *out;
-  int32_t wtype, btype, add;
+  int32_t wtype, btype, add, begun;
+  struct llo_gemm *next;
 } llo_gemm;
 
 // llo_attend: queries (rows of one sequence at consecutive positions, heads of

@@ -167,3 +167,40 @@ func TestPrefillNotFinite(t *testing.T) {
 		}
 	}
 }
+
+// TestPrefillMixed: the parts of one projection may be of different formats, and each gets
+// what it gets alone, though a thread begins with its next item, of whatever part, beside
+// the one before.
+func TestPrefillMixed(t *testing.T) {
+	const most, k = 300, 2304
+	formats := []tensor.DType{tensor.Q8_0, tensor.F32, tensor.Q4_K, tensor.BF16, tensor.Q8_0, tensor.Q6_K}
+	outs := []int{200, 40, 70, 33, 1, 300}
+	for _, isa := range everyISA() {
+		if isa == "portable" { // has one kernel for all, and takes seconds
+			continue
+		}
+		t.Run(isa, func(t *testing.T) {
+			for threads := 1; threads <= 3; threads++ {
+				d := device(t, isa, threads)
+				r := rand.New(rand.NewPCG(21, 4))
+				var all backend.Linear
+				for i, f := range formats {
+					l, _ := placed(t, d, r, f, outs[i], k)
+					all = append(all, l...)
+				}
+				x := normals(r, most*k)
+				for _, n := range []int{5, 40, most} {
+					got, col := run(t, d, all, x[:n*k], phased(n, 0)), 0
+					for i := range all {
+						alone, part := run(t, d, all[i:i+1], x[:n*k], phased(n, 0)), make([]float32, 0, n*outs[i])
+						for row := range n {
+							part = append(part, got[row*all.Out()+col:][:outs[i]]...)
+						}
+						sameBits(t, fmt.Sprintf("%s, part %d, %v, %d rows, %d threads", isa, i, formats[i], n, threads), part, alone)
+						col += outs[i]
+					}
+				}
+			}
+		})
+	}
+}
