@@ -22,7 +22,9 @@ const presentBit = 1 << 63
 // concurrent use.
 type Pages struct {
 	pageSize int64
-	pagemap  *os.File // nil where the system has none: mincore alone answers then
+	pagemap  *os.File   // nil where the system has none: mincore alone answers then
+	scansNot bool       // the system has no PAGEMAP_SCAN
+	found    scanRegion // on the heap, since the kernel is told its address as a number
 	entries  []byte
 	resident []bool
 }
@@ -54,6 +56,9 @@ func (p *Pages) Resident(addr uintptr, n int64) (int64, error) {
 		return 0, fmt.Errorf("residency: %d bytes at %#x are not a range of a process", n, addr)
 	}
 	start, end := int64(addr), int64(addr)+n
+	if p.whole(start&^(p.pageSize-1), (end+p.pageSize-1)&^(p.pageSize-1)) {
+		return n, nil
+	}
 	var held int64
 	var areas []area // read only when a page is absent
 	for page := start &^ (p.pageSize - 1); page < end; page += windowPages * p.pageSize {
