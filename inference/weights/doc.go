@@ -19,8 +19,9 @@
 //   - A device with memory of its own needs no mapping: Pass reads the files by pread,
 //     several goroutines at once, into memory of the caller, and checks what it has read.
 //   - What Examine hashed and searched is what the mapping held when Populate had
-//     brought it in, each byte read once, and a file that changed meanwhile is an
-//     error. It does not wait for the disk, and the disk does not wait for it.
+//     brought it in, each byte read once, by a goroutine a processor, up to eight,
+//     and a file that changed meanwhile is an error. It does not wait for the disk,
+//     and the disk does not wait for it.
 //   - Nothing of a model folder is executed: pickle files are refused by name.
 //
 // Decisions:
