@@ -28,6 +28,8 @@ type Sums struct {
 }
 
 const (
+	// examineBlock is what is hashed and then searched: it stays in a core's own
+	// cache in between, so that memory is read once.
 	examineBlock = 256 << 10
 	// examineWorkers bounds the goroutines of an examination. One keeps pace with any
 	// disk; several pay where the pages are in memory already, as far as that is read.
