@@ -255,7 +255,7 @@ static double amx_peak(int64_t iterations) {
 static llo_kernels table;
 static void fill(void) {
   table = llo_avx512;
-  table.name = TABLE_NAME, table.tiles = amx_peak;
+  table.name = TABLE_NAME, table.tiles = amx_peak, table.begins = 1;
   if (table.gemm_bytes < AMX_BYTES) table.gemm_bytes = AMX_BYTES;
   table.packing = table_packing, table.rounds = table_rounds, table.group = table_group;
   table.packed = table_packed, table.pack = table_pack, table.gemm = table_gemm, table.gemv = table_gemv;

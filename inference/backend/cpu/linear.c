@@ -92,16 +92,18 @@ static llo_gemm gemm_of(const llo_kernels *k, const llo_op *op, int64_t item) {
   };
 }
 
-// Takes items of prefill rows until there are no more, each while the one before it is
-// still to be multiplied. Returns the item behind them that it took.
+// Takes items of prefill rows until there are no more. A kernel that begins with the next
+// one gets it while the one before is still to be multiplied; for all others that would only
+// keep it from an idle thread. Returns the item behind them that it took.
 static int64_t prefill(const llo_kernels *k, const llo_op *op, int64_t *next, int64_t items, void *scratch) {
   llo_gemm g[2];
   int64_t item = llo_next(next);
   if (item < items) g[0] = gemm_of(k, op, item);
   for (int turn = 0; item < items; turn ^= 1) {
+    if (!k->begins) k->gemm(&g[turn], scratch);
     item = llo_next(next);
     if (item < items) g[turn ^ 1] = gemm_of(k, op, item), g[turn].next = &g[turn ^ 1];
-    k->gemm(&g[turn], scratch);
+    if (k->begins) k->gemm(&g[turn], scratch);
   }
   return item;
 }

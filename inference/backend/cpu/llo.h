@@ -120,8 +120,9 @@ typedef struct {
 } llo_gemv;
 
 // llo_gemm: the same over token tiles, x being all m rows as packed. next is what the
-// same thread multiplies then in the same scratch, NULL if nothing: a kernel may begin
-// with it, and leaves in its begun, which is 0 at first, what it wants to know then.
+// same thread multiplies then in the same scratch, NULL if nothing or where the table does
+// not begin with it; a kernel that does leaves in its begun, which is 0 at first, what it
+// wants to know then.
 typedef struct llo_gemm {
   const char *w, *b;
   int64_t rowbytes, rows, k, m, ldo;
@@ -149,6 +150,7 @@ typedef struct {
   const char *name;
   int vl, mr, nt;    // float lanes; rows of a panel; tokens of a tile
   int64_t gemm_bytes; // scratch that gemm and gemv want for a work item
+  int begins;         // gemm begins with the next item beside the one before
   // packing is the layout for weights of a format, -1 where there is no kernel.
   int (*packing)(int wtype, int prefill);
   // rounds is the format to which what a layout's kernel multiplies is rounded:
