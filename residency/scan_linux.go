@@ -7,7 +7,7 @@ import (
 )
 
 // pagemapScan is PAGEMAP_SCAN of Linux 6.7, _IOWR('f', 16, struct pm_scan_arg) (linux/fs.h): it finds pages by what the
-// page table says of them, a sixth of the work of reading its entries.
+// page table says of them, a fifth of the work of reading its entries.
 const pagemapScan = 3<<30 | unsafe.Sizeof(scanArgs{})<<16 | 'f'<<8 | 16
 
 // scanPresent is PAGE_IS_PRESENT: presentBit of an entry.

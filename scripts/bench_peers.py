@@ -17,7 +17,6 @@ import sys
 import tempfile
 import threading
 import time
-import urllib.error
 import urllib.request
 
 CONTEXTS, PROMPTS, BATCH = (16, 1024), (128, 512), 8

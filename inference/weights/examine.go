@@ -54,8 +54,6 @@ type Examination struct {
 	cancel context.CancelCauseFunc
 	ended  sync.WaitGroup
 
-	arrivals Span // the last one
-
 	mu     sync.Mutex
 	now    Span  // arrived, and nobody reads it yet
 	left   int64 // bytes that nobody reads yet, arrived or not
@@ -87,19 +85,14 @@ func (s *Source) Examine(ctx context.Context, c Checks) *Examination {
 	return x
 }
 
-// arrived says that the bytes of a file before end are in memory; files come one after
-// the other, and ends rise. It returns why the examination is over already, nil if it is
+// arrived says that the bytes of a span, a slice of Populate, are in memory; spans come in
+// the order of the files. It returns why the examination is over already, nil if it is
 // not.
-func (x *Examination) arrived(file int, end int64) error {
+func (x *Examination) arrived(s Span) error {
 	if x == nil {
 		return nil
 	}
-	from := x.arrivals.To
-	if file != x.arrivals.File {
-		from = 0
-	}
-	x.arrivals = Span{file, from, end}
-	x.queue <- x.arrivals
+	x.queue <- s
 	if x.ctx.Err() == nil {
 		return nil
 	}

@@ -29,7 +29,7 @@ func BenchmarkExamine(b *testing.B) {
 			b.SetBytes(size)
 			for b.Loop() {
 				x := s.Examine(b.Context(), Checks{Finite: true})
-				if err := x.arrived(0, size); err != nil {
+				if err := x.arrived(Span{0, 0, size}); err != nil {
 					b.Fatal(err)
 				}
 				x.ended.Wait()

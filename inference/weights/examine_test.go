@@ -82,7 +82,7 @@ func TestExamineTruncated(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Populate had seen it before; it may hear of the loss already.
-	if err := x.arrived(0, s.Files[0].Size); err != nil && !errors.Is(err, ErrChanged) {
+	if err := x.arrived(Span{0, 0, s.Files[0].Size}); err != nil && !errors.Is(err, ErrChanged) {
 		t.Fatal(err)
 	}
 	_, err := x.Result()
@@ -219,7 +219,7 @@ func TestExamineTellsTheFirst(t *testing.T) {
 		}
 		for range 20 {
 			x := s.Examine(t.Context(), Checks{Finite: true})
-			_ = x.arrived(0, s.Files[0].Size)
+			_ = x.arrived(Span{0, 0, s.Files[0].Size})
 			_, err := x.Result()
 			x.Stop()
 			refused(t, err, s.Files[0].Path, "large", at, fmt.Sprintf("element %d of its", element))

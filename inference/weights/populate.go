@@ -64,7 +64,7 @@ func (s *Source) populate(ctx context.Context, x *Examination, done *atomic.Int6
 				return err
 			}
 			done.Add(int64(n))
-			if err := x.arrived(i, int64(from+n)); err != nil {
+			if err := x.arrived(Span{i, int64(from), int64(from + n)}); err != nil {
 				return err
 			}
 		}

@@ -79,7 +79,10 @@ type hasher struct {
 }
 
 func newHasher(c Checks, long *longhash.Hash) hasher {
-	h := hasher{long: long, fast: xxh3.New128()}
+	h := hasher{long: long}
+	if long == nil {
+		h.fast = xxh3.New128()
+	}
 	if c.SHA256 {
 		h.slow = sha256.New()
 	}
@@ -98,9 +101,11 @@ func (h *hasher) take(p piece) {
 }
 
 func (h *hasher) sums() Sums {
-	sum := h.fast.Sum128().Bytes()
+	var sum [16]byte
 	if h.long != nil {
 		sum = h.long.Sum().Bytes()
+	} else {
+		sum = h.fast.Sum128().Bytes()
 	}
 	s := Sums{XXH3: hex.EncodeToString(sum[:])}
 	if h.slow != nil {

@@ -18,7 +18,9 @@
 //     the decode kernel (body_gemv.h; for blocked formats body_quant.h with
 //     body_panel.h, on AVX-512 body_rows.h, with the same bits for a few rows of Q4_0
 //     body_turned.h and for many rows on AMX body_amx_rows.h), rows of the prefill
-//     phase one of the tile kernels, however many there are of either.
+//     phase one of the tile kernels, however many there are of either. On AMX a thread
+//     takes its next item while it still multiplies with the one before, and converts
+//     the weights of the one beside the other (body_amx.h, body_amx_beside.h).
 //   - Decode rows attend by body_attend_row.h, which reads each key and value
 //     once for all heads of its group; prefill rows by body_attend.h, with AMX by
 //     body_amx_attend.h. Chunks of LLO_CHUNK positions of a decode row are softened
