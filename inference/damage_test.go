@@ -35,27 +35,35 @@ func copyModel(t *testing.T, from string) string {
 	return dir
 }
 
+// damage sets all bits of a row of a tensor in a model folder, which is NaN in every
+// format of floats.
+func damage(t *testing.T, dir, name string, row int) {
+	t.Helper()
+	s, err := weights.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, ok := s.Tensor(name)
+	if !ok {
+		t.Fatalf("%s has no %s", dir, name)
+	}
+	f, err := os.OpenFile(s.Files[x.File].Path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bytes := x.Type.RowBytes(x.Shape[len(x.Shape)-1])
+	_, err = f.WriteAt(slices.Repeat([]byte{0xff}, bytes), x.Offset+int64(row*bytes))
+	if err := errors.Join(err, f.Close(), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestNaNFailsItsOwnRequest makes the embedding of one token NaN: a request
 // with that token fails, the one beside it in the batch has its right text.
 func TestNaNFailsItsOwnRequest(t *testing.T) {
 	const bad = 77
 	dir := copyModel(t, "testdata/llama-mha")
-	s, err := weights.Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	x, _ := s.Tensor("model.embed_tokens.weight")
-	f, err := os.OpenFile(s.Files[x.File].Path, os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	row := slices.Repeat([]byte{0xff}, 4*x.Shape[1]) // all bits set is a NaN
-	if _, err := f.WriteAt(row, x.Offset+int64(bad*len(row))); err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(f.Close(), s.Close()); err != nil {
-		t.Fatal(err)
-	}
+	damage(t, dir, "model.embed_tokens.weight", bad)
 
 	for _, device := range []string{"cpu", "ref"} {
 		e := openEngine(t, dir, Options{Device: device, Verify: VerifyOff})

@@ -126,7 +126,7 @@ func (e *Engine) load(ctx context.Context, ins *Inspection, o Options) error {
 	}
 	e.describe(ins, o, plan, digest)
 	meter.step("warmup")
-	if err := e.warmUp(o.ChunkTokens, meter); err != nil {
+	if err := e.warmUp(o.ChunkTokens, w.check != nil, meter); err != nil {
 		return err
 	}
 	if backend.Observing(e.dev) != nil { // it has a copy, and the host need not keep its own

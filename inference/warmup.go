@@ -8,33 +8,36 @@ import (
 	"llorch/inference/sample"
 )
 
-// warmUp runs one prefill and one decode step in page 0, which nobody holds
-// yet: code, tables and caches are warm before the first request, and a device
-// that cannot compute, or weights that lead to no numbers, are found before the
-// worker says that it is ready. Both steps are timed, the prefill for steps of
-// chunk rows.
+// warmLayers is how many layers stand for all of them where they are much alike.
+const warmLayers = 2
+
+// warmUp runs a prefill and decode steps in page 0, which nobody holds yet: code,
+// tables and caches are warm before the first request, and a device that cannot compute,
+// or weights that lead to no numbers, are found before the worker says that it is ready.
+// Steps are timed, the prefill for steps of chunk rows.
 //
-// A device with memory of its own may lay weights out at their first use, so both
-// its steps go through all layers. Else every layer is like the first one, whose
-// prefill then stands for all: it would read the weights once more, and the decode
-// step has the answer already.
-func (e *Engine) warmUp(chunk int, m *loadMeter) error {
+// A device with memory of its own may lay weights out at their first use, so both its
+// steps go through all layers. Else every layer is like the first one, whose prefill then
+// stands for all. So do a few layers for decoding where every weight is known to be a
+// number, as checked says: a step through all of them reads all memory of the model, for
+// an answer that is known.
+func (e *Engine) warmUp(chunk int, checked bool, m *loadMeter) error {
 	n := min(8, e.info.Context-1)
 	q := &sequence{ids: make([]int32, n+1), prompt: n, pages: []int32{0}}
-	depth := 1
+	depth, all := 1, len(e.kv)
 	if backend.Observing(e.dev) != nil {
-		depth, q.ids = len(e.kv), q.ids[:n] // with the choice of a token
+		depth, checked, q.ids = all, false, q.ids[:n] // with the choice of a token
 	}
-	took, err := e.tryStep(work{seq: q, to: n}, e.kv[:depth])
+	took, err := e.tryStep(work{seq: q, to: n}, depth)
 	if err != nil {
 		return err
 	}
-	e.info.LongStep = took * time.Duration(len(e.kv)/depth*max(chunk/n, 1))
+	e.info.LongStep = took * time.Duration(all/depth*max(chunk/n, 1))
 	m.warm = 0.5
 	m.step("warmup")
 
 	q.ids = append(q.ids[:n], 0)
-	if took, err = e.tryStep(work{seq: q, from: n, to: n + 1, decode: true}, e.kv); err != nil {
+	if took, err = e.tryDecode(work{seq: q, from: n, to: n + 1, decode: true}, checked); err != nil {
 		return err
 	}
 	e.admission.pace.stepped(took, 0, 1)
@@ -43,11 +46,26 @@ func (e *Engine) warmUp(chunk int, m *loadMeter) error {
 	return nil
 }
 
-// tryStep runs a step of the warm-up through as many layers as kv has, and times it.
-func (e *Engine) tryStep(w work, kv []backend.KV) (time.Duration, error) {
+// tryDecode times a decode step: through all layers, or, where a few are enough, from
+// what these take beyond a step without any.
+func (e *Engine) tryDecode(w work, fewer bool) (time.Duration, error) {
+	all := len(e.kv)
+	if !fewer || all <= warmLayers {
+		return e.tryStep(w, all)
+	}
+	rest, err := e.tryStep(w, 0)
+	if err != nil {
+		return 0, err
+	}
+	took, err := e.tryStep(w, warmLayers)
+	return rest + max(took-rest, 0)*time.Duration(all)/warmLayers, err
+}
+
+// tryStep runs a step of the warm-up through the first layers, and times it.
+func (e *Engine) tryStep(w work, layers int) (time.Duration, error) {
 	began := time.Now()
 	t := &turn{work: []work{w}}
-	e.ask(t, kv)
+	e.ask(t, e.kv[:layers])
 	if err := numbers(e.dev.Sync()); err != nil {
 		return 0, fmt.Errorf("warm-up: %w", err)
 	}
