@@ -1,7 +1,6 @@
 package weights
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/binary"
 	"fmt"
@@ -27,7 +26,7 @@ func WriteGGUF(w io.Writer, pairs []Pair, tensors []Spec, fill func(i int, w io.
 	if err != nil {
 		return err
 	}
-	b := bufio.NewWriterSize(w, 1<<20)
+	b := newStretches(w)
 	if _, err := b.Write(head); err != nil {
 		return fmt.Errorf("weights: writing the header: %w", err)
 	}

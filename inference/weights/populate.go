@@ -55,18 +55,28 @@ func (s *Source) populate(ctx context.Context, x *Examination, done *atomic.Int6
 		if f.mapped == nil && f.Size > 0 {
 			return fileError(f.Path, "not mapped; Map comes before Populate", nil)
 		}
-		for from := 0; from < len(f.mapped); from += populateSlice {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			n := min(populateSlice, len(f.mapped)-from)
-			if err := f.populate(from, n); err != nil {
-				return err
-			}
-			done.Add(int64(n))
-			if err := x.arrived(Span{i, int64(from), int64(from + n)}); err != nil {
-				return err
-			}
+		if err := s.populateFile(ctx, i, x, done); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Source) populateFile(ctx context.Context, file int, x *Examination, done *atomic.Int64) error {
+	f := &s.Files[file]
+	wideReads(f.mapped, true)
+	defer wideReads(f.mapped, false)
+	for from := 0; from < len(f.mapped); from += populateSlice {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n := min(populateSlice, len(f.mapped)-from)
+		if err := f.populate(from, n); err != nil {
+			return err
+		}
+		done.Add(int64(n))
+		if err := x.arrived(Span{file, int64(from), int64(from + n)}); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -1,7 +1,6 @@
 package weights
 
 import (
-	"bufio"
 	"cmp"
 	"encoding/binary"
 	"encoding/json"
@@ -47,7 +46,7 @@ func WriteSafeTensors(w io.Writer, tensors []Spec, fill func(i int, w io.Writer)
 	if err != nil {
 		return err
 	}
-	b := bufio.NewWriterSize(w, 1<<20)
+	b := newStretches(w)
 	if _, err := b.Write(head); err != nil {
 		return fmt.Errorf("weights: writing the header: %w", err)
 	}
