@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"math"
+	"slices"
 	"strconv"
 	"unsafe"
 
@@ -170,21 +171,31 @@ func (m *Metadata) Text(key string) (string, error) {
 
 // Texts returns an array of strings. They share one piece of memory.
 func (m *Metadata) Texts(key string) ([]string, error) {
-	p, raw, err := m.array(key, "strings", func(k ggufKind) bool { return k == ggufString })
+	texts := []string{}
+	err := m.EachText(key, func(_, n int, text string) { texts = append(slices.Grow(texts, n-len(texts)), text) })
 	if err != nil {
 		return nil, err
 	}
+	return texts, nil
+}
+
+// EachText calls f with each of the n strings of an array, in order. They share one
+// piece of memory.
+func (m *Metadata) EachText(key string, f func(i, n int, text string)) error {
+	p, raw, err := m.array(key, "strings", func(k ggufKind) bool { return k == ggufString })
+	if err != nil {
+		return err
+	}
 	all := unsafe.String(unsafe.SliceData(raw), len(raw)) // raw is not written to again
-	texts := make([]string, p.count)
-	for i := range texts {
+	for i := range int(p.count) {
 		if len(raw) < 8 || binary.LittleEndian.Uint64(raw) > uint64(len(raw)-8) {
-			return nil, &Error{File: m.file, Key: key, Offset: p.at, Reason: "the strings are not those of Open any more", Err: ErrChanged}
+			return &Error{File: m.file, Key: key, Offset: p.at, Reason: "the strings are not those of Open any more", Err: ErrChanged}
 		}
 		n := int(binary.LittleEndian.Uint64(raw))
-		texts[i] = all[8 : 8+n]
+		f(i, int(p.count), all[8:8+n])
 		raw, all = raw[8+n:], all[8+n:]
 	}
-	return texts, nil
+	return nil
 }
 
 // Ints returns an array of integers of any width.

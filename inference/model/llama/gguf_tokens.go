@@ -36,17 +36,13 @@ func (c *Config) namedEndings(v *keys) {
 	if !v.has("tokens") || !v.has("token_type") {
 		return
 	}
-	tokens, err := v.m.Texts(v.name("tokens"))
-	if !v.keep(err) {
-		return
-	}
 	types, err := v.m.Ints(v.name("token_type"))
 	if !v.keep(err) {
 		return
 	}
-	for id := range min(len(tokens), len(types)) {
-		if types[id] == controlToken && slices.Contains(endings, tokens[id]) && !slices.Contains(c.EOS, int32(id)) {
+	v.keep(v.m.EachText(v.name("tokens"), func(id, _ int, token string) {
+		if id < len(types) && types[id] == controlToken && slices.Contains(endings, token) && !slices.Contains(c.EOS, int32(id)) {
 			c.EOS = append(c.EOS, int32(id))
 		}
-	}
+	}))
 }
