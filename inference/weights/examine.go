@@ -47,6 +47,7 @@ type Examination struct {
 	checks Checks
 	turns  []*turn             // by file
 	byFile [][]*Tensor         // by offset
+	sieves [][]*longhash.Sieve // of these; nil for a file whose search is apart from its sum
 	queue  chan Span           // what is in memory, in order; room for all
 	spare  chan []longhash.Sum // who reads a block has one of them until it is hashed
 	done   atomic.Int64
@@ -70,7 +71,10 @@ func (s *Source) Examine(ctx context.Context, c Checks) *Examination {
 	slices := int64(0)
 	for i := range s.Files {
 		t := &turn{hasher: newHasher(c, longhash.New(s.Files[i].mapped)), waiting: map[int64]piece{}}
-		x.turns, x.byFile = append(x.turns, t), append(x.byFile, s.tensorsOf(i))
+		x.turns, x.byFile, x.sieves = append(x.turns, t), append(x.byFile, s.tensorsOf(i)), append(x.sieves, nil)
+		if c.Finite && t.long != nil {
+			x.sieves[i] = sievesOf(x.byFile[i])
+		}
 		slices += s.Files[i].Size/populateSlice + 1
 	}
 	x.queue = make(chan Span, slices)
@@ -176,17 +180,11 @@ func (x *Examination) next() (Span, bool) {
 func (x *Examination) block(s Span, sums []longhash.Sum) error {
 	f, t := &x.source.Files[s.File], x.turns[s.File]
 	b := f.mapped[s.From:s.To]
-	err := f.guarded(func() error {
-		if t.long != nil {
-			sums = t.long.Blocks(sums, int(s.From), int(s.To))
+	err := f.guarded(func() (err error) {
+		if sums, err = x.sum(s, sums); err == nil {
+			t.add(x.ctx, s.From, piece{b, sums, func() { x.spare <- sums }})
 		}
-		if x.checks.Finite {
-			if err := finite(f, x.byFile[s.File], b, s.From); err != nil {
-				return err
-			}
-		}
-		t.add(x.ctx, s.From, piece{b, sums, func() { x.spare <- sums }})
-		return nil
+		return err
 	})
 	if err == nil {
 		x.done.Add(int64(len(b)))

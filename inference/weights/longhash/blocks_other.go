@@ -2,8 +2,12 @@
 
 package longhash
 
-const hashesBlocks = false
+const hashesBlocks, sieves = false, false
 
 func hashBlocks(*Sum, *byte, int, *[192]byte) {
+	panic("longhash: no blocks are hashed on this host")
+}
+
+func hashSieved(*Sum, *byte, int, *[192]byte, *masks) {
 	panic("longhash: no blocks are hashed on this host")
 }

@@ -6,6 +6,9 @@
 // specification for inputs of more than 240 bytes; the sums are those of every other
 // implementation.
 //
+// Beside a sum a Sieve can look for exponents that are full: a core that waits for memory has
+// the time, and a second look at the same bytes would not.
+//
 // The blocks are assembler for AVX-512 (blocks_amd64.s), which Go has no other way to
 // write, with the fetches ahead that a core needs to read as fast as it can. Its plain
 // twin is accumulate, and package xxh3 the oracle of the tests and the way of hosts
@@ -16,6 +19,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"math/bits"
+	"slices"
 
 	"github.com/zeebo/xxh3"
 )
@@ -75,7 +79,7 @@ func (h *Hash) whole() int { return (len(h.data) - 1) / Block }
 func (h *Hash) Blocks(sums []Sum, from, to int) []Sum {
 	first, end := from/Block, min(to/Block, h.whole())
 	if n := end - first; n > 0 {
-		sums = append(sums, make([]Sum, n)...)
+		sums = slices.Grow(sums, n)[:len(sums)+n]
 		hashBlocks(&sums[len(sums)-n], &h.data[from], n, &hashSecret)
 	}
 	if to == len(h.data) {
