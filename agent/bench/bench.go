@@ -113,6 +113,17 @@ type Decode struct {
 // Fraction is the share of the read limit that was reached.
 func (d Decode) Fraction() float64 { return d.GBs / d.Limits.ReadGBs }
 
+// FractionWhere is the share of what reading the weights alone gives where they lie, as it
+// is Where, and of the read limit where that was not measured, which is Read. A file is where
+// somebody has put it: copies of one file were read at 82 to 100 % of the read limit, and
+// that is no property of what reads them.
+func (d Decode) FractionWhere() (float64, Unit) {
+	if d.Limits.WeightsGBs > 0 {
+		return d.GBs / d.Limits.WeightsGBs, Where
+	}
+	return d.Fraction(), Read
+}
+
 // Prefill is the speed of one prompt.
 type Prefill struct {
 	Tokens    int     `json:"tokens"`

@@ -50,7 +50,8 @@ func (r *Report) Check() ([]Fraction, error) {
 func (r *Report) check(table []threshold) (all []Fraction, err error) {
 	for _, d := range r.Decode {
 		if t, ok := find(table, r.Format, fmt.Sprintf("decode@%d", d.Prompt), Read); ok && d.Batch == 1 {
-			all = append(all, Fraction{t.kase, Read, d.Fraction(), t.least})
+			is, unit := d.FractionWhere()
+			all = append(all, Fraction{t.kase, unit, is, t.least})
 		}
 	}
 	for _, p := range r.Prefill {

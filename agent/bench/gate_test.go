@@ -56,6 +56,7 @@ func TestCheck(t *testing.T) {
 		t.Fatal(err)
 	}
 	cpu := Limits{ReadGBs: 20, FMAGFlops: 300, Int8Gops: 1000}
+	slow := Limits{ReadGBs: 20, WeightsGBs: 17, FMAGFlops: 300, Int8Gops: 1000}
 	tiles := Limits{ReadGBs: 20, FMAGFlops: 300, Int8Gops: 1000, TileGFlops: 6000}
 	pairs := Limits{ReadGBs: 20, FMAGFlops: 300, Int8Gops: 1000, PairGFlops: 600}
 	for _, c := range []struct {
@@ -68,6 +69,9 @@ func TestCheck(t *testing.T) {
 			Decode:  []Decode{{Batch: 1, Prompt: 16, GBs: 16, Limits: cpu}, {Batch: 1, Prompt: 1024, GBs: 13, Limits: cpu}, {Batch: 8, Prompt: 16, GBs: 1, Limits: cpu}},
 			Prefill: []Prefill{{Tokens: 128, GFlops: 1, Limits: cpu}, {Tokens: 512, GFlops: 199, Limits: cpu}}},
 			"ok decode@16 read 0.80/0.80, MISS decode@1024 read 0.65/0.70, MISS prefill@512 int8 0.20/0.20", false},
+		{"what the weights' own memory gives", Report{Format: "q8_0",
+			Decode: []Decode{{Batch: 1, Prompt: 16, GBs: 15, Limits: slow}, {Batch: 1, Prompt: 1024, GBs: 11, Limits: slow}}},
+			"ok decode@16 where 0.88/0.80, MISS decode@1024 where 0.65/0.70", false},
 		{"floats have no line for int8", Report{Format: "BF16",
 			Decode:  []Decode{{Batch: 1, Prompt: 16, GBs: 1, Limits: cpu}, {Batch: 1, Prompt: 1024, GBs: 14, Limits: cpu}},
 			Prefill: []Prefill{{Tokens: 512, GFlops: 150, Limits: cpu}}},

@@ -4,6 +4,7 @@ package bench
 // set in use has no such unit.
 type Limits struct {
 	ReadGBs    float64 `json:"read_gb_per_second"`
+	WeightsGBs float64 `json:"weights_read_gb_per_second,omitempty"` // of the weights where they lie
 	FMAGFlops  float64 `json:"f32_fma_gflops"`
 	Int8Gops   float64 `json:"int8_dot_gops,omitempty"`
 	PairGFlops float64 `json:"bf16_pair_gflops,omitempty"`
@@ -15,7 +16,7 @@ type Limits struct {
 // fraction flatters.
 func (l Limits) larger(o Limits) Limits {
 	return Limits{
-		ReadGBs: max(l.ReadGBs, o.ReadGBs), FMAGFlops: max(l.FMAGFlops, o.FMAGFlops),
+		ReadGBs: max(l.ReadGBs, o.ReadGBs), WeightsGBs: max(l.WeightsGBs, o.WeightsGBs), FMAGFlops: max(l.FMAGFlops, o.FMAGFlops),
 		Int8Gops: max(l.Int8Gops, o.Int8Gops), PairGFlops: max(l.PairGFlops, o.PairGFlops), TileGFlops: max(l.TileGFlops, o.TileGFlops),
 	}
 }
@@ -24,11 +25,12 @@ func (l Limits) larger(o Limits) Limits {
 type Unit string
 
 const (
-	Read Unit = "read" // memory, 10⁹ bytes a second
-	FMA  Unit = "fma"  // float32, 10⁹ operations a second
-	Int8 Unit = "int8" // dot products of 8-bit integers, likewise
-	Pair Unit = "pair" // dot products of pairs of bfloat16, likewise
-	Tile Unit = "tile" // matrix tiles of bfloat16, likewise
+	Read  Unit = "read"  // memory, 10⁹ bytes a second
+	Where Unit = "where" // the weights where they lie, likewise
+	FMA   Unit = "fma"   // float32, 10⁹ operations a second
+	Int8  Unit = "int8"  // dot products of 8-bit integers, likewise
+	Pair  Unit = "pair"  // dot products of pairs of bfloat16, likewise
+	Tile  Unit = "tile"  // matrix tiles of bfloat16, likewise
 )
 
 // of returns the limit of a unit.
@@ -36,6 +38,8 @@ func (l Limits) of(u Unit) float64 {
 	switch u {
 	case Read:
 		return l.ReadGBs
+	case Where:
+		return l.WeightsGBs
 	case FMA:
 		return l.FMAGFlops
 	case Int8:
@@ -54,7 +58,9 @@ var computing = []Unit{Tile, Int8, Pair, FMA}
 // limits measures them now, between two steps of the engine.
 func (m *meter) limits() (Limits, error) {
 	l, err := m.e.Limits()
-	return Limits{ReadGBs: l.ReadGBs, FMAGFlops: l.GFlops, Int8Gops: l.IntGops, PairGFlops: l.PairGFlops, TileGFlops: l.TileGFlops}, err
+	return Limits{
+		ReadGBs: l.ReadGBs, WeightsGBs: l.WeightsGBs, FMAGFlops: l.GFlops, Int8Gops: l.IntGops, PairGFlops: l.PairGFlops, TileGFlops: l.TileGFlops,
+	}, err
 }
 
 // between runs f and measures the limits after it; it returns the larger of

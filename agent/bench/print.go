@@ -10,7 +10,7 @@ import (
 
 // unitNames are the units in words.
 var unitNames = map[Unit]string{
-	Read: "the read limit", FMA: "the f32 FMA limit", Int8: "the int8 dot limit", Pair: "the bf16 pair limit", Tile: "the bf16 tile limit",
+	Read: "the read limit", Where: "what reading the weights gives", FMA: "the f32 FMA limit", Int8: "the int8 dot limit", Pair: "the bf16 pair limit", Tile: "the bf16 tile limit",
 }
 
 // Print writes the report as a table: bytes or operations, the limit measured
@@ -32,6 +32,9 @@ func (r *Report) Print(w io.Writer) {
 	for _, d := range r.Decode {
 		fmt.Fprintf(w, "%-22s %9.2f %9.0f MB %7.1f GB/s %7.1f GB/s %7.0f %%  of %s\n",
 			fmt.Sprintf("%d at once, context %d", d.Batch, d.Prompt), d.TokensSec, d.StepBytes/1e6, d.Limits.ReadGBs, d.GBs, 100*d.Fraction(), unitNames[Read])
+		if f, u := d.FractionWhere(); u == Where {
+			fmt.Fprintf(w, "%-45s %7.1f GB/s %12s %7.0f %%  of %s\n", "", d.Limits.WeightsGBs, "", 100*f, unitNames[u])
+		}
 	}
 	if len(r.Prefill) > 0 {
 		fmt.Fprintf(w, "\n%-22s %9s %12s %12s %12s %9s\n", "prefill", "tok/s", "a prompt", "limit now", "reached", "fraction")
@@ -84,7 +87,7 @@ func (r *Report) printMemory(w io.Writer) {
 // limitsText gives each limit's range over the run.
 func (r *Report) limitsText() string {
 	var parts []string
-	for _, u := range []Unit{Read, FMA, Int8, Pair, Tile} {
+	for _, u := range []Unit{Read, Where, FMA, Int8, Pair, Tile} {
 		var all []float64
 		for _, l := range r.Limits {
 			if v := l.of(u); v > 0 {
@@ -95,8 +98,8 @@ func (r *Report) limitsText() string {
 			continue
 		}
 		name, least, most := strings.TrimSuffix(strings.TrimPrefix(unitNames[u], "the "), " limit"), slices.Min(all), slices.Max(all)
-		if u == Read {
-			parts = append(parts, fmt.Sprintf("%s %.1f to %.1f GB/s", name, least, most))
+		if u == Read || u == Where {
+			parts = append(parts, fmt.Sprintf("%s %.1f to %.1f GB/s", strings.TrimPrefix(name, "what "), least, most))
 			continue
 		}
 		parts = append(parts, fmt.Sprintf("%s %s to %s", name, strings.Fields(speed(least, 0))[0], speed(most, 0)))

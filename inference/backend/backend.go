@@ -232,6 +232,7 @@ func Limiting(d Device) Limiter {
 // addition count as two operations.
 type Limits struct {
 	ReadGBs    float64 // reading memory that no cache holds, 10⁹ bytes a second
+	WeightsGBs float64 // reading the weights where they lie; of a device without memory of its own, whose file others have laid out
 	GFlops     float64 // float32 fused multiply-add, 10⁹ operations a second
 	IntGops    float64 // dot products of 8-bit integers, summed in 32 bits, 10⁹ operations a second
 	PairGFlops float64 // dot products of pairs of bfloat16, summed in float32, 10⁹ operations a second
