@@ -27,7 +27,7 @@ const coldest = 1e-20
 
 // Choose is described at the function of the same name.
 func (c *Chooser) Choose(logits []float32, p *Params) (int32, error) {
-	greedy := p.Temperature < coldest
+	greedy := p.Greedy()
 	if !greedy {
 		for i := range logits {
 			logits[i] /= p.Temperature

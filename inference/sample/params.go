@@ -12,5 +12,8 @@ type Params struct {
 	Seen              []int32 // distinct ids of the prompt and the text so far; read only with a penalty
 }
 
+// Greedy reports whether the most likely id is chosen: no draw would choose another.
+func (p *Params) Greedy() bool { return p.Temperature < coldest }
+
 // Penalizes reports whether Seen is read.
 func (p *Params) Penalizes() bool { return p.RepetitionPenalty != 0 && p.RepetitionPenalty != 1 }

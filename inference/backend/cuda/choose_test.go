@@ -33,12 +33,30 @@ func TestChooseBlocks(t *testing.T) {
 	for _, c := range []struct{ rows, vocab, want int }{
 		{1, 128256, 8}, {15, 32000, 8}, {16, 32000, 4}, {32, 32000, 2}, {64, 128256, 2}, {1, 4096, 1}, {1, 4097, 2}, {8, 16000, 4},
 	} {
-		if got := d.chooseBlocks(c.rows, c.vocab); got != c.want {
+		if got := d.chooseBlocks(c.rows, c.vocab, false); got != c.want {
 			t.Errorf("%d rows of %d: %d blocks each, want %d", c.rows, c.vocab, got, c.want)
 		}
 	}
+	for _, c := range []struct{ rows, vocab, want int }{{1, 32000, 8}, {2, 32000, 4}, {8, 32000, 1}, {64, 32000, 1}, {4, 128256, 8}, {8, 128256, 4}, {32, 128256, 2}, {1, 4096, 1}} {
+		if got := d.chooseBlocks(c.rows, c.vocab, true); got != c.want {
+			t.Errorf("%d greedy rows of %d: %d blocks each, want %d", c.rows, c.vocab, got, c.want)
+		}
+	}
 	d.kern.clusters = nil
-	if got := d.chooseBlocks(1, 128256); got != 1 {
+	if got := d.chooseBlocks(1, 128256, false); got != 1 {
 		t.Errorf("%d blocks without clusters", got)
+	}
+}
+
+func TestLeads(t *testing.T) {
+	for want, rows := range map[bool][][]sample.Params{
+		true:  {{{}}, {{}, {TopK: 3}, {RepetitionPenalty: 1, Seen: []int32{1}}}},
+		false: {{{}, {Temperature: 0.1}}, {{RepetitionPenalty: 1.1}}},
+	} {
+		for i := range rows {
+			if leads(rows[i]) != want {
+				t.Errorf("%+v: %v", rows[i], !want)
+			}
+		}
 	}
 }
