@@ -6,7 +6,6 @@ import (
 	"io"
 	"io/fs"
 	"math"
-	"slices"
 	"strconv"
 	"unsafe"
 
@@ -172,7 +171,12 @@ func (m *Metadata) Text(key string) (string, error) {
 // Texts returns an array of strings. They share one piece of memory.
 func (m *Metadata) Texts(key string) ([]string, error) {
 	texts := []string{}
-	err := m.EachText(key, func(_, n int, text string) { texts = append(slices.Grow(texts, n-len(texts)), text) })
+	err := m.EachText(key, func(i, n int, text string) {
+		if i == 0 {
+			texts = make([]string, 0, n)
+		}
+		texts = append(texts, text)
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -19,7 +19,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"math/bits"
-	"slices"
 
 	"github.com/zeebo/xxh3"
 )
@@ -77,11 +76,7 @@ func (h *Hash) whole() int { return (len(h.data) - 1) / Block }
 // Blocks appends the sums of the blocks of data[from:to] to sums; from is a multiple of
 // Block, and so is to unless it is the end of data. Several goroutines may call it at once.
 func (h *Hash) Blocks(sums []Sum, from, to int) []Sum {
-	first, end := from/Block, min(to/Block, h.whole())
-	if n := end - first; n > 0 {
-		sums = slices.Grow(sums, n)[:len(sums)+n]
-		hashBlocks(&sums[len(sums)-n], &h.data[from], n, &hashSecret)
-	}
+	sums, _ = h.Sieved(sums, from, min(to/Block, h.whole())*Block, nothing)
 	if to == len(h.data) {
 		sums = append(sums, h.last())
 	}

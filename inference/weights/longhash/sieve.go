@@ -24,7 +24,7 @@ const (
 // bytes of the data.
 func NewSieve(at int64, period int, words []int, mask uint16) *Sieve {
 	wrap := period / min(period&-period, line) * line // the least common multiple
-	if !sieves || wrap > mostRing || period%2 != 0 {
+	if !hashesBlocks || wrap > mostRing || period%2 != 0 {
 		return nil
 	}
 	s := &Sieve{ring: make([]byte, wrap+Block), wrap: wrap, full: mask}
@@ -39,7 +39,10 @@ func NewSieve(at int64, period int, words []int, mask uint16) *Sieve {
 	return s
 }
 
-// masks is where hashSieved finds them, for both streams, and leaves what it has found.
+// nothing is looked at.
+var nothing = &Sieve{ring: make([]byte, line+Block), wrap: line}
+
+// masks is where hashBlocks finds them, for both streams, and leaves what it has found.
 type masks struct {
 	first, second *byte
 	step          int // bytes from one block's to the next one's, as far as the ring goes
@@ -52,7 +55,7 @@ type masks struct {
 // found a word: somewhere in data[from:to].
 func (h *Hash) Sieved(sums []Sum, from, to int, s *Sieve) ([]Sum, bool) {
 	n := (to - from) / Block
-	if n == 0 {
+	if n <= 0 {
 		return sums, false
 	}
 	sums = slices.Grow(sums, n)[:len(sums)+n]
@@ -60,7 +63,7 @@ func (h *Hash) Sieved(sums []Sum, from, to int, s *Sieve) ([]Sum, bool) {
 		first: &s.ring[from%s.wrap], second: &s.ring[(from+n/2*Block)%s.wrap],
 		step: Block % s.wrap, end: &s.ring[s.wrap], wrap: s.wrap,
 	}
-	hashSieved(&sums[len(sums)-n], &h.data[from], n, &hashSecret, &m)
+	hashBlocks(&sums[len(sums)-n], &h.data[from], n, &hashSecret, &m)
 	for i := 0; i < line; i += 2 {
 		if binary.LittleEndian.Uint16(m.most[i:]) == s.full {
 			return sums, true
