@@ -7,8 +7,8 @@ import (
 )
 
 // What the steps after the last byte are taken to do in a second, before they
-// have shown it: clear new memory, and read the weights for the warm-up.
-// They only matter to a load of a few seconds.
+// have shown it: clear new memory, and read the weights for the warm-up, which does not
+// where they were checked in the host's memory. They only matter to a load of a few seconds.
 const (
 	clearRate = 1.5e9
 	warmRate  = 5e9
