@@ -217,7 +217,7 @@ func Encoder(d Device) tensor.Encoder {
 }
 
 // Limiter is the optional ability of a device to measure what its hardware
-// allows, in up to a second and without touching the device's state. It is called as
+// allows, in a second or two and without touching the device's state. It is called as
 // all others are, from the device's goroutine between steps.
 type Limiter interface{ Limits() (Limits, error) }
 

@@ -25,6 +25,9 @@ func (d *Device) Limits() (backend.Limits, error) {
 	}, err
 }
 
+// readPasses are there at least over the weights: one alone, of gigabytes, was at times a fifth slower.
+const readPasses = 3
+
 // readLimit returns 10⁹ bytes a second of passes over blocks, 0 where they are so few that
 // caches could hold them.
 func readLimit(blocks []block, threads int) (float64, error) {
@@ -40,13 +43,17 @@ func readLimit(blocks []block, threads int) (float64, error) {
 		return 0, err
 	}
 	defer m.close()
-	return best(func() float64 {
-		seconds := 0.0
-		for _, m.buf = range blocks {
-			seconds += float64(m.buf.bytes) / m.read()
-		}
-		return float64(total) / seconds
-	}), nil
+	most := 0.0
+	for range readPasses {
+		most = max(most, best(func() float64 {
+			seconds := 0.0
+			for _, m.buf = range blocks {
+				seconds += float64(m.buf.bytes) / m.read()
+			}
+			return float64(total) / seconds
+		}))
+	}
+	return most, nil
 }
 
 // joined are stretches of memory as blocks, those as one that follow each other but for less
