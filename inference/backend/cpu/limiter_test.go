@@ -25,9 +25,6 @@ func TestJoined(t *testing.T) {
 
 // TestReadLimit reads weights in parts, and none that a cache could hold.
 func TestReadLimit(t *testing.T) {
-	if testing.Short() {
-		t.Skip("reads half a gigabyte again and again")
-	}
 	all := make([]byte, limitBytes)
 	for i := 0; i < len(all); i += 4096 {
 		all[i] = 1
