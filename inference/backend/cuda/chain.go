@@ -13,9 +13,10 @@ import (
 const (
 	chainPhases  = 4
 	chainThreads = 32 * (warps + 4)
-	chainRecords = 32          // of 512 k: of the longest row
-	chainShared  = quantShared // of a block, beside its static variables
-	quantSlot    = 18 << 10    // the largest stage of a format: SLOT of kernels/chain_quant.cu
+	chainRecords = 32        // of 512 k: of the longest row
+	chainStages  = 13        // of a ring: RING of kernels/chain.cuh
+	chainShared  = 220 << 10 // of a block, beside its static variables
+	quantSlot    = 18 << 10  // the largest stage of a format: SLOT of kernels/chain_quant.cu
 )
 
 // told is how a projection's results are told to the blocks that multiply next.
@@ -26,27 +27,40 @@ const (
 )
 
 // exchange is device memory in which the blocks of a chain hand each other results: the name of the
-// last launch, then words of eight bytes for each projection but the last.
+// last launch, then two sides of words of four bytes, which launches take in turns, with stretches for each projection but the last.
 type exchange struct {
 	at driver.Ptr
 	k  int // results of a projection, at most; their squares follow
 }
 
-const exchangeHead = 16
+const (
+	exchangeHead = 16
+	pairSpan     = 8 * recordK // of k, whose pairs lie together: pair_at of kernels/chain.cuh
+	squareSpan   = 128         // of sums of squares: square_at
+)
 
-func (e exchange) stride() int { return 16 * ceilDiv(e.k+ceilDiv(e.k, 16), 2) }
+// results is how many words a projection's results take, singly or in pairs.
+func (e exchange) results() int { return max(ceilDiv(e.k, 4)*4, ceilDiv(e.k, pairSpan)*pairSpan/2) }
 
-func (e exchange) bytes() int { return exchangeHead + (chainPhases-1)*e.stride() }
-
-// words is where projection i tells its results, and where the sums of their squares.
-func (e exchange) words(i int) (results, squares driver.Ptr) {
-	results = e.at + driver.Ptr(exchangeHead+i*e.stride())
-	return results, results + driver.Ptr(8*e.k)
+func (e exchange) stretch() int {
+	return e.results() + ceilDiv(ceilDiv(e.k, 16), squareSpan)*squareSpan
 }
 
-// growExchange makes room for rows of k. No word in it bears a launch's name.
+// side is how many words there are of each.
+func (e exchange) side() int { return (chainPhases - 1) * e.stretch() }
+
+func (e exchange) first() driver.Ptr { return e.at + exchangeHead }
+
+func (e exchange) bytes() int { return exchangeHead + 2*4*e.side() }
+
+// words is where projection i tells its results, and where the sums of their squares, on the first side.
+func (e exchange) words(i int) (results, squares driver.Ptr) {
+	results = e.first() + driver.Ptr(4*i*e.stretch())
+	return results, results + driver.Ptr(4*e.results())
+}
+
+// growExchange makes room for rows of k. All words in it are silent.
 func (d *Device) growExchange(k int) error {
-	k = ceilDiv(k, 2) * 2
 	if k <= d.exchange.k {
 		return nil
 	}
@@ -67,7 +81,10 @@ func (d *Device) growExchange(k int) error {
 	}
 	e.at = at
 	d.exchange = e
-	return d.drv.Memset8Async(at, 0, int64(e.bytes()), d.stream)
+	if err := d.drv.Memset8Async(at, 0, exchangeHead, d.stream); err != nil {
+		return err
+	}
+	return d.drv.Memset8Async(e.first(), 0xff, int64(2*4*e.side()), d.stream)
 }
 
 // chained launches the projections that ops begin with as one kernel and returns how many ops
@@ -151,7 +168,7 @@ func (d *Device) chains(links []fusion, f *fusion) bool {
 }
 
 func (d *Device) launchChain(links []fusion) {
-	params := chainParams{name: d.exchange.at, phases: int32(len(links))}
+	params := chainParams{name: d.exchange.at, words: d.exchange.first(), side: int32(d.exchange.side()), phases: int32(len(links))}
 	slot, kernel := chunkBytes, d.kern.chainBF16
 	if len(links[0].p.formats) > 0 {
 		slot, kernel = quantSlot, d.kern.chainQuant
@@ -173,26 +190,37 @@ func (d *Device) launchChain(links []fusion) {
 			d.tell(&params.phase[i-1], q, i-1, &links[i-1])
 		}
 	}
-	params.slots = int32(min(mostStages, (chainShared-int(params.xBytes))/slot))
-	params.flight = chainFlight(links[0].p, blocks, int(params.slots))
+	params.slots = int32(min(chainStages, (chainShared-int(params.xBytes))/slot))
+	pace := paceOf(links[0].p, blocks, int(params.slots))
+	params.flight = pace.flight
+	for i := range min(pace.front, len(links)) {
+		params.phase[i].front = 1
+	}
 	c := driver.Blocks(blocks, chainThreads)
 	c.Programmatic, c.Shared = d.programmatic, uint32(int(params.xBytes)+int(params.slots)*slot)
 	d.check(d.drv.Launch(kernel, d.stream, c, driver.Params(&params)))
 }
 
-// chainFlight is how many stages of weights are under way at once, while warps wait for what others tell,
-// which waits in line with them, and while they multiply. first is the projection that a chain begins with: where its
-// strips fit into the rings of so many slots there is more to wait for than to fetch.
-func chainFlight(first *projection, blocks, slots int) [2]int32 {
+// chainPace is how the blocks of a chain take their strips.
+type chainPace struct {
+	flight [3]int32 // stages of weights under way at once: by Turn of kernels/chain.cuh
+	front  int      // projections, the first ones, of which the first blocks have one strip more where not all have as many; of others every n-th block
+}
+
+// paceOf is that of a chain which begins with this projection, with rings of so many slots: what was fastest on an H200.
+// What others tell waits in line with the weights that are under way. The last blocks begin last, for they get the
+// multiprocessors that attention has taken (attend_teams.go): 8 for Llama-3-8B, which has 8 strips less than two for every
+// block, but 32 for Llama-2-7B, which became 1 % slower with front in its later projections.
+func paceOf(first *projection, blocks, slots int) chainPace {
 	switch {
 	case slices.Contains(first.formats, tensor.Q8_0):
-		return [2]int32{2, 4}
+		return chainPace{[3]int32{2, 4, 2}, chainPhases}
 	case len(first.formats) > 0:
-		return [2]int32{1, 5}
+		return chainPace{[3]int32{1, 5, 1}, chainPhases}
 	case first.strips*first.tiles/chunkTiles <= blocks*slots:
-		return [2]int32{2, 6}
+		return chainPace{[3]int32{2, 6, 4}, chainPhases}
 	}
-	return [2]int32{3, 6}
+	return chainPace{[3]int32{2, 6, 4}, 1}
 }
 
 // chainBlocks is how many blocks have strips of a projection that the last one needs: all of them

@@ -1,6 +1,7 @@
 package cuda
 
 import (
+	"slices"
 	"testing"
 	"unsafe"
 
@@ -15,13 +16,14 @@ func TestExchange(t *testing.T) {
 		e, end := exchange{at: 1 << 20, k: k}, driver.Ptr(1<<20+exchangeHead)
 		for i := range chainPhases - 1 {
 			results, squares := e.words(i)
-			if results < end || results%16 != 0 || squares < results+driver.Ptr(8*k) {
+			inPairs := ceilDiv(k, pairSpan) * pairSpan / 2
+			if results < end || results%16 != 0 || squares%16 != 0 || squares < results+driver.Ptr(4*max(k, inPairs)) {
 				t.Errorf("k %d: words of projection %d at %#x and %#x, after %#x", k, i, results, squares, end)
 			}
-			end = squares + driver.Ptr(8*ceilDiv(k, 16))
+			end = squares + driver.Ptr(4*ceilDiv(ceilDiv(k, 16), squareSpan)*squareSpan)
 		}
-		if end > e.at+driver.Ptr(e.bytes()) {
-			t.Errorf("k %d: words end at %#x, memory at %#x", k, end, e.at+driver.Ptr(e.bytes()))
+		if side := driver.Ptr(4 * e.side()); end > e.first()+side || side%16 != 0 || e.first()+2*side > e.at+driver.Ptr(e.bytes()) {
+			t.Errorf("k %d: words of a side end at %#x, sides of %d bytes from %#x on, memory at %#x", k, end, side, e.first(), e.at+driver.Ptr(e.bytes()))
 		}
 	}
 }
@@ -41,7 +43,8 @@ func TestChainRing(t *testing.T) {
 		}
 		slots := (chainShared - chainRow(p)) / slot
 		for _, p.strips = range []int{1, 1 << 16} {
-			if flight := chainFlight(p, 132, slots); slots <= int(flight[1]) || flight[0] > flight[1] || flight[0] < 1 {
+			flight := paceOf(p, 132, slots).flight
+			if most := slices.Max(flight[:]); slots <= int(most) || slices.Min(flight[:]) < 1 || flight[0] > flight[1] {
 				t.Errorf("%v, %d strips: %d stages, %d of them under way", formats, p.strips, slots, flight)
 			}
 		}

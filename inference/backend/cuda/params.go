@@ -143,8 +143,8 @@ type streamPackParams struct {
 // quantParams are those of kernels/quant.cu.
 type quantParams struct {
 	projectParams
-	run                     [4]run
-	runs, chunks, xBytes, _ int32
+	run                         [4]run
+	runs, chunks, xBytes, front int32
 }
 
 // clusterParams are those of kernels/quant_cluster.cu, and rowsTakenParams those of kernels/quant_rows.cu.
@@ -178,10 +178,11 @@ type phaseParams struct {
 
 type chainParams struct {
 	phase         [chainPhases]phaseParams
-	name          driver.Ptr
+	name, words   driver.Ptr
 	phases, slots int32
-	xBytes, _     int32
-	flight        [2]int32
+	xBytes        int32
+	flight        [3]int32
+	side, _       int32
 }
 
 type quantPackParams struct {

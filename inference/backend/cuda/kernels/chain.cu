@@ -3,15 +3,15 @@
 
 #if __CUDA_ARCH__ >= 900
 // The warp's slice of a row, [chunk][warp][t] of 16 bytes in shared memory: fragments of both tiles.
-__device__ __forceinline__ void take_slice(const Phase &f, uint4 *x, uint32_t launch) {
+__device__ __forceinline__ void take_slice(const Phase &f, uint4 *x, int side) {
   const ProjectParams &p = f.q.p;
   const int lane = threadIdx.x & 31, w = threadIdx.x >> 5, n = turns_of(p.k);
   uint2 v[MOST_TURNS];
   if (f.in) {
-    Words words[MOST_TURNS];
-    hear(words, n, launch, [&](int i) { return f.in + k_of(i) / 2; });
+    uint4 words[MOST_TURNS / 2];
+    hear(words, 2 * n, [&](int i) { return f.in + side + pairs_at(i); });
 #pragma unroll
-    for (int i = 0; i < MOST_TURNS; i++) v[i] = make_uint2((uint32_t)words[i].first, (uint32_t)words[i].second);
+    for (int i = 0; i < MOST_TURNS; i++) v[i] = i % 2 ? make_uint2(words[i / 2].z, words[i / 2].w) : make_uint2(words[i / 2].x, words[i / 2].y);
   } else {
     float4 y[MOST_TURNS];
 #pragma unroll
@@ -49,15 +49,15 @@ struct Multiply {
     return make_float2(sums[0], sums[2]);
   }
 
-  static __device__ __forceinline__ void phase(const ChainParams &c, const Phase &f, const Share &mine, int, ChainShared &block, unsigned char *memory, uint32_t launch, Cursor &at, Filling &filling) {
+  static __device__ __forceinline__ void phase(const ChainParams &c, const Phase &f, const Share &mine, int, ChainShared &block, unsigned char *memory, int side, Cursor &at, Filling &filling) {
     const int arrive = c.phase[0].q.p.arrive;
     uint4 *x = (uint4 *)memory;
-    take_slice(f, x, launch);
-    if (threadIdx.x == 0) block.turn(true);
+    take_slice(f, x, side);
+    if (threadIdx.x == 0) block.turn(MULTIPLYING);
 #pragma unroll 1
     for (int s = 0; s < mine.n; s++)
       filling.put(block, strip(block, memory + c.x_bytes, x, at, f.q.chunks, c.slots, arrive), arrive);
-    if (threadIdx.x == 0) block.turn(false);
+    if (threadIdx.x == 0) block.turn(WAITING);
   }
 };
 #endif

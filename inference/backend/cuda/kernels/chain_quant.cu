@@ -5,20 +5,21 @@
 enum { SLOT = 18432 }; // the largest stage of a format
 
 // A lane's fours of a row, from number `from` on, N of them: as they have been told, or from memory.
-template <int HEARD, int N> __device__ __forceinline__ void take_fours(const Phase &f, uint32_t launch, int from, float4 (&v)[N]) {
+template <int HEARD, int N> __device__ __forceinline__ void take_fours(const Phase &f, int side, int from, float4 (&v)[N]) {
   const int n = max(0, min(N, turns_of(f.q.p.k) - from));
   if constexpr (HEARD == IN_PAIRS) {
-    Words words[N] = {};
-    hear(words, n, launch, [&](int i) { return f.in + k_of(from + i) / 2; });
+    uint4 words[N / 2] = {};
+    hear(words, 2 * n, [&](int i) { return f.in + side + pairs_at(from / 2 + i); });
 #pragma unroll
-    for (int i = 0; i < N; i++) v[i] = widened(make_uint2((uint32_t)words[i].first, (uint32_t)words[i].second));
+    for (int i = 0; i < N; i++) {
+      const uint2 pairs = i % 2 ? make_uint2(words[i / 2].z, words[i / 2].w) : make_uint2(words[i / 2].x, words[i / 2].y);
+      v[i] = widened(i < n ? pairs : make_uint2(0, 0));
+    }
   } else if constexpr (HEARD == SINGLY) {
-    Words words[2 * N] = {};
-    hear(words, 2 * n, launch, [&](int i) { return f.in + k_of(from + i / 2) + i % 2 * 2; });
+    uint4 words[N] = {};
+    hear(words, 4 * n, [&](int i) { return f.in + side + k_of(from + i); });
 #pragma unroll
-    for (int i = 0; i < N; i++)
-      v[i] = make_float4(__uint_as_float((uint32_t)words[2 * i].first), __uint_as_float((uint32_t)words[2 * i].second),
-                         __uint_as_float((uint32_t)words[2 * i + 1].first), __uint_as_float((uint32_t)words[2 * i + 1].second));
+    for (int i = 0; i < N; i++) v[i] = make_float4(__uint_as_float(words[i].x), __uint_as_float(words[i].y), __uint_as_float(words[i].z), __uint_as_float(words[i].w));
   } else {
 #pragma unroll
     for (int i = 0; i < N; i++) v[i] = load_x(f.q.p.x, k_of(from + i), f.q.p.k);
@@ -26,7 +27,7 @@ template <int HEARD, int N> __device__ __forceinline__ void take_fours(const Pha
 }
 
 // The warp's slice of a row, N fours of a lane at once, and what belongs to it. parity: where its squares go.
-template <class Q, int HEARD, int N> __device__ __forceinline__ void take_slice(const Phase &f, const Taken &to, ChainShared &block, uint32_t launch, int parity) {
+template <class Q, int HEARD, int N> __device__ __forceinline__ void take_slice(const Phase &f, const Taken &to, ChainShared &block, int side, int parity) {
   const ProjectParams &p = f.q.p;
   const bool norm = HEARD == SINGLY && p.gamma;
   float squares = 0;
@@ -37,7 +38,7 @@ template <class Q, int HEARD, int N> __device__ __forceinline__ void take_slice(
 #pragma unroll
       for (int i = 0; i < N; i++) gamma[i] = four(p.gamma_type, p.gamma, k_of(from + i) < p.k ? k_of(from + i) : 0);
     }
-    take_fours<HEARD, N>(f, launch, from, v);
+    take_fours<HEARD, N>(f, side, from, v);
 #pragma unroll
     for (int i = 0; i < N; i++) {
       if (norm) squares += squares_of(v[i]), v[i] = times(v[i], gamma[i]);
@@ -48,12 +49,12 @@ template <class Q, int HEARD, int N> __device__ __forceinline__ void take_slice(
   if (norm && (threadIdx.x & 31) == 0) block.squares[parity][threadIdx.x >> 5] = squares;
 }
 
-template <class Q> __device__ __forceinline__ void take_slice(const Phase &f, const Taken &to, ChainShared &block, uint32_t launch, int parity) {
+template <class Q> __device__ __forceinline__ void take_slice(const Phase &f, const Taken &to, ChainShared &block, int side, int parity) {
   __syncwarp(); // the slice before has been read
   switch (f.heard) {
-    case IN_PAIRS: take_slice<Q, IN_PAIRS, MOST_TURNS>(f, to, block, launch, parity); break;
-    case SINGLY: take_slice<Q, SINGLY, 2>(f, to, block, launch, parity); break;
-    default: take_slice<Q, NOTHING, 2>(f, to, block, launch, parity);
+    case IN_PAIRS: take_slice<Q, IN_PAIRS, MOST_TURNS>(f, to, block, side, parity); break;
+    case SINGLY: take_slice<Q, SINGLY, 2>(f, to, block, side, parity); break;
+    default: take_slice<Q, NOTHING, 2>(f, to, block, side, parity);
   }
   __syncwarp();
 }
@@ -90,23 +91,23 @@ struct MultiplyQuant {
   }
 
   // The block's strips of a projection, of one format.
-  template <class Q> static __device__ __forceinline__ void strips(const ChainParams &c, const Phase &f, const Share &mine, int parity, ChainShared &block, unsigned char *memory, uint32_t launch, Cursor &at, Filling &filling) {
+  template <class Q> static __device__ __forceinline__ void strips(const ChainParams &c, const Phase &f, const Share &mine, int parity, ChainShared &block, unsigned char *memory, int side, Cursor &at, Filling &filling) {
     const int lane = threadIdx.x & 31, w = threadIdx.x >> 5;
     const Taken x(memory, (f.q.chunks + 3) / 4 * 4, 1);
-    take_slice<Q>(f, x, block, launch, parity);
-    if (threadIdx.x == 0) block.turn(true);
+    take_slice<Q>(f, x, block, side, parity);
+    if (threadIdx.x == 0) block.turn(MULTIPLYING);
     Records<Q, SLOT> records = {kept(shared(block.full)), shared(block.empty) - shared(block.full), {}, {}, at, c.slots, f.q.chunks, f.q.p.arrive};
     records.begin_at(at_of<Q>(memory + c.x_bytes, w, lane));
     keep(records.first), keep(records.scales);
     if (f.q.chunks == HELD) strips<true>(x, mine.n, block, records, filling);
     else strips<false>(x, mine.n, block, records, filling);
     at = records.at;
-    if (threadIdx.x == 0) block.turn(false);
+    if (threadIdx.x == 0) block.turn(WAITING);
   }
 
-  static __device__ __forceinline__ void phase(const ChainParams &c, const Phase &f, const Share &mine, int parity, ChainShared &block, unsigned char *memory, uint32_t launch, Cursor &at, Filling &filling) {
+  static __device__ __forceinline__ void phase(const ChainParams &c, const Phase &f, const Share &mine, int parity, ChainShared &block, unsigned char *memory, int side, Cursor &at, Filling &filling) {
     switch (mine.format) {
-#define CASE(T) case T: strips<Quant<T>>(c, f, mine, parity, block, memory, launch, at, filling); break;
+#define CASE(T) case T: strips<Quant<T>>(c, f, mine, parity, block, memory, side, at, filling); break;
       CASE(Q8_0) CASE(Q4_0) CASE(Q4_K) CASE(Q6_K)
 #undef CASE
     }

@@ -1,48 +1,46 @@
-// Results that blocks of one launch hand each other: words of eight bytes in global memory, four
-// of result and four that name the launch. A word is written and read whole, so there is nothing
-// to order: no fence, which takes microseconds while memory is busy, and no counter to wait for.
-// Who wants a word looks at it until it bears the launch's name.
+// Results that blocks of one launch hand each other: words of four bytes in global memory, which are
+// SILENT before they are told. A word is written and read whole, so there is nothing to order: no
+// fence, which takes microseconds while memory is busy, no counter to wait for, and no mark of the
+// launch beside a result, for what is looked at passes the same way into a multiprocessor as its weights,
+// and they wait for each other. Launches take two sides in turns; each makes the other one silent.
 #pragma once
 #include <stdint.h>
 
 #if __CUDA_ARCH__ >= 900
-enum { PATIENCE = 1 << 23 }; // looks at a word that does not come, some seconds: then the launch fails
+enum { PATIENCE = 1 << 23 };             // looks at a word that does not come, some seconds: then the launch fails
+enum : uint32_t { SILENT = 0xffffffff }; // a NaN, and two of bf16, that no operation makes
 
-__device__ __forceinline__ void tell(uint64_t *to, uint32_t result, uint32_t launch) {
-  asm volatile("st.relaxed.gpu.global.b64 [%0], %1;" ::"l"(to), "l"((uint64_t)launch << 32 | result) : "memory");
+__device__ __forceinline__ void tell(uint32_t *to, uint32_t result) {
+  asm volatile("st.relaxed.gpu.global.b32 [%0], %1;" ::"l"(to), "r"(min(result, SILENT - 1)) : "memory");
 }
 
-// Neighbouring words, the first at a multiple of 16 bytes; a lane's result is what they hold.
-struct Words {
-  uint64_t first, second;
-  __device__ __forceinline__ void look(const uint64_t *at) {
-    asm volatile("ld.relaxed.gpu.global.v2.b64 {%0, %1}, [%2];" : "=l"(first), "=l"(second) : "l"(at) : "memory");
-  }
-  __device__ __forceinline__ bool of(uint32_t launch) const { return (uint32_t)(first >> 32) == launch && (uint32_t)(second >> 32) == launch; }
-};
-struct Word {
-  uint64_t first;
-  __device__ __forceinline__ void look(const uint64_t *at) { asm volatile("ld.relaxed.gpu.global.b64 %0, [%1];" : "=l"(first) : "l"(at) : "memory"); }
-  __device__ __forceinline__ bool of(uint32_t launch) const { return (uint32_t)(first >> 32) == launch; }
-};
+// Four words at a multiple of 16 bytes, and whether the first n have been told.
+__device__ __forceinline__ uint4 look(const uint32_t *at) {
+  uint4 v;
+  asm volatile("ld.relaxed.gpu.global.v4.b32 {%0, %1, %2, %3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "l"(at) : "memory");
+  return v;
+}
+__device__ __forceinline__ bool have_come(const uint4 &v, int n) {
+  return v.x != SILENT && (n < 2 || v.y != SILENT) && (n < 3 || v.z != SILENT) && (n < 4 || v.w != SILENT);
+}
 
-// Waits for the first n of a lane's N words, or pairs of them, v[i] from at(i). Until the warp's first is there
-// it alone is looked at: whoever waits longest would keep others' words from coming.
-template <class W, int N, class At> __device__ __forceinline__ void hear(W (&v)[N], int n, uint32_t launch, At at) {
+// Waits for the first n of a lane's 4·N words, v[i] from at(i) on. Until the warp's first are there they alone
+// are looked at: whoever waits longest would keep others' from coming.
+template <int N, class At> __device__ __forceinline__ void hear(uint4 (&v)[N], int n, At at) {
   int looks = 0;
   const auto again = [&] {
     if (++looks == PATIENCE) asm volatile("trap;");
   };
   if ((threadIdx.x & 31) == 0 && n > 0)
-    for (v[0].look(at(0)); !v[0].of(launch); v[0].look(at(0))) again();
+    for (v[0] = look(at(0)); !have_come(v[0], n); v[0] = look(at(0))) again();
   __syncwarp();
-  for (uint32_t missing = (1u << n) - 1; missing; again()) {
+  for (uint32_t missing = (1u << (n + 3) / 4) - 1; missing; again()) {
 #pragma unroll
     for (int i = 0; i < N; i++)
-      if (missing >> i & 1) v[i].look(at(i));
+      if (missing >> i & 1) v[i] = look(at(i));
 #pragma unroll
     for (int i = 0; i < N; i++)
-      if ((missing >> i & 1) && v[i].of(launch)) missing &= ~(1u << i);
+      if ((missing >> i & 1) && have_come(v[i], n - 4 * i)) missing &= ~(1u << i);
   }
   __syncwarp();
 }
