@@ -204,13 +204,14 @@ func (d *Device) launchChain(links []fusion) {
 // chainPace is how the blocks of a chain take their strips.
 type chainPace struct {
 	flight [3]int32 // stages of weights under way at once: by Turn of kernels/chain.cuh
-	front  int      // projections, the first ones, of which the first blocks have one strip more where not all have as many; of others every n-th block
+	front  int      // so many projections, from the first on, have the strips that are left over in the first blocks, others in blocks between
 }
 
 // paceOf is that of a chain which begins with this projection, with rings of so many slots: what was fastest on an H200.
 // What others tell waits in line with the weights that are under way. The last blocks begin last, for they get the
-// multiprocessors that attention has taken (attend_teams.go): 8 for Llama-3-8B, which has 8 strips less than two for every
-// block, but 32 for Llama-2-7B, which became 1 % slower with front in its later projections.
+// multiprocessors that attention has taken (attend_teams.go): 4 for TinyLlama, whose first strips fit into the rings, 8 for
+// Llama-3-8B, which has 8 strips less than two for every block, but 32 for Llama-2-7B, which became 1 % slower with front in
+// its later projections.
 func paceOf(first *projection, blocks, slots int) chainPace {
 	switch {
 	case slices.Contains(first.formats, tensor.Q8_0):

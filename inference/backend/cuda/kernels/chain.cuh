@@ -10,7 +10,7 @@
 //
 // All blocks must run at once: there are no more than multiprocessors, each of which holds one.
 //
-// Measured on an H200 that reads 4.6 TB/s, whole steps at context 16: Llama-2-7B 322 tok/s. Graphs of a step on another, Llama-3-8B
+// Measured on an H200 that reads 4.6 TB/s, context 16: Llama-2-7B 322 tok/s (`llorch-cuda bench`). Graphs of a step on others, Llama-3-8B
 // 3.48 ms, in Q8_0 1.98 and in Q4_K_M 1.41, TinyLlama 0.587. (With one kernel for each projection, when chains were new, beside
 // chains: Llama-2-7B 298 tok/s beside 311, Llama-3-8B 263 beside 279, in Q8_0 398 beside 464, in Q4_K_M 476 beside 642, TinyLlama
 // 1200 beside 1462.)
