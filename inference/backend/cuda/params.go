@@ -143,8 +143,8 @@ type streamPackParams struct {
 // quantParams are those of kernels/quant.cu.
 type quantParams struct {
 	projectParams
-	run                         [4]run
-	runs, chunks, xBytes, front int32
+	run                     [4]run
+	runs, chunks, xBytes, _ int32
 }
 
 // clusterParams are those of kernels/quant_cluster.cu, and rowsTakenParams those of kernels/quant_rows.cu.
@@ -174,6 +174,7 @@ type phaseParams struct {
 	in, squaresIn   driver.Ptr
 	out, squaresOut driver.Ptr
 	heard, told     int32
+	front, _        int32
 }
 
 type chainParams struct {

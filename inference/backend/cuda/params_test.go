@@ -30,7 +30,7 @@ func TestParams(t *testing.T) {
 		"quant":     {unsafe.Sizeof(quantParams{}), 3*48 + 7*8 + 24 + 32 + 14*4 + 16 + 16 + 40 + 4*16 + 4*4},
 		"cluster":   {unsafe.Sizeof(clusterParams{}), 3*48 + 7*8 + 24 + 32 + 14*4 + 16 + 16 + 40 + 4*16 + 4*4 + 4*8 + 8 + 2*4},
 		"rowsTaken": {unsafe.Sizeof(rowsTakenParams{}), 3*48 + 7*8 + 24 + 32 + 14*4 + 16 + 16 + 40 + 3*8 + 8 + 6*4},
-		"chain":     {unsafe.Sizeof(chainParams{}), 4*(3*48+7*8+24+32+14*4+16+16+40+4*16+4*4+4*8+2*4) + 2*8 + 8*4},
+		"chain":     {unsafe.Sizeof(chainParams{}), 4*(3*48+7*8+24+32+14*4+16+16+40+4*16+4*4+4*8+4*4) + 2*8 + 8*4},
 		"quantPack": {unsafe.Sizeof(quantPackParams{}), 48},
 		"quantWide": {unsafe.Sizeof(quantWideParams{}), 24},
 		"quantEmbd": {unsafe.Sizeof(quantEmbedParams{}), 40},

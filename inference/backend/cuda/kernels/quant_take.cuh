@@ -17,7 +17,7 @@ struct Run {
 struct QuantParams {
   ProjectParams p;
   Run run[4]; // after the last, where blocks and strips end
-  int32_t runs, chunks, x_bytes, front; // chunks of 512 k; bytes of the activations; front: the first blocks of a run have one strip more (chain.cuh)
+  int32_t runs, chunks, x_bytes, pad; // chunks of 512 k; bytes of the activations
 };
 
 // The first record of a strip, of so many bytes each.
