@@ -181,7 +181,7 @@ memcheck() { sanitized memcheck '^TestSuite$' --report-api-errors no; }
 # more, and their rings go round. It follows barriers and bulk copies, but credits an arrival with what that lane itself has
 # done, not with what others did before a __syncwarp, so that correct rings look like races: here all lanes arrive for
 # their warp. That one lane's arrival comes late enough is what TestProductsRepeat shows. Left out are stream_3 and stream_4
-# and the rings of stream_1 and stream_2, which have no such switch, and attend_ring, attend_cluster and attend_teams, where a vote of
+# and the rings of stream_1 and stream_2, which have no such switch, and attend_ring, attend_cluster, attend_teams and attend_pairs, where a vote of
 # the warp comes before the copy that writes what all its lanes have read: TestAttendRing is for those.
 racecheck() {
     LLORCH_TEST_RACECHECK=1 sanitized racecheck '^TestSuite$/^(rmsnorm|linear|attend|attend-long|sample)$|^Test(Rings|GemmRings|AttendWide)$'

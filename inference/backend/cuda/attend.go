@@ -35,8 +35,8 @@ type attention struct {
 	decode  map[attendKind]driver.Function
 	prefill map[attendKind]prefillKernel
 	rings   attendRings
-	ranks   func(parts, most int, r reach) int // ranksFor
-	teams   func(parts int, r reach) bool      // teamsFor
+	ranks   func(parts, most int, r reach) int        // ranksFor
+	teams   func(s ringShape, parts int, r reach) int // teamsFor
 }
 
 // findAttention finds the fast kernels, those for Hopper's matrix unit where there is
@@ -158,9 +158,10 @@ func (c *decodeCall) teams() int { return int(c.c.Grid[0]*c.c.Block[0]) / attend
 func (d *Device) decodeCallFor(kind attendKind, h backend.Heads, page, rows int) (call decodeCall) {
 	r, s, of := d.kern.attention.rings.of(kind, h, page), decodeShapeOf(h), d.batch.reach
 	parts := rows * s.parts
+	teams := d.kern.attention.teams(r.ringShape, parts, of)
 	switch ranks := d.kern.attention.ranks(parts, s.most, of); {
-	case r.teams != 0 && d.kern.attention.teams(parts, of):
-		call = r.teamsLaunch(h, rows, of)
+	case r.teams[teams] != 0:
+		call = r.teamsLaunch(h, rows, teams, of)
 	case r.cluster != 0 && ranks > 0:
 		call = r.clusterLaunch(h, rows, ranks, of)
 	case r.f != 0:

@@ -25,7 +25,8 @@ func (s ringShape) shared() int {
 // ringKernel is one of them, for one format of caches.
 type ringKernel struct {
 	ringShape
-	f, cluster, teams driver.Function
+	f, cluster driver.Function
+	teams      map[int]driver.Function // by the teams of a block
 }
 
 // attendRings are the kernels by format: none where what runs has no code for Hopper.

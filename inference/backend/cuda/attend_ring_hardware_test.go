@@ -54,9 +54,14 @@ func (r *attendRig) rings(t *testing.T) {
 	}
 	for run, c := range []struct {
 		ranks int
-		teams bool
-	}{{0, false}, {2, false}, {4, false}, {8, false}, {0, true}, {0, false}, {8, false}, {0, true}} {
-		a.teams = func(parts int, r reach) bool { return c.teams && parts*teamsOf <= mostAttendees && r == reachShort }
+		teams int
+	}{{0, 0}, {2, 0}, {4, 0}, {8, 0}, {0, teamsOf}, {0, pairsOf}, {0, 0}, {8, 0}, {0, teamsOf}, {0, pairsOf}} {
+		a.teams = func(_ ringShape, parts int, r reach) int {
+			if parts*c.teams > mostAttendees || r != reachShort {
+				return 0
+			}
+			return c.teams
+		}
 		a.ranks = func(_, most int, r reach) int {
 			if ranksFor(1, most, r) == 0 { // more splits than a cluster has room for
 				return 0

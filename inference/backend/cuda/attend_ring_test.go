@@ -27,7 +27,7 @@ func TestRingShapes(t *testing.T) {
 func TestRingOf(t *testing.T) {
 	all := attendRings{}
 	for _, s := range ringShapes {
-		all[tensor.F16] = append(all[tensor.F16], ringKernel{ringShape: s, f: 1, cluster: 2, teams: 3})
+		all[tensor.F16] = append(all[tensor.F16], ringKernel{ringShape: s, f: 1, cluster: 2})
 	}
 	for _, c := range []struct {
 		cache     tensor.DType

@@ -20,7 +20,8 @@
 // launch (chain.go, kernels/chain.cuh), where blocks hand each other results word by word.
 // How blocks share the attention of decode rows is found once a step (attend_share.go). While few rows look back no
 // further than 2048 positions, a cluster of blocks has each part of a row (attend_cluster.go); up to 512 positions, one large
-// block, where that leaves most multiprocessors to the projection behind (attend_teams.go).
+// block, where that leaves most multiprocessors to the projection behind, or one of two that a multiprocessor has room for
+// (attend_teams.go).
 // Other projections of one or two decode rows have their activations in registers (project.cu).
 // More rows, up to 32 in a launch, stream them beside the weights (stream.cu), as the matrix unit's
 // fragments, in which SwiGLU, attention and what adds to the residual stream leave them; where nobody

@@ -13,47 +13,10 @@
 // Instead, L2 asked for the projection's weights while attention of any kind is under way: 64 KB a multiprocessor as fast, more is
 // slower by what it takes to bring them.
 #define TEAMS 4
-#include "attend_gather.cuh"
+#include "attend_teams.cuh"
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-template <int T, int DIM, int COUNT> struct DecodeTeams : DecodeGather<T, DIM, COUNT> {
-  typedef DecodeGather<T, DIM, COUNT> Gather;
-  using Gather::p, Gather::cut, Gather::warp, Gather::g, Gather::team, Gather::split;
-  using Gather::open, Gather::fill, Gather::take, Gather::merge, Gather::peak_at, Gather::sum_at;
-
-  __device__ __forceinline__ DecodeTeams(const DecodeParams &p, uint8_t *memory)
-      : Gather(p, memory + threadIdx.x / (WARPS * 32) * Gather::BYTES, memory + TEAMS * Gather::BYTES, 1) {}
-
-  // This team's share, which may be no split: the row and part are its all the same.
-  __device__ __forceinline__ int begin() { return p.share ? Gather::read_share(true) : Gather::find_share_of(blockIdx.x, team); }
-
-  // Keeps the sums of a split for all teams.
-  struct Sent {
-    const DecodeTeams &of;
-    __device__ __forceinline__ void pair(int query, int d, float2 y) const { *of.sum_at(of.split, query, d / 2) = y; }
-    __device__ __forceinline__ void peak(int query, float2 v) const {
-      if (of.warp == 0 && of.g == 0) *of.peak_at(of.split, query) = v;
-    }
-  };
-
-  __device__ __forceinline__ void run() {
-    let_next_begin();
-    const int splits = begin();
-    if (splits > 0) open(splits);
-    else wait_for_earlier();
-    fill();
-    if (splits > 0) take(splits, Sent{*this});
-    if (cut.splits == 1) return;
-    __syncthreads();
-    merge(0, threadIdx.x / 32, TEAMS * WARPS);
-  }
-};
-
-#define TEAM(T, DIM, COUNT) \
-  extern "C" __global__ void __launch_bounds__(TEAMS * WARPS * 32, 1) attend_teams_##T##_##DIM##_##COUNT(const __grid_constant__ DecodeParams p) { \
-    extern __shared__ __align__(128) uint8_t memory[]; \
-    DecodeTeams<T, DIM, COUNT>(p, memory).run(); \
-  }
+#define TEAM(T, DIM, COUNT) TEAMS_KERNEL(attend_teams, T, DIM, COUNT, 1)
 #define ALL(T) TEAM(T, 128, 1) TEAM(T, 128, 4) TEAM(T, 64, 1) TEAM(T, 64, 4) TEAM(T, 64, 8)
 ALL(F16) ALL(BF16)
 #endif
