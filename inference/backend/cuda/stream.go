@@ -19,7 +19,7 @@ const (
 // sums of a strip.
 type streamShape struct{ groups, slots, slotsX int }
 
-var streamShapes = []streamShape{{1, 11, 4}, {2, 10, 3}, {3, 8, 3}, {4, 8, 2}}
+var streamShapes = []streamShape{{1, 12, 3}, {2, 10, 3}, {3, 8, 3}, {4, 8, 2}}
 
 const (
 	streamThreads = 32 * (warps + 4)

@@ -4,10 +4,10 @@
 
 enum { MOST_ROWS = 32, CHUNK = WARPS * PER * 16 }; // rows of a launch; k of a chunk
 
-// Rows of activations are taken by 8; STRIPS at a time, through rings of so many slots. Weights have
-// more to share their way with where there are more rows.
+// Rows of activations are taken by 8; STRIPS at a time, through rings of so many slots, with at most FLIGHT stages of weights
+// under way: these have more to share their way with where there are more rows.
 template <int GROUPS_, int STRIPS_, int SLOTS_, int SLOTS_X_> struct StreamShape {
-  enum { GROUPS = GROUPS_, STRIPS = STRIPS_, SLOTS = SLOTS_, SLOTS_X = SLOTS_X_, BYTES_X = GROUPS * CHUNK * 16, FLIGHT = GROUPS > 2 ? 3 : ::FLIGHT };
+  enum { GROUPS = GROUPS_, STRIPS = STRIPS_, SLOTS = SLOTS_, SLOTS_X = SLOTS_X_, BYTES_X = GROUPS * CHUNK * 16, FLIGHT = GROUPS == 1 ? 5 : GROUPS == 2 ? 4 : 3 };
   enum { OTHERS_FIND = GROUPS == 1 }; // the norm's factors: others than those that multiply
 };
 
