@@ -143,6 +143,9 @@ func TestGoldens(t *testing.T) {
 						}
 						near(t, name+": logits", last, want, 1e-4*r.slack)
 						if chunk == len(p.IDs) {
+							r.rows = 0
+							last = r.forward(t, p.IDs, false, p.HiddenPositions...)
+							near(t, name+": logits beside others", last, want, 1e-4*r.slack)
 							r.checkHidden(t, name, g.tensor(t, fmt.Sprintf("hidden.%d", i)), p.HiddenPositions)
 							r.checkGreedy(t, name, last, p.Greedy)
 						}

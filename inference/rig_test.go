@@ -22,6 +22,8 @@ type rig struct {
 	pages  []int32
 	rows   int         // done
 	blocks [][]float32 // by layer: the residual stream after it, of the last forward
+	wanted []int32     // rows whose logits it was asked for
+	logits []float32   // theirs
 	taps   []tapped
 	slack  float64 // how much wider tolerances are than those of float32 throughout
 }
@@ -69,7 +71,7 @@ func newRig(t testing.TB, dir string, o Options) *rig {
 		r.slack = roundedSlack
 	}
 	r.dev = backendtest.Tap(dev, r.tap)
-	if r.model, err = ins.Config.Load(r.dev, ins.Source, model.Limits{Rows: 384, Logits: 1, Positions: 384}); err != nil {
+	if r.model, err = ins.Config.Load(r.dev, ins.Source, model.Limits{Rows: 384, Logits: 16, Positions: 384}); err != nil {
 		t.Fatal(err)
 	}
 	o.CacheType = tensor.F32
@@ -110,10 +112,16 @@ func (r *rig) read(x backend.Tensor) []float32 {
 }
 
 // forward runs ids at the next positions as one step, as decode rows or as a
-// prefill, and returns the last row's logits.
-func (r *rig) forward(t testing.TB, ids []int32, decode bool) []float32 {
+// prefill, and returns the last row's logits. Behind the last layer's attention there are that row and those
+// before it that are wanted, too.
+func (r *rig) forward(t testing.TB, ids []int32, decode bool, wanted ...int) []float32 {
 	t.Helper()
-	b := &backend.Batch{Tokens: ids, Seqs: []backend.Seq{{Rows: len(ids), Pages: r.pages}}, Logits: []int32{int32(len(ids) - 1)}}
+	b := &backend.Batch{Tokens: ids, Seqs: []backend.Seq{{Rows: len(ids), Pages: r.pages}}}
+	for i := range ids {
+		if i == len(ids)-1 || slices.Contains(wanted, i) {
+			b.Logits = append(b.Logits, int32(i))
+		}
+	}
 	if decode {
 		b.Decode = len(ids)
 	}
@@ -135,7 +143,8 @@ func (r *rig) forward(t testing.TB, ids []int32, decode bool) []float32 {
 			}
 		}
 	}
-	return r.read(logits)
+	r.wanted, r.logits = b.Logits, r.read(logits)
+	return r.logits[len(r.logits)-r.spec.Vocab:]
 }
 
 // near fails unless got equals want within tol, relative to want's largest
@@ -168,9 +177,16 @@ func (r *rig) checkHidden(t testing.TB, name string, want []float32, positions [
 	}
 	for layer, x := range r.blocks {
 		for _, p := range positions {
-			near(t, fmt.Sprintf("%s: layer %d position %d", name, layer, p), x[p*h:(p+1)*h], want[:h], 1e-4*r.slack)
+			row := p
+			if layer == r.spec.Layers-1 {
+				row = slices.Index(r.wanted, int32(p))
+			}
+			near(t, fmt.Sprintf("%s: layer %d position %d", name, layer, p), x[row*h:(row+1)*h], want[:h], 1e-4*r.slack)
 			want = want[h:]
 		}
+	}
+	if rows := len(r.blocks[len(r.blocks)-1]) / h; rows != len(r.wanted) {
+		t.Errorf("%s: the last layer ends with %d rows, %d are wanted", name, rows, len(r.wanted))
 	}
 }
 

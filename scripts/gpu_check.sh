@@ -198,7 +198,7 @@ part driver       60 tests inference/backend/cuda/driver driver.test '^Test(Stic
 part nvml         30 tests inference/backend/cuda/nvml nvml.test '.'
 part backendtest  90 tests inference/backend/cuda backend.test '^Test(Suite|OpenContext)$'
 part kernels      60 tests inference/backend/cuda backend.test '^Test(ChainAgrees|StreamAgrees|AttendRing|GemmTurns|QuantRows|Records|ProductsRepeat|Rings|GemmRings|Choose|ChooseNotFinite|SetWords)$'
-part goldens     120 tests inference inference.test '^Test(Goldens|Checkpoints|GreedyInBatch|DemoGoldens|GGUFGoldens)$'
+part goldens     120 tests inference inference.test '^Test(Goldens|Checkpoints|WantedRows|GreedyInBatch|DemoGoldens|GGUFGoldens)$'
 part batches      60 tests inference inference.test '^Test(SameAtEveryBatch|StepsAhead)$'
 part observed     30 tests inference inference.test '^TestAcceleratorIsObserved$'
 part evidence     30 evidence

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"fmt"
 	"strings"
 
 	"llorch/inference"
@@ -11,6 +12,7 @@ type cost struct {
 	weightBytes int64 // read by every decode step, in the file's formats
 	cacheBytes  int64 // read by a step for each token of context
 	layerFlops  int64 // of one token in the layers, attention's own products left out
+	endFlops    int64 // of these, in the last layer behind attention: computed where logits are wanted alone
 	headFlops   int64 // of one row of logits
 }
 
@@ -37,9 +39,22 @@ func roleOf(name string) role {
 	return layer
 }
 
+// ends tells whether a tensor is multiplied behind the attention of the last of so many layers.
+func ends(name string, layers int) bool {
+	hf, inHF := strings.CutPrefix(name, fmt.Sprintf("model.layers.%d.", layers-1))
+	gguf, inGGUF := strings.CutPrefix(name, fmt.Sprintf("blk.%d.", layers-1))
+	switch {
+	case inHF:
+		return strings.HasPrefix(hf, "self_attn.o_proj.") || strings.HasPrefix(hf, "post_attention_layernorm.") || strings.HasPrefix(hf, "mlp.")
+	case inGGUF:
+		return strings.HasPrefix(gguf, "attn_output.") || strings.HasPrefix(gguf, "ffn_")
+	}
+	return false
+}
+
 // add counts a tensor of elements in bytes. tied says that the embedding table
 // is the head too.
-func (c *cost) add(name string, elements, bytes int64, tied bool) {
+func (c *cost) add(name string, elements, bytes int64, layers int, tied bool) {
 	switch r := roleOf(name); {
 	case r == unread, r == embedding && !tied:
 		return
@@ -47,6 +62,9 @@ func (c *cost) add(name string, elements, bytes int64, tied bool) {
 		c.headFlops += 2 * elements
 	default:
 		c.layerFlops += 2 * elements
+		if ends(name, layers) {
+			c.endFlops += 2 * elements
+		}
 	}
 	c.weightBytes += bytes
 }
@@ -57,7 +75,7 @@ func costOf(ins *inference.Inspection, p inference.Plan) cost {
 	var c cost
 	for _, name := range ins.Source.Names() {
 		t, _ := ins.Source.Tensor(name)
-		c.add(name, t.Elements(), p.TensorBytes(t), ins.Spec.TiedHead)
+		c.add(name, t.Elements(), p.TensorBytes(t), ins.Spec.Layers, ins.Spec.TiedHead)
 	}
 	return c
 }
@@ -76,5 +94,5 @@ func (c *cost) decodeBytes(batch, context int) float64 {
 
 // prefillFlops are those of a prompt whose last row alone gets logits.
 func (c *cost) prefillFlops(tokens int) float64 {
-	return float64(tokens)*float64(c.layerFlops) + float64(c.headFlops)
+	return float64(tokens)*float64(c.layerFlops-c.endFlops) + float64(c.endFlops) + float64(c.headFlops)
 }

@@ -32,3 +32,15 @@ type Seq struct {
 
 // Rows returns the number of rows of the step.
 func (b *Batch) Rows() int { return len(b.Tokens) }
+
+// Wanted makes of w the batch of the rows alone whose logits are wanted, all of them in their order: for projections,
+// since it has no sequences.
+func (b *Batch) Wanted(w *Batch) {
+	w.Tokens, w.Positions, w.Logits, w.Decode = w.Tokens[:0], w.Positions[:0], w.Logits[:0], 0
+	for i, row := range b.Logits {
+		w.Tokens, w.Positions, w.Logits = append(w.Tokens, b.Tokens[row]), append(w.Positions, b.Positions[row]), append(w.Logits, int32(i))
+		if int(row) < b.Decode {
+			w.Decode++
+		}
+	}
+}

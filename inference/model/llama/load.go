@@ -29,6 +29,7 @@ type scratch struct {
 	qkv, att     backend.Tensor // [rows × (Q+2·KV)·dim], [rows × Q·dim]
 	gateUp, ffn  backend.Tensor // [rows × 2·F], [rows × F]
 	last, logits backend.Tensor // [logits × hidden], [logits × vocab]
+	chosen       backend.Tensor // [logits × Q·dim]: att of the rows whose logits are wanted
 }
 
 // room is memory for a step's activations.
@@ -52,6 +53,7 @@ func (s *scratch) rooms(c *Config, l model.Limits) []room {
 		{l.Rows, []columns{{&s.x, c.Hidden}}},
 		{l.Rows, []columns{{&s.qkv, q + 2*kv}, {&s.gateUp, 2 * c.FFN}}}, {l.Rows, []columns{{&s.ffn, c.FFN}}},
 		{l.Logits, []columns{{&s.last, c.Hidden}}}, {l.Logits, []columns{{&s.logits, c.Vocab}}},
+		{l.Logits, []columns{{&s.chosen, q}}},
 	}
 	att := columns{&s.att, q}
 	if q == c.Hidden {
@@ -73,7 +75,7 @@ func (s *scratch) view(rows, logits int) scratch {
 	return scratch{
 		x: s.x.Slice(0, rows), h: s.h.Slice(0, rows), qkv: s.qkv.Slice(0, rows), att: s.att.Slice(0, rows),
 		gateUp: s.gateUp.Slice(0, rows), ffn: s.ffn.Slice(0, rows),
-		last: s.last.Slice(0, logits), logits: s.logits.Slice(0, logits),
+		last: s.last.Slice(0, logits), logits: s.logits.Slice(0, logits), chosen: s.chosen.Slice(0, logits),
 	}
 }
 
