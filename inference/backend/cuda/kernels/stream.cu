@@ -38,7 +38,7 @@
 // Strips by ticket as in project.cu, told to the consumers turn by turn: 3 to 6 % slower.
 // Two blocks a multiprocessor, each with half of the warps, registers and ring, so that those of the kernel behind have their
 // first weights when one ends, 8 rows: steps of Llama-2-7B 4 to 5 % slower, TinyLlama 0 to 2 %; 9 and 5 % with spilled registers.
-// Four strips of 32 rows at a time (5 % slower: registers spill); a ring of activations with three
+// Four strips of 32 rows at a time (3 % slower at Llama-3-8B, 5 % where registers spilled), five of 24 (1 %); a ring of activations with three
 // places and six of weights (2.5 % slower).
 // All of a step in one launch, whose blocks wait for each other by counters in memory while the
 // ring is filled with the weights to come: projections 98, 103 and 121 us a layer for 1, 8 and
