@@ -22,7 +22,8 @@
 // Tried: two tiles of a warp under way (49.7 us where one had 45.8, not overlapping), six of four warps alone
 // (78 us). With one query head of a key head four blocks a multiprocessor instead of three: steps of Llama-2-7B with 32 rows
 // 0.4 % faster, with 8 rows the same. Shares that end where parts do, so that no part's sums meet in memory: 16 rows 0.9 % faster, 32 as
-// fast, 24 1.2 % slower, for there is less to share out.
+// fast, 24 1.2 % slower, for there is less to share out. L2 asked for the second tile of each warp before the kernel in front has
+// ended: as fast.
 #include "attend_ring.cuh"
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
