@@ -154,7 +154,7 @@ type decodeCall struct {
 // teams is how many there are in all.
 func (c *decodeCall) teams() int { return int(c.c.Grid[0]*c.c.Block[0]) / attendThreads }
 
-// decodeCallFor is that for so many rows. Results of the four kernels there are have the same bits.
+// decodeCallFor is that for so many rows. Results of all kernels there are have the same bits.
 func (d *Device) decodeCallFor(kind attendKind, h backend.Heads, page, rows int) (call decodeCall) {
 	r, s, of := d.kern.attention.rings.of(kind, h, page), decodeShapeOf(h), d.batch.reach
 	parts := rows * s.parts
